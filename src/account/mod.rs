@@ -1,0 +1,3 @@
+//! Everything that happens to a user besides signing in. The doors call these; each commits one batch.
+
+pub mod sessions;

@@ -1,0 +1,93 @@
+//! The only place where routes and worker loops are listed.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::routing::{get, post};
+use quick_cache::sync::Cache;
+
+use crate::ambient::{Clock, Random};
+use crate::cognito;
+use crate::config::Settings;
+use crate::cx::{App, Compute};
+use crate::error::{Error, Result};
+use crate::keys::{KeySource, Vault};
+use crate::store::{Batch, Db, keys, schema};
+
+/// What a server is made of.
+pub struct Parts {
+    pub settings: Settings,
+    pub db: Db,
+    pub vault: Vault,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub keygen: KeySource,
+}
+
+impl App {
+    /// Migrates the database, refuses one that belongs to another master key or the other mode, and assembles the state.
+    pub async fn open(parts: Parts) -> Result<Arc<App>> {
+        let Parts { settings, db, vault, clock, random, keygen } = parts;
+        db.migrate(schema::MIGRATIONS).await?;
+        claim(&db, &vault, &*random, settings.dev).await?;
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Ok(Arc::new(App {
+            settings,
+            db,
+            directory: Default::default(),
+            rings: Cache::new(1_000),
+            vault,
+            clock,
+            random,
+            keygen,
+            compute: Compute::new(cores),
+        }))
+    }
+}
+
+/// Every route of the house.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", post(cognito::post).options(cognito::options))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
+        .layer(axum::middleware::map_response(harden))
+        .with_state(app)
+}
+
+/// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).
+async fn harden(mut response: axum::response::Response) -> axum::response::Response {
+    let headers = response.headers_mut();
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A database belongs to one master key, and a developer's database never becomes a production one.
+async fn claim(db: &Db, vault: &Vault, random: &dyn Random, dev: bool) -> Result<()> {
+    for _ in 0..2 {
+        let (canary, mode) = (keys::meta(db, "canary").await?, keys::meta(db, "mode").await?);
+        if let (Some(canary), Some(mode)) = (canary, mode) {
+            vault.check_canary(&canary)?;
+            return match (dev, mode.as_slice()) {
+                (false, b"dev") => Err(Error::invalid(
+                    "This database was made by `cenote dev`, which accepts any credentials. Use another database for `cenote serve`.",
+                )),
+                (true, b"serve") => Err(Error::invalid(
+                    "This database belongs to `cenote serve`. `cenote dev` accepts any credentials; give it a database of its own.",
+                )),
+                _ => Ok(()),
+            };
+        }
+        let mut batch = Batch::new();
+        keys::set_meta_once(&mut batch, "canary", vault.canary(random)?, Error::conflict());
+        let mode: &[u8] = if dev { b"dev" } else { b"serve" };
+        keys::set_meta_once(&mut batch, "mode", mode.to_vec(), Error::conflict());
+        match db.commit(batch).await {
+            Err(error) if !error.is_conflict() => return Err(error),
+            // Ours, or another node's that was quicker: read it.
+            _ => {}
+        }
+    }
+    Err(Error::internal("the database's canary can neither be read nor written"))
+}

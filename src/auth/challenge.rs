@@ -1,0 +1,92 @@
+//! Challenge sessions: a half-done sign-in, known by an opaque handle of which the database holds the hash. Single-use, short-lived,
+//! bound to the client, and dead as soon as anything ends the user's codes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{At, Door};
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::keys::{self, Place};
+use crate::store::codes::{self, Challenge};
+use crate::store::Batch;
+use crate::tokens::Birth;
+use crate::{ids, store};
+
+/// What a challenge remembers. Sealed: it may hold the server's SRP secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Doc {
+    /// PASSWORD_VERIFIER.
+    Srp {
+        door: Door,
+        /// What the user was called in the first request, folded.
+        login: String,
+        /// USER_ID_FOR_SRP.
+        srp_name: String,
+        /// Whether `sub` is a user's; otherwise it was invented.
+        known: bool,
+        password_ver: i64,
+        a: String,
+        b_secret: Vec<u8>,
+        b_public: Vec<u8>,
+    },
+    /// NEW_PASSWORD_REQUIRED: the temporary password was proved.
+    NewPassword { password_ver: i64 },
+}
+
+/// A challenge that is still open.
+pub struct Open {
+    pub row: Challenge,
+    pub doc: Doc,
+    hash: [u8; 32],
+}
+
+impl Open {
+    /// Of several answers one is taken.
+    pub fn consume(&self, cx: &Cx, batch: &mut Batch, at: At<'_>) {
+        codes::consume_challenge(batch, &at.pool.id, &self.hash, cx.now);
+    }
+}
+
+/// Adds a challenge to the batch and returns its handle.
+pub fn insert(cx: &Cx, batch: &mut Batch, at: At<'_>, sub: &str, birth: Birth, doc: &Doc) -> Result<String> {
+    let handle = ids::handle(cx.rng());
+    let hash = keys::hash(&handle);
+    let plain = serde_json::to_vec(doc).map_err(Error::internal)?;
+    let row = Challenge {
+        sub: sub.to_owned(),
+        client_id: at.client.id.clone(),
+        birth_ms: birth.ms(),
+        doc: cx.app.vault.seal(cx.rng(), &place(&at.pool.id, &hex(&hash)), &plain)?.0,
+        expires_ms: cx.now + at.client.challenge_ms(),
+        consumed_ms: None,
+    };
+    store::codes::insert_challenge(batch, &at.pool.id, &hash, &row);
+    Ok(handle)
+}
+
+/// Finds the open challenge of a handle, in Cognito's words if it is not open (`cognito-behaviour`, 6.4).
+pub async fn find(cx: &Cx, at: At<'_>, handle: &str) -> Result<Open> {
+    let invalid = |message: &'static str| Error::not_authorized(message);
+    let hash = keys::hash(handle);
+    let row = codes::challenge(cx.db(), &at.pool.id, &hash)
+        .await?
+        .filter(|row| row.client_id == at.client.id)
+        .ok_or_else(|| invalid("Invalid session for the user."))?;
+    if row.consumed_ms.is_some() {
+        return Err(invalid("Invalid session for the user, session can only be used once."));
+    }
+    if row.expires_ms <= cx.now {
+        return Err(invalid("Invalid session for the user, session is expired."));
+    }
+    let plain = cx.app.vault.open(&place(&at.pool.id, &hex(&hash)), &row.doc)?;
+    let doc = serde_json::from_slice(&plain).map_err(Error::internal)?;
+    Ok(Open { row, doc, hash })
+}
+
+fn place<'a>(pool_id: &'a str, row: &'a str) -> Place<'a> {
+    Place { table: "challenges", pool: pool_id, row, column: "doc" }
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,84 @@
+//! NEW_PASSWORD_REQUIRED: a user whom an administrator made, or whose password one set, chooses their own.
+
+use std::collections::BTreeMap;
+
+use super::challenge::{self, Doc};
+use super::machine::{Event, Facts, Step, next};
+use super::lockout::Lock;
+use super::{At, Challenged, Proven, credential};
+use crate::audit::{self, Actor};
+use crate::cx::Cx;
+use crate::error::{Error, Kind, Result};
+use crate::pool::attributes::{self, Writer};
+use crate::pool::{Status, User, password};
+use crate::store::{Batch, users};
+use crate::tokens;
+
+/// What the client is told: which attributes are still required, and those that the user has.
+pub(super) fn challenged(at: At<'_>, user: &User, session: String) -> Challenged {
+    let required: Vec<String> = attributes::required(at.pool)
+        .filter(|name| user.doc.get(name).is_none_or(str::is_empty))
+        .map(|name| format!("userAttributes.{name}"))
+        .collect();
+    let readable: BTreeMap<&str, &str> = user
+        .doc
+        .attributes
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| at.client.may_read(name))
+        .collect();
+    let json = |value: serde_json::Value| value.to_string();
+    let parameters = BTreeMap::from([
+        ("USER_ID_FOR_SRP".to_owned(), user.username.clone()),
+        ("requiredAttributes".to_owned(), json(serde_json::json!(required))),
+        ("userAttributes".to_owned(), json(serde_json::json!(readable))),
+    ]);
+    Challenged { name: "NEW_PASSWORD_REQUIRED", session: Some(session), parameters }
+}
+
+/// Sets the new password and the attributes that came with it. A password that does not conform leaves the challenge open.
+pub async fn answer(cx: &Cx, at: At<'_>, session: &str, new_password: &str, pairs: &[(String, String)]) -> Result<Proven> {
+    let open = challenge::find(cx, at, session).await?;
+    let invalid = || Error::not_authorized("Invalid session for the user.");
+    let Doc::NewPassword { password_ver } = open.doc else { return Err(invalid()) };
+    let old = users::find(cx.db(), &at.pool.id, &open.row.sub).await?.ok_or_else(invalid)?;
+    if old.password_ver != password_ver {
+        return Err(invalid());
+    }
+    let facts = Facts { pool: at.pool, client: at.client, user: Some(&old), lock: Lock::default(), now: cx.now };
+    match next(&facts, Event::NewPassword) {
+        Step::Proven => {}
+        Step::Deny { error, .. } => return Err(error),
+        step => return Err(Error::internal(format!("a new password cannot lead to {step:?}"))),
+    }
+
+    password::conforms(&at.pool.password_policy(), new_password)?;
+    attributes::check(at.pool, Writer::Client(at.client), false, pairs)?;
+    let mut new = old.clone();
+    for (name, value) in pairs {
+        if old.doc.get(name).is_some_and(|had| had != value) && attributes::find(at.pool, name).is_some_and(|attribute| attribute.mutable == Some(false)) {
+            return Err(Error::invalid(format!("user.{name}: Attribute cannot be updated.\n")));
+        }
+        if (name == "email" || name == "phone_number") && old.doc.get(name) != Some(value) {
+            new.doc.remove(&format!("{name}_verified"));
+        }
+        new.doc.set(name, value);
+    }
+    attributes::check_required(at.pool, &new.doc.attributes)?;
+    new.status = Status::Confirmed;
+    new.doc.temporary_until_ms = None;
+    let sealed = credential::make(cx, at.pool, &old.sub, &old.username, new_password).await?;
+
+    let mut batch = Batch::new();
+    let birth = tokens::tick(cx, at.pool, at.client, &old);
+    users::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms);
+    let taken = Error::new(Kind::AliasExists, "An account with the given email already exists.");
+    users::update(&mut batch, at.pool, &old, &new, cx.now, &taken)?;
+    users::set_password(&mut batch, &old, sealed);
+    open.consume(cx, &mut batch, at);
+    audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&old.sub), "SetInitialPassword", &old.sub, "ok", at.door.as_str());
+    audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&old.sub), "SignIn", &at.client.id, "ok", at.door.as_str());
+    new.password_ver += 1;
+    new.ver += 1;
+    Ok(Proven { user: new, birth, batch })
+}

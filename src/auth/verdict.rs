@@ -1,0 +1,113 @@
+//! The end of an attempt that checked a password: ask the machine, and commit what it says. A denial commits too.
+
+use super::challenge::{self, Doc};
+use super::lockout::Lock;
+use super::machine::{Event, Facts, Step, Verdict, next};
+use super::{At, Outcome, Proven};
+use crate::ambient::Ms;
+use crate::audit::{self, Actor};
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::pool::{User, names};
+use crate::store::{Batch, users};
+use crate::tokens;
+
+/// The person behind a name, as far as lock-out and existence protection need it.
+pub(super) struct Subject {
+    pub user: Option<User>,
+    /// The name as it was given, folded.
+    pub login: String,
+    pub lock: Lock,
+}
+
+impl Subject {
+    /// Finds whom a name means. A name that nobody has keeps its failures elsewhere, and locks just the same.
+    pub async fn find(cx: &Cx, at: At<'_>, name: &str) -> Result<Subject> {
+        let user = users::by_login(cx.db(), at.pool, name).await?;
+        Subject::of(cx, at, user, names::fold(at.pool, name)).await
+    }
+
+    pub async fn of(cx: &Cx, at: At<'_>, user: Option<User>, login: String) -> Result<Subject> {
+        let (failures, failed_ms) = match &user {
+            Some(user) => (user.failures, user.failed_ms),
+            None => users::stranger(cx.db(), &at.pool.id, &hidden(cx, at, &login)).await?,
+        };
+        Ok(Subject { user, login, lock: Lock { failures, failed_ms } })
+    }
+
+    pub fn facts<'a>(&'a self, at: At<'a>, now: Ms) -> Facts<'a> {
+        Facts { pool: at.pool, client: at.client, user: self.user.as_ref(), lock: self.lock, now }
+    }
+
+    /// What the password arithmetic calls this user.
+    pub fn srp_name(&self) -> &str {
+        self.user.as_ref().map_or(&self.login, |user| &user.username)
+    }
+}
+
+/// Acts on what the machine says after a password was checked. `batch` holds what the attempt consumed;
+/// `proved` is the birth of the challenge that it answered, if it answered one.
+pub(super) async fn after_password(
+    cx: &Cx,
+    at: At<'_>,
+    subject: &Subject,
+    verdict: Verdict,
+    mut batch: Batch,
+    proved: Option<Ms>,
+) -> Result<Outcome> {
+    match (next(&subject.facts(at, cx.now), Event::Password(verdict)), &subject.user) {
+        (Step::Proven, Some(user)) => {
+            let birth = tokens::tick(cx, at.pool, at.client, user);
+            users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&user.sub), "SignIn", &at.client.id, "ok", at.door.as_str());
+            Ok(Outcome::Proven(Box::new(Proven { user: user.clone(), birth, batch })))
+        }
+        (Step::AskNewPassword, Some(user)) => {
+            let doc = Doc::NewPassword { password_ver: user.password_ver };
+            let birth = tokens::tick(cx, at.pool, at.client, user);
+            users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            let session = challenge::insert(cx, &mut batch, at, &user.sub, birth, &doc)?;
+            audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&user.sub), "SignIn", &at.client.id, "challenged", "NEW_PASSWORD_REQUIRED");
+            cx.db().commit(batch).await?;
+            Ok(Outcome::Challenged(super::new_password::challenged(at, user, session)))
+        }
+        (Step::Deny { error, counts }, _) => deny(cx, at, subject, batch, error, counts).await,
+        _ => Err(Error::internal("the sign-in machine took a step without a user")),
+    }
+}
+
+/// Commits a denial: what was consumed, the failure, and the audit entry.
+pub(super) async fn deny(
+    cx: &Cx,
+    at: At<'_>,
+    subject: &Subject,
+    mut batch: Batch,
+    error: Error,
+    counts: bool,
+) -> Result<Outcome> {
+    let failures = subject.lock.next(cx.now);
+    let target = match &subject.user {
+        Some(user) => {
+            if counts {
+                users::fail(&mut batch, user, failures, cx.now);
+            }
+            user.sub.clone()
+        }
+        None => {
+            let login = hidden(cx, at, &subject.login);
+            if counts {
+                users::fail_stranger(&mut batch, &at.pool.id, &login, failures, cx.now);
+            }
+            format!("unknown:{login}")
+        }
+    };
+    audit::note(&mut batch, cx, &at.pool.id, &Actor::Anybody, "SignIn", &target, error.kind.cognito(), at.door.as_str());
+    cx.db().commit(batch).await?;
+    Err(error)
+}
+
+/// A name that nobody has may be somebody's mistyped password: it is stored and logged only as a keyed hash.
+fn hidden(cx: &Cx, at: At<'_>, login: &str) -> String {
+    let mac = cx.app.vault.mac(&at.pool.id, "stranger", login.as_bytes());
+    mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,76 @@
+//! The JSON door: `POST /` with `X-Amz-Target` (`cognito-behaviour`, section 10). One table names every operation that is built;
+//! there are no stubs. One file per family of operations.
+
+mod auth;
+mod lookup;
+mod sessions;
+mod signature;
+mod wire;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use wire::{options, post};
+
+use crate::cx::Cx;
+use crate::error::{Error, Kind, Result};
+
+macro_rules! operations {
+    ($($name:literal => $function:path,)*) => {
+        /// The operations that are built, sorted by name.
+        pub const BUILT: &[&str] = &[$($name),*];
+
+        async fn call(name: &str, cx: Cx, input: Value) -> Result<Value> {
+            match name {
+                $($name => Box::pin(run(cx, input, $function)).await,)*
+                name => Err(unknown(name)),
+            }
+        }
+    };
+}
+
+operations! {
+    "AdminInitiateAuth" => auth::admin_initiate_auth,
+    "AdminListUserSessions" => sessions::admin_list_user_sessions,
+    "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
+    "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
+    "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
+    "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
+    "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
+    "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
+    "GlobalSignOut" => sessions::global_sign_out,
+    "InitiateAuth" => auth::initiate_auth,
+    "ListUserSessions" => sessions::list_user_sessions,
+    "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
+    "RevokeToken" => sessions::revoke_token,
+    "RevokeUserSession" => sessions::revoke_user_session,
+    "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
+    "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
+}
+
+/// An operation's answer where the model has none: an empty object.
+#[derive(Serialize)]
+pub struct Empty {}
+
+/// Decodes, runs (again, if a guard lost a race), encodes.
+async fn run<I, O, F>(cx: Cx, input: Value, operation: impl Fn(Cx, I) -> F) -> Result<Value>
+where
+    I: DeserializeOwned + Clone,
+    O: Serialize,
+    F: Future<Output = Result<O>>,
+{
+    let input: I = serde_json::from_value(input).map_err(|error| Error::new(Kind::Serialization, error.to_string()))?;
+    let output = cx.retrying(|cx| operation(cx, input.clone())).await?;
+    serde_json::to_value(output).map_err(Error::internal)
+}
+
+fn unknown(name: &str) -> Error {
+    let known = cenote_interface::operation(name).is_some();
+    let message = if known {
+        format!("The operation {name} is not built in this version of Cenote; docs/compatibility.md lists those that are.")
+    } else {
+        format!("{} is not an operation of Amazon Cognito user pools.", name.chars().take(128).collect::<String>())
+    };
+    Error::new(Kind::UnknownOperation, message)
+}

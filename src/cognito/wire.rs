@@ -1,0 +1,154 @@
+//! HTTP at the JSON door: target, limits, the checks before an operation, and the one writer of answers and errors.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use cenote_interface::Operation;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use super::call;
+use crate::cx::{App, Cx};
+use crate::error::{Error, Kind, Result};
+use crate::http;
+
+/// 1 MiB: the largest legitimate request (branding aside) is far smaller.
+const MAX_BODY: usize = 1 << 20;
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+/// What browsers may read of an answer.
+const EXPOSED: &str = "x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,x-cenote-signout,Date";
+
+/// What browsers may send. Amplify's preflight asks for `cache-control` and `x-amz-user-agent`.
+const ALLOWED: &str = "content-type,x-amz-target,x-amz-user-agent,amz-sdk-invocation-id,amz-sdk-request,authorization,x-amz-date,\
+                       x-amz-security-token,x-amz-content-sha256,cache-control";
+
+/// `POST /`.
+pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let cx = http::cx(app, &parts);
+    let name = target(&parts.headers).unwrap_or_default().to_owned();
+    let operation = cenote_interface::operation(&name);
+
+    let result = match read(body).await {
+        Ok(body) => answer(&cx, &parts, &name, operation, &body).await,
+        Err(error) => Err(error),
+    };
+    let open = operation.is_some_and(|operation| operation.unsigned);
+    // In dev nothing is verified, so that an answer to a signed operation must not be readable by web pages.
+    let readable = open || !cx.app.settings.dev;
+    http::log(&cx, "cognito", &name, result.as_ref().err());
+    write(&cx, result, readable)
+}
+
+/// `OPTIONS /`: answered alike for all, so that a preflight tells nothing.
+pub async fn options() -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST,OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
+        (header::ACCESS_CONTROL_MAX_AGE, "172800"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn answer(
+    cx: &Cx,
+    parts: &axum::http::request::Parts,
+    name: &str,
+    operation: Option<&'static Operation>,
+    body: &Bytes,
+) -> Result<Value> {
+    let Some(operation) = operation else {
+        if name.is_empty() {
+            return Err(Error::new(
+                Kind::UnknownOperation,
+                "The header X-Amz-Target is missing or malformed; it must be AWSCognitoIdentityProviderService.<Operation>.",
+            ));
+        }
+        return Err(super::unknown(name));
+    };
+    let mut cx = cx.clone();
+    if !operation.unsigned {
+        http::refuse_foreign_origin(&cx, &parts.headers)?;
+        if let Some(key) = super::signature::check(&cx, parts, body, operation.name).await? {
+            cx = cx.signed_by(key);
+        }
+    }
+    if !super::BUILT.contains(&operation.name) {
+        return Err(super::unknown(operation.name));
+    }
+    let input = parse(body)?;
+    cenote_interface::check(operation, &input).map_err(|refusal| match refusal {
+        cenote_interface::Refusal::Serialization(message) => Error::new(Kind::Serialization, message),
+        cenote_interface::Refusal::Validation(message) => Error::invalid(message),
+    })?;
+    super::signature::check_scope(&cx, operation.name, input.get("UserPoolId").and_then(Value::as_str)).await?;
+    call(operation.name, cx, input).await
+}
+
+fn parse(body: &Bytes) -> Result<Value> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        Error::new(Kind::Serialization, format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column()))
+    })
+}
+
+async fn read(body: Body) -> Result<Bytes> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
+            Kind::RequestEntityTooLarge,
+            format!("The request body is larger than {MAX_BODY} bytes."),
+        )),
+        Err(error) => Err(Error::new(Kind::Serialization, "The request body could not be read.").because(error)),
+    }
+}
+
+fn target(headers: &HeaderMap) -> Option<&str> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    let (prefix, name) = target.split_once('.')?;
+    (prefix == cenote_interface::TARGET_PREFIX).then_some(name)
+}
+
+fn write(cx: &Cx, result: Result<Value>, readable: bool) -> Response {
+    let (status, body, error) = match &result {
+        Ok(value) => (StatusCode::OK, value.to_string(), None),
+        Err(error) => {
+            let kind = error.kind.cognito();
+            let body = json!({ "__type": kind, "message": error.message }).to_string();
+            (StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST), body, Some(error))
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    http::insert(headers, HeaderName::from_static("x-amzn-requestid"), &cx.request.id);
+    if readable {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+    if let Some(signout) = cx.reply().signout.filter(|_| error.is_none()) {
+        http::insert(headers, HeaderName::from_static("x-cenote-signout"), &signout);
+    }
+    if let Some(error) = error {
+        http::insert(headers, HeaderName::from_static("x-amzn-errortype"), &format!("{}:", error.kind.cognito()));
+        http::insert(headers, HeaderName::from_static("x-amzn-errormessage"), error.message.trim());
+        if error.kind == Kind::ServiceUnavailable {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+    }
+    response
+}

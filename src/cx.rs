@@ -1,0 +1,177 @@
+//! What every operation gets: the shared state of the process, the time (read once), randomness, and who is asking.
+
+use std::sync::{Arc, Mutex};
+
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+
+use crate::ambient::{Clock, Ms, Random};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
+use crate::keys::{KeySource, Ring, Vault};
+use crate::store::Db;
+use crate::store::pools::Directory;
+
+/// The state that all requests share.
+pub struct App {
+    pub settings: Settings,
+    pub db: Db,
+    pub directory: Directory,
+    /// Signing keys by (pool id, pool version).
+    pub rings: Cache<(String, i64), Arc<Ring>>,
+    pub vault: Vault,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub keygen: KeySource,
+    pub compute: Compute,
+}
+
+/// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.
+pub struct Compute {
+    slots: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Compute {
+    /// As many at once as there are cores, and a bounded queue behind them.
+    pub fn new(cores: usize) -> Compute {
+        Compute { slots: Arc::new(Semaphore::new(cores.max(1))), waiting: Arc::new(Semaphore::new(cores.max(1) * 256)) }
+    }
+
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let _place = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Error::new(Kind::TooManyRequests, "Rate exceeded").because("the queue for password arithmetic is full"))?;
+        let slot = self.slots.clone().acquire_owned().await.map_err(Error::internal)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        });
+        done.await.map_err(Error::internal)
+    }
+}
+
+/// One request.
+#[derive(Clone)]
+pub struct Cx {
+    pub app: Arc<App>,
+    /// Epoch milliseconds, read once.
+    pub now: Ms,
+    pub request: Arc<Request>,
+    reply: Arc<Mutex<Reply>>,
+}
+
+/// Who asks, from where. `id` is returned as `x-amzn-RequestId`.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub id: String,
+    pub ip: String,
+    /// The parsed user agent, as a session shows it.
+    pub device: String,
+    /// The access key that signed the request, where one did.
+    pub access_key: Option<String>,
+    /// The scheme and authority under which the client reached this server, for links back to it.
+    pub origin: String,
+}
+
+/// What an operation adds to the headers of its answer.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// `x-cenote-signout`.
+    pub signout: Option<String>,
+}
+
+impl Cx {
+    pub fn new(app: Arc<App>, request: Request) -> Cx {
+        let now = app.clock.now_ms();
+        Cx { app, now, request: Arc::new(request), reply: Arc::default() }
+    }
+
+    /// A context for what the process does by itself: workers and operator's commands.
+    pub fn system(app: Arc<App>) -> Cx {
+        let id = crate::ids::uuid_v7(app.clock.now_ms(), &*app.random).to_string();
+        let request =
+            Request { id, ip: String::new(), device: String::new(), access_key: None, origin: app.settings.public_url.clone() };
+        Cx::new(app, request)
+    }
+
+    /// The same request by whoever signed it.
+    pub fn signed_by(mut self, access_key: String) -> Cx {
+        let mut request = (*self.request).clone();
+        request.access_key = Some(access_key);
+        self.request = Arc::new(request);
+        self
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.app.db
+    }
+
+    pub fn rng(&self) -> &dyn Random {
+        &*self.app.random
+    }
+
+    pub fn set_signout(&self, id: &str) {
+        if let Ok(mut reply) = self.reply.lock() {
+            reply.signout = Some(id.to_owned());
+        }
+    }
+
+    pub fn reply(&self) -> Reply {
+        self.reply.lock().map(|reply| reply.clone()).unwrap_or_default()
+    }
+
+    /// Runs an operation again, whole, when a guard lost a race: at most three times, then the caller is told to retry.
+    pub async fn retrying<T, F>(&self, mut operation: impl FnMut(Cx) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        for _ in 0..3 {
+            match operation(self.clone()).await {
+                Err(error) if error.is_conflict() => continue,
+                answer => return answer,
+            }
+        }
+        Err(Error::new(Kind::TooManyRequests, "Too many concurrent changes to the same user or resource. Try again shortly."))
+    }
+}
+
+/// A short name for the browser or SDK behind a user agent, for people who look at their list of sessions.
+pub fn device(user_agent: &str) -> String {
+    let first = |names: &[(&'static str, &'static str)]| {
+        names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
+    };
+    let program = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+        ("aws-cli/", "AWS CLI"),
+        ("Boto3/", "boto3"),
+        ("Botocore/", "botocore"),
+        ("aws-sdk-js/", "AWS SDK for JavaScript"),
+        ("aws-sdk-rust/", "AWS SDK for Rust"),
+        ("aws-sdk-java/", "AWS SDK for Java"),
+        ("aws-sdk-go", "AWS SDK for Go"),
+        ("aws-amplify/", "Amplify"),
+        ("curl/", "curl"),
+    ]);
+    let system = first(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+        ("linux", "Linux"),
+    ]);
+    match (program, system) {
+        (Some(program), Some(system)) => format!("{program} on {system}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "unknown".to_owned(),
+    }
+}

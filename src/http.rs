@@ -1,0 +1,101 @@
+//! What every door needs of HTTP: the context of a request, who may talk to a developer's loopback, logging.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::cx::{self, App, Cx};
+use crate::error::{Error, Kind, Result};
+use crate::ids;
+
+/// Whether a request came over our own TLS listener; put into the extensions of the request by the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct OverTls(pub bool);
+
+/// Reads the clock once and says who is asking.
+pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let trusted = peer.is_some_and(|ip| app.settings.trusted_proxies.contains(&ip));
+    let forwarded = |name: &'static str| text(HeaderName::from_static(name)).filter(|_| trusted);
+
+    let ip = forwarded("x-forwarded-for")
+        .and_then(|list| list.rsplit(',').next())
+        .and_then(|last| last.trim().parse::<IpAddr>().ok())
+        .or(peer);
+    let tls = parts.extensions.get::<OverTls>().is_some_and(|tls| tls.0);
+    let scheme = forwarded("x-forwarded-proto").unwrap_or(if tls { "https" } else { "http" });
+    let host = forwarded("x-forwarded-host")
+        .or_else(|| text(header::HOST))
+        .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
+        .unwrap_or_default();
+    let agent: String = text(header::USER_AGENT).unwrap_or_default().chars().take(512).collect();
+
+    let request = cx::Request {
+        id: ids::uuid_v4(&*app.random).to_string(),
+        ip: ip.map(|ip| ip.to_string()).unwrap_or_default(),
+        device: cx::device(&agent),
+        access_key: None,
+        origin: format!("{scheme}://{}", host.to_ascii_lowercase()),
+    };
+    Cx::new(app, request)
+}
+
+/// The host that the request names, without its port.
+pub fn host(cx: &Cx) -> &str {
+    let authority = cx.request.origin.split_once("://").map_or("", |(_, authority)| authority);
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or(rest, |(ip, _)| ip),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+/// Any web page can reach a developer's loopback, and nothing is verified there: an unsigned-in page's scripts are told
+/// apart by the `Origin` that browsers always send across origins.
+pub fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<()> {
+    if !cx.app.settings.dev {
+        return Ok(());
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    if origin == cx.request.origin || origin == cx.app.settings.public_url || origin == cx.app.settings.pages_url {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Forbidden,
+        "cenote dev refuses this operation from web pages of other origins: it accepts any credentials, and every page could call it.",
+    ))
+}
+
+/// In dev only loopback names are served, so that a page cannot reach this server under a name of its own (DNS rebinding).
+pub fn is_dev_host(cx: &Cx) -> bool {
+    let host = host(cx);
+    let public = cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
+    let configured = public.rsplit_once(':').map_or(public, |(host, _)| host);
+    matches!(host, "localhost" | "127.0.0.1" | "::1") || host.ends_with(".localhost") || host == configured
+}
+
+/// One line per request. Nothing from its body.
+pub fn log(cx: &Cx, door: &'static str, what: &str, error: Option<&Error>) {
+    let request_id = &cx.request.id;
+    match error {
+        None => tracing::info!(%request_id, door, what, ip = %cx.request.ip, "ok"),
+        Some(error) if matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable) => {
+            tracing::error!(%request_id, door, what, ip = %cx.request.ip, error = error.kind.cognito(), cause = error.cause(), "failed");
+        }
+        Some(error) => {
+            tracing::info!(%request_id, door, what, ip = %cx.request.ip, error = error.kind.cognito(), message = %error.message, "refused");
+        }
+    }
+}
+
+/// Inserts a header if its text can be one; control and non-ASCII characters are dropped.
+pub fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    let clean: String = text.chars().filter(|c| (' '..='~').contains(c)).collect();
+    if let Ok(value) = HeaderValue::from_str(&clean) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,20 @@
+//! Cenote: a self-hosted user-pool server.
+pub mod account;
+pub mod ambient;
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod cognito;
+pub mod config;
+pub mod cx;
+pub mod error;
+pub mod files;
+pub mod http;
+pub mod ids;
+pub mod keys;
+pub mod pool;
+pub mod signout;
+pub mod sigv4;
+pub mod store;
+pub mod tls;
+pub mod tokens;

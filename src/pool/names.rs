@@ -1,0 +1,65 @@
+//! What a user may be called, and under which names a user can sign in.
+
+use crate::error::{Error, Result};
+use crate::pool::attributes;
+use crate::pool::{Pool, User};
+
+/// A name as it is compared: as it stands in a case-sensitive pool, lower case otherwise.
+pub fn fold(pool: &Pool, name: &str) -> String {
+    if pool.case_sensitive() { name.to_owned() } else { name.to_lowercase() }
+}
+
+/// What a new user's `Username` means in this pool.
+pub enum Chosen<'a> {
+    /// The name itself.
+    Name(&'a str),
+    /// An address: it becomes this attribute, and the user's name is the `sub`.
+    Attribute(&'static str, &'a str),
+}
+
+/// Refuses a name that the pool's sign-in options do not allow.
+pub fn choose<'a>(pool: &Pool, name: &'a str) -> Result<Chosen<'a>> {
+    let (email, phone) = (attributes::is_email(name), attributes::is_phone(name));
+    if pool.names_are_attributes() {
+        return match (pool.signs_in_with("email"), pool.signs_in_with("phone_number")) {
+            (true, _) if email => Ok(Chosen::Attribute("email", name)),
+            (_, true) if phone => Ok(Chosen::Attribute("phone_number", name)),
+            (true, true) => Err(Error::invalid("Username should be either an email or a phone number.")),
+            (true, false) => Err(Error::invalid("Username should be an email.")),
+            _ => Err(Error::invalid("Username should be a phone number.")),
+        };
+    }
+    if email && pool.aliases("email") {
+        return Err(Error::invalid("Username cannot be of email format, since user pool is configured for email alias."));
+    }
+    if phone && pool.aliases("phone_number") {
+        return Err(Error::invalid(
+            "Username cannot be of phone number format, since user pool is configured for phone number alias.",
+        ));
+    }
+    Ok(Chosen::Name(name))
+}
+
+/// Everything that this user can sign in with: (kind, folded name), the username first. Addresses that stand in
+/// for a username count as soon as they are set; aliases only once they are verified.
+pub fn logins(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {
+    let mut logins = vec![("username", fold(pool, &user.username))];
+    for attribute in ["email", "phone_number"] {
+        let counts = pool.signs_in_with(attribute) || (pool.aliases(attribute) && user.doc.is_verified(attribute));
+        if let Some(value) = user.doc.get(attribute).filter(|value| counts && !value.is_empty()) {
+            logins.push((attribute, fold(pool, value)));
+        }
+    }
+    if let Some(value) = user.doc.get("preferred_username").filter(|value| !value.is_empty()) {
+        if pool.aliases("preferred_username") {
+            logins.push(("preferred_username", fold(pool, value)));
+        }
+    }
+    let mut seen = Vec::new();
+    logins.retain(|(_, login)| {
+        let fresh = !seen.contains(login);
+        seen.push(login.clone());
+        fresh
+    });
+    logins
+}

@@ -1,0 +1,82 @@
+//! Which addresses an app client may name for callbacks and sign-out, and how an origin is written.
+
+use url::Url;
+
+use crate::error::{Error, Result};
+
+/// Schemes that would run script or read files in the browser that is sent there.
+const DANGEROUS: &[&str] = &["javascript", "data", "vbscript", "file", "blob", "about", "ws", "wss", "ftp"];
+
+/// Accepts an absolute URI without fragment: `https`, `http` on this machine only, or an app's own scheme.
+pub fn check(uri: &str) -> Result<()> {
+    let refuse = |why: &str| Err(Error::invalid(format!("{uri} {why}")));
+    if uri.chars().any(|c| c.is_control() || c.is_whitespace()) || uri.contains('\\') {
+        return refuse("has characters that a redirect URI cannot have.");
+    }
+    let Ok(url) = Url::parse(uri) else {
+        return refuse("is not an absolute URI.");
+    };
+    if url.fragment().is_some() || uri.contains('#') {
+        return refuse("must not have a fragment.");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("must not have a user name or password.");
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_local(&url) => Ok(()),
+        "http" => refuse("cannot use the HTTP protocol."),
+        scheme if DANGEROUS.contains(&scheme) => refuse("uses a scheme that is not allowed."),
+        _ => Ok(()),
+    }
+}
+
+/// The origin as a Content-Security-Policy source, or the bare scheme of an app's own URI.
+pub fn csp_source(uri: &str) -> Option<String> {
+    let url = Url::parse(uri).ok()?;
+    match url.scheme() {
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        scheme => Some(format!("{scheme}:")),
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callbacks_are_https_or_local_or_an_apps_own_scheme() {
+        for good in [
+            "https://app.example.com/cb",
+            "http://localhost:3000",
+            "http://127.0.0.1/cb",
+            "http://[::1]:8/cb",
+            "myapp://callback",
+            "com.example.app:/cb",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://example.com/cb",
+            "/cb",
+            "https://app.example.com/#f",
+            "https://app.example.com/cb#",
+            "https://u:p@app.example.com/",
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "blob:https://x/y",
+            "https://app.example.com/a\nb",
+            "https://app.example.com\\@evil.example",
+            "http://localhost.evil.example/",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

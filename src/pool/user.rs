@@ -1,0 +1,113 @@
+//! A user: identity, status, attributes, and the clocks that revocation stands on.
+
+use cenote_interface::types::AttributeType;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::Ms;
+
+/// A user as one read gave it.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub pool_id: String,
+    pub sub: String,
+    /// What Cognito calls Username: chosen at sign-up, or the `sub` where users sign in with an address.
+    pub username: String,
+    pub status: Status,
+    pub enabled: bool,
+    pub doc: UserDoc,
+    /// Guards changes of `doc`, `status` and `username`; sign-ins leave it alone.
+    pub ver: i64,
+    /// SRP salt and verifier, sealed; see `auth::credential`.
+    pub password: Option<Vec<u8>>,
+    /// Changes with the password: a sign-in is committed under the password that it proved.
+    pub password_ver: i64,
+    pub clock_ms: Ms,
+    pub epoch_ms: Ms,
+    pub code_epoch_ms: Ms,
+    pub sso_epoch_ms: Ms,
+    pub session_gen: i64,
+    /// Wrong passwords in a row, and when the last one was.
+    pub failures: i64,
+    pub failed_ms: Ms,
+    pub created_ms: Ms,
+    pub modified_ms: Ms,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UserDoc {
+    /// Name and value in the order in which they came; `sub` is not among them.
+    pub attributes: Vec<(String, String)>,
+    /// New values that wait for their code (AttributesRequireVerificationBeforeUpdate).
+    pub pending: Vec<(String, String)>,
+    /// When the temporary password stops working.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temporary_until_ms: Option<Ms>,
+}
+
+impl UserDoc {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        match self.attributes.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => *old = value.to_owned(),
+            None => self.attributes.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.attributes.retain(|(key, _)| key != name);
+    }
+
+    pub fn is_verified(&self, attribute: &str) -> bool {
+        self.get(&format!("{attribute}_verified")) == Some("true")
+    }
+}
+
+impl User {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        if name == "sub" { Some(&self.sub) } else { self.doc.get(name) }
+    }
+
+    /// The attributes as Cognito lists them, `sub` among them.
+    pub fn attributes(&self) -> Vec<AttributeType> {
+        let own = self.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        own.chain([("sub", self.sub.as_str())])
+            .map(|(name, value)| AttributeType { name: name.to_owned(), value: Some(value.to_owned()) })
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Unconfirmed,
+    Confirmed,
+    ResetRequired,
+    ForceChangePassword,
+    ExternalProvider,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Unconfirmed => "UNCONFIRMED",
+            Status::Confirmed => "CONFIRMED",
+            Status::ResetRequired => "RESET_REQUIRED",
+            Status::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
+            Status::ExternalProvider => "EXTERNAL_PROVIDER",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Status> {
+        Some(match text {
+            "UNCONFIRMED" => Status::Unconfirmed,
+            "CONFIRMED" => Status::Confirmed,
+            "RESET_REQUIRED" => Status::ResetRequired,
+            "FORCE_CHANGE_PASSWORD" => Status::ForceChangePassword,
+            "EXTERNAL_PROVIDER" => Status::ExternalProvider,
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! The heart: the one way to end anything. `end` adds to the batch of an operation both the end itself and the records
+//! that say so; every notification is a projection of those records, made by workers. So no endpoint can forget to notify,
+//! and no slow receiver can delay or fail a sign-out.
+//!
+//! Nothing else in the house writes an epoch or an end. What lives where: the clocks and epochs are columns of the user row
+//! (`store::users`), the ends are columns of the sessions (`store::sessions`), the records are `store::jobs`.
+
+use aws_lc_rs::digest;
+
+use crate::ambient::{DAY, Ms, SECOND};
+use crate::cx::Cx;
+use crate::error::Error;
+use crate::ids;
+use crate::pool::{Pool, SsoSession, TokenSession, User};
+use crate::store::jobs::{self, Record};
+use crate::store::users::Reach;
+use crate::store::{Batch, codes, sessions, users};
+
+/// What ends.
+pub enum End<'a> {
+    /// One token session.
+    Tokens(&'a TokenSession),
+    /// One browser session, with the codes that came through it.
+    Browser(&'a SsoSession),
+    /// Every token session of a user, with codes and challenges; with `browsers`, the browser sessions too.
+    User { user: &'a User, browsers: bool },
+    /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
+    Browsers { user: &'a User, all: &'a [SsoSession], spare: Option<&'a str> },
+    /// The user itself goes, and everything with it.
+    Deletion { user: &'a User },
+}
+
+/// Why, in terms that a receipt shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Why {
+    pub reason: &'static str,
+    pub initiator: &'static str,
+}
+
+impl Why {
+    pub const fn user(reason: &'static str) -> Why {
+        Why { reason, initiator: "user" }
+    }
+
+    pub const fn admin(reason: &'static str) -> Why {
+        Why { reason, initiator: "admin" }
+    }
+
+    pub const fn policy(reason: &'static str) -> Why {
+        Why { reason, initiator: "policy" }
+    }
+}
+
+/// Ends all of `what` in this batch, as one sign-out, and names that sign-out in the answer's headers.
+/// Returns the sign-out's id, a UUIDv7.
+pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) -> String {
+    let signout_id = ids::uuid_v7(cx.now, cx.rng()).to_string();
+    let mut records = Records { cx, pool, why, signout_id: &signout_id, n: 0 };
+    for end in what {
+        match end {
+            End::Tokens(session) => records.token_session(batch, session),
+            End::Browser(session) => records.browser_session(batch, session),
+            End::User { user, browsers } => {
+                let reach = Reach { tokens: true, browsers: *browsers };
+                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+                let record = records.next("U", &user.sub, Some(&user.sub), None);
+                jobs::insert_user_record(batch, &record);
+            }
+            End::Browsers { user, all, spare } => {
+                let reach = Reach { tokens: false, browsers: true };
+                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+                for session in all.iter().filter(|session| Some(session.id.as_str()) != *spare) {
+                    records.browser_session(batch, session);
+                }
+                if let Some(spare) = spare {
+                    sessions::spare_sso_session(batch, &pool.id, spare);
+                }
+            }
+            End::Deletion { user } => {
+                let record = records.next("U", &user.sub, Some(&user.sub), None);
+                // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
+                jobs::insert_record(batch, &record, cx.now.max(user.clock_ms) + DAY);
+            }
+        }
+    }
+    cx.set_signout(&signout_id);
+    signout_id
+}
+
+struct Records<'a> {
+    cx: &'a Cx,
+    pool: &'a Pool,
+    why: Why,
+    signout_id: &'a str,
+    n: i64,
+}
+
+impl Records<'_> {
+    fn token_session(&mut self, batch: &mut Batch, session: &TokenSession) {
+        sessions::end_token_session(batch, &self.pool.id, &session.id, self.cx.now);
+        let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
+        jobs::insert_record(batch, &record, 0);
+    }
+
+    fn browser_session(&mut self, batch: &mut Batch, session: &SsoSession) {
+        sessions::end_sso_session(batch, &self.pool.id, &session.id, self.cx.now);
+        codes::end_codes_through(batch, &self.pool.id, &session.id, self.cx.now);
+        let record = self.next("X", &session.id, Some(&session.sub), None);
+        jobs::insert_record(batch, &record, 0);
+    }
+
+    fn next(&mut self, kind: &'static str, subject: &str, sub: Option<&str>, client_id: Option<&str>) -> Record {
+        let record = Record {
+            pool_id: self.pool.id.clone(),
+            signout_id: self.signout_id.to_owned(),
+            n: self.n,
+            kind,
+            subject: subject.to_owned(),
+            key16: key16(kind, &self.pool.id, subject),
+            sub: sub.map(str::to_owned),
+            client_id: client_id.map(str::to_owned),
+            drop_after_ms: drop_after(self.pool, self.cx.now),
+            reason: self.why.reason,
+            initiator: self.why.initiator,
+            origin: self.cx.request.access_key.clone().unwrap_or_default(),
+            txn: self.signout_id.to_owned(),
+            committed_ms: self.cx.now,
+        };
+        self.n += 1;
+        record
+    }
+}
+
+/// The key under which a verifier finds a record without learning whom it is about:
+/// SHA-256(kind 0x00 pool 0x00 id), cut to 16 bytes.
+pub fn key16(kind: &str, pool_id: &str, subject: &str) -> [u8; 16] {
+    let text = [kind.as_bytes(), b"\0", pool_id.as_bytes(), b"\0", subject.as_bytes()].concat();
+    let hash = digest::digest(&digest::SHA256, &text);
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(hash.as_ref()) {
+        *to = *from;
+    }
+    key
+}
+
+/// A record may be forgotten when the last token that it kills has expired, with two minutes for clocks that differ.
+fn drop_after(pool: &Pool, now: Ms) -> Ms {
+    now + pool.longest_token_ms + 120 * SECOND
+}
+
+fn gone() -> Error {
+    Error::new(crate::error::Kind::UserNotFound, "User does not exist.")
+}

@@ -1,0 +1,280 @@
+//! Rows that workers and operators read: sign-out records, messages to send, the audit trail; and what is purged.
+
+use super::{Batch, Db, Rank, Row};
+use crate::ambient::Ms;
+use crate::error::{Error, Result};
+use crate::params;
+
+// Sign-out records
+
+/// One committed fact of a sign-out; see `signout`.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub pool_id: String,
+    pub signout_id: String,
+    pub n: i64,
+    pub kind: &'static str,
+    /// The user's sub, the session's id, the client's id, or the pool's id.
+    pub subject: String,
+    pub key16: [u8; 16],
+    pub sub: Option<String>,
+    pub client_id: Option<String>,
+    pub drop_after_ms: Ms,
+    pub reason: &'static str,
+    pub initiator: &'static str,
+    pub origin: String,
+    pub txn: String,
+    pub committed_ms: Ms,
+}
+
+/// A record whose boundary is not a user's epoch: the session's own end.
+pub fn insert_record(batch: &mut Batch, record: &Record, not_before_ms: Ms) {
+    batch.one(
+        Rank::Record,
+        "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
+         reason, initiator, origin, txn, committed_ms, seq) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, NULL) ON CONFLICT DO NOTHING",
+        {
+            let mut params = record_params(record);
+            params.insert(8, not_before_ms.into());
+            params
+        },
+        Error::conflict(),
+    );
+}
+
+/// A record whose boundary is the epoch that this very batch has just given the user.
+pub fn insert_user_record(batch: &mut Batch, record: &Record) {
+    batch.one(
+        Rank::Record,
+        "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
+         reason, initiator, origin, txn, committed_ms, seq) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, ?9, ?10, ?11, ?12, ?13, ?14, NULL \
+         FROM users u WHERE u.pool_id = ?1 AND u.sub = ?5",
+        record_params(record),
+        Error::conflict(),
+    );
+}
+
+fn record_params(record: &Record) -> Vec<super::Val> {
+    params![
+        record.pool_id.as_str(),
+        record.signout_id.as_str(),
+        record.n,
+        record.kind,
+        record.subject.as_str(),
+        record.key16.as_slice(),
+        record.sub.clone(),
+        record.client_id.clone(),
+        record.drop_after_ms,
+        record.reason,
+        record.initiator,
+        record.origin.as_str(),
+        record.txn.as_str(),
+        record.committed_ms
+    ]
+}
+
+/// A record as tests and, later, its projections read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadRecord {
+    pub signout_id: String,
+    pub n: i64,
+    pub kind: String,
+    pub subject: String,
+    pub not_before_ms: Ms,
+    pub drop_after_ms: Ms,
+    pub reason: String,
+    pub initiator: String,
+}
+
+pub async fn records(db: &Db, pool_id: &str) -> Result<Vec<ReadRecord>> {
+    let sql = "SELECT signout_id, n, kind, subject, not_before_ms, drop_after_ms, reason, initiator FROM records \
+               WHERE pool_id = ?1 ORDER BY signout_id, n LIMIT 10000";
+    let rows = db.scan(sql, params![pool_id]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ReadRecord {
+                signout_id: row.string(0)?,
+                n: row.i64(1)?,
+                kind: row.string(2)?,
+                subject: row.string(3)?,
+                not_before_ms: row.i64(4)?,
+                drop_after_ms: row.i64(5)?,
+                reason: row.string(6)?,
+                initiator: row.string(7)?,
+            })
+        })
+        .collect()
+}
+
+// Messages
+
+/// A mail or text message. `body` is sealed: it holds a code or a password.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub pool_id: String,
+    pub id: String,
+    pub channel: String,
+    pub address: String,
+    pub subject: String,
+    pub body: Vec<u8>,
+    pub created_ms: Ms,
+    pub attempts: i64,
+}
+
+const MESSAGE: &str = "pool_id, message_id, channel, address, subject, body, created_ms, attempts";
+
+pub fn insert_message(batch: &mut Batch, message: &Message) {
+    batch.one(
+        Rank::Job,
+        "INSERT INTO messages (pool_id, message_id, channel, address, subject, body, created_ms, state, attempts, due_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'pending', 0, ?7) ON CONFLICT DO NOTHING",
+        params![
+            message.pool_id.as_str(),
+            message.id.as_str(),
+            message.channel.as_str(),
+            message.address.as_str(),
+            message.subject.as_str(),
+            message.body.clone(),
+            message.created_ms
+        ],
+        Error::conflict(),
+    );
+}
+
+/// The newest messages, to one address or to all: dev's visible outbox.
+pub async fn outbox(db: &Db, address: Option<&str>, limit: i64) -> Result<Vec<Message>> {
+    let rows = match address {
+        Some(address) => {
+            let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
+                       WHERE address = ?1 ORDER BY created_ms DESC, message_id DESC LIMIT ?2";
+            db.scan(sql, params![address, limit]).await?
+        }
+        None => {
+            let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
+                       ORDER BY created_ms DESC, message_id DESC LIMIT ?1";
+            db.scan(sql, params![limit]).await?
+        }
+    };
+    rows.iter().map(message).collect()
+}
+
+/// Messages that are due, oldest first.
+pub async fn due_messages(db: &Db, now: Ms, limit: i64) -> Result<Vec<Message>> {
+    let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
+               WHERE state = 'pending' AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2";
+    debug_assert!(sql.contains(MESSAGE));
+    db.scan(sql, params![now, limit]).await?.iter().map(message).collect()
+}
+
+/// Takes a message for sending until `until_ms`; of several workers one gets it.
+pub fn lease_message(batch: &mut Batch, message: &Message, until_ms: Ms) {
+    batch.one(
+        Rank::Job,
+        "UPDATE messages SET attempts = attempts + 1, due_ms = ?4 WHERE pool_id = ?1 AND message_id = ?2 AND state = 'pending' AND attempts = ?3",
+        params![message.pool_id.as_str(), message.id.as_str(), message.attempts, until_ms],
+        Error::conflict(),
+    );
+}
+
+/// A message that was handed over, or given up, leaves nothing of its text behind.
+pub fn finish_message(batch: &mut Batch, message: &Message, state: &'static str) {
+    batch.any(
+        Rank::Job,
+        "UPDATE messages SET state = ?3, body = ?4 WHERE pool_id = ?1 AND message_id = ?2",
+        params![message.pool_id.as_str(), message.id.as_str(), state, Vec::<u8>::new()],
+    );
+}
+
+fn message(row: &Row) -> Result<Message> {
+    Ok(Message {
+        pool_id: row.string(0)?,
+        id: row.string(1)?,
+        channel: row.string(2)?,
+        address: row.string(3)?,
+        subject: row.string(4)?,
+        body: row.blob(5)?.to_vec(),
+        created_ms: row.i64(6)?,
+        attempts: row.i64(7)?,
+    })
+}
+
+// The audit trail
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub pool_id: String,
+    pub id: String,
+    pub at_ms: Ms,
+    pub actor: String,
+    pub action: String,
+    pub target: String,
+    pub ip: String,
+    pub request_id: String,
+    pub result: String,
+    pub detail: String,
+}
+
+pub fn insert_audit(batch: &mut Batch, entry: &Entry) {
+    batch.one(
+        Rank::Job,
+        "INSERT INTO audit (pool_id, audit_id, at_ms, actor, action, target, ip, request_id, result, detail) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        params![
+            entry.pool_id.as_str(),
+            entry.id.as_str(),
+            entry.at_ms,
+            entry.actor.as_str(),
+            entry.action.as_str(),
+            entry.target.as_str(),
+            entry.ip.as_str(),
+            entry.request_id.as_str(),
+            entry.result.as_str(),
+            entry.detail.as_str()
+        ],
+        Error::conflict(),
+    );
+}
+
+/// Entries of `[from, to)`, oldest first, after (`at_ms`, `id`).
+pub async fn audit(db: &Db, from: Ms, to: Ms, after: (Ms, &str), limit: i64) -> Result<Vec<Entry>> {
+    let sql = "SELECT pool_id, audit_id, at_ms, actor, action, target, ip, request_id, result, detail FROM audit \
+               WHERE at_ms >= ?1 AND at_ms < ?2 AND (at_ms, audit_id) > (?3, ?4) ORDER BY at_ms, audit_id LIMIT ?5";
+    let rows = db.scan(sql, params![from, to, after.0, after.1, limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Entry {
+                pool_id: row.string(0)?,
+                id: row.string(1)?,
+                at_ms: row.i64(2)?,
+                actor: row.string(3)?,
+                action: row.string(4)?,
+                target: row.string(5)?,
+                ip: row.string(6)?,
+                request_id: row.string(7)?,
+                result: row.string(8)?,
+                detail: row.string(9)?,
+            })
+        })
+        .collect()
+}
+
+// Purging
+
+/// Deletes what nothing can refer to any more. Ended and expired sessions stay for a day after their tokens are dead.
+pub fn purge(batch: &mut Batch, now: Ms, keep_ms: Ms) {
+    let before = now - keep_ms;
+    for (rank, sql) in [
+        (Rank::User, "DELETE FROM strangers WHERE failed_ms < ?1"),
+        (Rank::SsoSession, "DELETE FROM sso_sessions WHERE expires_ms < ?1"),
+        (Rank::TokenSession, "DELETE FROM token_sessions WHERE expires_ms < ?1"),
+        (Rank::RefreshToken, "DELETE FROM refresh_tokens WHERE expires_ms < ?1"),
+        (Rank::Code, "DELETE FROM authorization_codes WHERE expires_ms < ?1"),
+        (Rank::Code, "DELETE FROM challenges WHERE expires_ms < ?1"),
+        (Rank::Code, "DELETE FROM user_codes WHERE expires_ms < ?1"),
+        (Rank::Code, "DELETE FROM allowances WHERE since_ms < ?1"),
+    ] {
+        batch.any(rank, sql, params![before]);
+    }
+}

@@ -1,0 +1,63 @@
+//! TLS to PostgreSQL: when it is used, and whom it trusts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::startup;
+use crate::error::{Error, Result};
+
+/// `sslmode=require` is TLS with a verified certificate, `disable` none. Where the URL does not say (libpq's `prefer`), TLS is
+/// used if a CA is configured; without one a server's own certificate could not be verified, and many have such.
+pub fn connector(config: &Config, ca_file: Option<&Path>) -> Result<Option<MakeRustlsConnect>> {
+    let wanted = match config.get_ssl_mode() {
+        SslMode::Disable => false,
+        SslMode::Prefer => ca_file.is_some(),
+        _ => true,
+    };
+    if !wanted {
+        if config.get_hosts().iter().any(is_remote) {
+            tracing::warn!(
+                "the connection to PostgreSQL is not encrypted; sslmode=require in the database URL does that"
+            );
+        }
+        return Ok(None);
+    }
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unusable = |error: &dyn std::fmt::Display| {
+                startup(format!("Cannot use the CA file {}: {error}", path.display()))
+            };
+            for certificate in
+                CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))?
+            {
+                let certificate = certificate.map_err(|error| unusable(&error))?;
+                roots.add(certificate).map_err(|error| unusable(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(unusable(&"it holds no certificate"));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        config.map_err(Error::internal)?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Some(MakeRustlsConnect::new(config)))
+}
+
+fn is_remote(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => !["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
+        Host::Unix(_) => false,
+    }
+}

@@ -1,0 +1,269 @@
+//! The tables, as forward-only migrations. One text for both databases: TEXT, BIGINT (epoch
+//! milliseconds, counters, 0/1), BYTEA and DOUBLE PRECISION only. Keys start with `pool_id`, except the
+//! directories (clients by id, domains, access keys, meta).
+
+pub const MIGRATIONS: &[&str] = &[FIRST];
+
+const FIRST: &str = "
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value BYTEA NOT NULL
+);
+
+CREATE TABLE pools (
+  pool_id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  ver BIGINT NOT NULL,
+  epoch_ms BIGINT NOT NULL,
+  longest_token_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL
+);
+
+CREATE TABLE clients (
+  client_id TEXT PRIMARY KEY,
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  ver BIGINT NOT NULL,
+  epoch_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL
+);
+CREATE INDEX clients_by_pool ON clients (pool_id, client_id);
+
+CREATE TABLE domains (
+  domain TEXT PRIMARY KEY,
+  pool_id TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  created_ms BIGINT NOT NULL
+);
+CREATE INDEX domains_by_pool ON domains (pool_id, domain);
+
+CREATE TABLE users (
+  pool_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  username TEXT NOT NULL,
+  status TEXT NOT NULL,
+  enabled BIGINT NOT NULL,
+  doc TEXT NOT NULL,
+  ver BIGINT NOT NULL,
+  password BYTEA,
+  password_ver BIGINT NOT NULL,
+  clock_ms BIGINT NOT NULL,
+  epoch_ms BIGINT NOT NULL,
+  code_epoch_ms BIGINT NOT NULL,
+  sso_epoch_ms BIGINT NOT NULL,
+  session_gen BIGINT NOT NULL,
+  failures BIGINT NOT NULL,
+  failed_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, sub)
+);
+CREATE INDEX users_by_status ON users (pool_id, status, sub);
+
+CREATE TABLE logins (
+  pool_id TEXT NOT NULL,
+  login TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  PRIMARY KEY (pool_id, login)
+);
+CREATE INDEX logins_by_sub ON logins (pool_id, sub);
+
+CREATE TABLE user_attributes (
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  PRIMARY KEY (pool_id, name, value, sub)
+);
+CREATE INDEX user_attributes_by_sub ON user_attributes (pool_id, sub);
+
+CREATE TABLE strangers (
+  pool_id TEXT NOT NULL,
+  login TEXT NOT NULL,
+  failures BIGINT NOT NULL,
+  failed_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, login)
+);
+CREATE INDEX strangers_by_age ON strangers (failed_ms);
+
+CREATE TABLE sso_sessions (
+  pool_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  handle BYTEA NOT NULL,
+  client_id TEXT NOT NULL,
+  birth_ms BIGINT NOT NULL,
+  auth_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  active_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  ended_ms BIGINT,
+  ip TEXT NOT NULL,
+  device TEXT NOT NULL,
+  PRIMARY KEY (pool_id, session_id)
+);
+CREATE UNIQUE INDEX sso_sessions_by_handle ON sso_sessions (pool_id, handle);
+CREATE INDEX sso_sessions_by_user ON sso_sessions (pool_id, sub);
+CREATE INDEX sso_sessions_by_expiry ON sso_sessions (expires_ms);
+
+CREATE TABLE token_sessions (
+  pool_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  sso_id TEXT,
+  flow TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  nonce TEXT,
+  birth_ms BIGINT NOT NULL,
+  auth_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  active_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  ended_ms BIGINT,
+  ip TEXT NOT NULL,
+  device TEXT NOT NULL,
+  PRIMARY KEY (pool_id, session_id)
+);
+CREATE INDEX token_sessions_by_user ON token_sessions (pool_id, sub);
+CREATE INDEX token_sessions_by_sso ON token_sessions (pool_id, sso_id);
+CREATE INDEX token_sessions_by_expiry ON token_sessions (expires_ms);
+
+CREATE TABLE refresh_tokens (
+  pool_id TEXT NOT NULL,
+  hash BYTEA NOT NULL,
+  session_id TEXT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  rotated_ms BIGINT,
+  PRIMARY KEY (pool_id, hash)
+);
+CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_ms);
+
+CREATE TABLE authorization_codes (
+  pool_id TEXT NOT NULL,
+  hash BYTEA NOT NULL,
+  sub TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  sso_id TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  birth_ms BIGINT NOT NULL,
+  doc TEXT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  consumed_ms BIGINT,
+  PRIMARY KEY (pool_id, hash)
+);
+CREATE INDEX authorization_codes_by_sso ON authorization_codes (pool_id, sso_id);
+CREATE INDEX authorization_codes_by_expiry ON authorization_codes (expires_ms);
+
+CREATE TABLE challenges (
+  pool_id TEXT NOT NULL,
+  hash BYTEA NOT NULL,
+  sub TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  birth_ms BIGINT NOT NULL,
+  doc BYTEA NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  consumed_ms BIGINT,
+  PRIMARY KEY (pool_id, hash)
+);
+CREATE INDEX challenges_by_expiry ON challenges (expires_ms);
+
+CREATE TABLE user_codes (
+  pool_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  mac BYTEA NOT NULL,
+  birth_ms BIGINT NOT NULL,
+  tries BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  consumed_ms BIGINT,
+  PRIMARY KEY (pool_id, sub, purpose)
+);
+CREATE INDEX user_codes_by_expiry ON user_codes (expires_ms);
+
+CREATE TABLE allowances (
+  pool_id TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  used BIGINT NOT NULL,
+  since_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, subject, purpose)
+);
+CREATE INDEX allowances_by_age ON allowances (since_ms);
+
+CREATE TABLE records (
+  pool_id TEXT NOT NULL,
+  signout_id TEXT NOT NULL,
+  n BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  key16 BYTEA NOT NULL,
+  sub TEXT,
+  client_id TEXT,
+  not_before_ms BIGINT NOT NULL,
+  drop_after_ms BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  initiator TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  txn TEXT NOT NULL,
+  committed_ms BIGINT NOT NULL,
+  seq BIGINT,
+  PRIMARY KEY (pool_id, signout_id, n)
+);
+CREATE INDEX records_by_seq ON records (pool_id, seq);
+
+CREATE TABLE messages (
+  pool_id TEXT NOT NULL,
+  message_id TEXT NOT NULL,
+  channel TEXT NOT NULL,
+  address TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  body BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  attempts BIGINT NOT NULL,
+  due_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, message_id)
+);
+CREATE INDEX messages_by_due ON messages (state, due_ms);
+CREATE INDEX messages_by_address ON messages (address, created_ms);
+
+CREATE TABLE audit (
+  pool_id TEXT NOT NULL,
+  audit_id TEXT NOT NULL,
+  at_ms BIGINT NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  target TEXT NOT NULL,
+  ip TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  result TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  PRIMARY KEY (pool_id, audit_id)
+);
+CREATE INDEX audit_by_time ON audit (at_ms);
+
+CREATE TABLE signing_keys (
+  pool_id TEXT NOT NULL,
+  kid TEXT NOT NULL,
+  use_for TEXT NOT NULL,
+  state TEXT NOT NULL,
+  secret BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL,
+  retire_ms BIGINT,
+  PRIMARY KEY (pool_id, kid)
+);
+
+CREATE TABLE access_keys (
+  access_key_id TEXT PRIMARY KEY,
+  secret BYTEA NOT NULL,
+  doc TEXT NOT NULL,
+  created_ms BIGINT NOT NULL
+);
+";

@@ -1,0 +1,282 @@
+//! Browser sessions, token sessions and refresh tokens. Ends are written by `signout` alone.
+
+use std::sync::Arc;
+
+use super::pools::Directory;
+use super::users::{self, WIDTH, columns};
+use super::{Batch, Db, Rank, Row};
+use crate::ambient::Ms;
+use crate::error::{Error, Result};
+use crate::params;
+use crate::pool::session::Flow;
+use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
+
+/// A token session with its user, client and pool, as one read gave them.
+pub struct Held {
+    pub session: TokenSession,
+    pub user: User,
+    pub client: Arc<Client>,
+    pub pool: Arc<Pool>,
+}
+
+macro_rules! token_columns {
+    () => {
+        "t.session_id, t.sub, t.client_id, t.sso_id, t.flow, t.scope, t.nonce, t.birth_ms, t.auth_ms, t.created_ms, \
+         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device"
+    };
+}
+
+macro_rules! sso_columns {
+    () => {
+        "s.session_id, s.sub, s.client_id, s.birth_ms, s.auth_ms, s.created_ms, s.active_ms, s.expires_ms, s.ended_ms, \
+         s.ip, s.device"
+    };
+}
+
+/// Everything that decides whether a token of this session is alive. `None`: session, user, client or pool is gone.
+pub async fn held(db: &Db, directory: &Directory, pool_id: &str, session_id: &str) -> Result<Option<Held>> {
+    const SQL: &str = concat!(
+        "SELECT ", columns!("u."), ", ", token_columns!(), ", c.ver, p.ver FROM token_sessions t \
+         JOIN users u ON u.pool_id = t.pool_id AND u.sub = t.sub JOIN clients c ON c.client_id = t.client_id \
+         JOIN pools p ON p.pool_id = t.pool_id WHERE t.pool_id = ?1 AND t.session_id = ?2"
+    );
+    let Some(row) = db.one(SQL, &params![pool_id, session_id]).await? else { return Ok(None) };
+    let session = token_session(&row, WIDTH)?;
+    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 15)?).await?;
+    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 16)?).await?;
+    let (Some(client), Some(pool)) = (client, pool) else { return Ok(None) };
+    Ok(Some(Held { session, user: users::user(&row)?, client, pool }))
+}
+
+pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSession) {
+    batch.one(
+        Rank::TokenSession,
+        "INSERT INTO token_sessions (pool_id, session_id, sub, client_id, sso_id, flow, scope, nonce, birth_ms, auth_ms, \
+         created_ms, active_ms, expires_ms, ended_ms, ip, device) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14) ON CONFLICT DO NOTHING",
+        params![
+            pool_id,
+            session.id.as_str(),
+            session.sub.as_str(),
+            session.client_id.as_str(),
+            session.sso_id.clone(),
+            session.flow.as_str(),
+            session.scope.as_str(),
+            session.nonce.clone(),
+            session.birth_ms,
+            session.auth_ms,
+            session.created_ms,
+            session.expires_ms,
+            session.ip.as_str(),
+            session.device.as_str()
+        ],
+        Error::conflict(),
+    );
+}
+
+/// The living token sessions of a user, least recently used first.
+pub async fn token_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<TokenSession>> {
+    const SQL: &str = concat!(
+        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sub = ?2 AND t.ended_ms IS NULL \
+         AND t.expires_ms > ?3 AND t.birth_ms >= ?4 ORDER BY t.active_ms, t.session_id LIMIT 1000"
+    );
+    let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.epoch_ms]).await?;
+    rows.iter().map(|row| token_session(row, 0)).collect()
+}
+
+/// The living token sessions that came through a browser session.
+pub async fn token_sessions_through(db: &Db, pool_id: &str, sso_id: &str) -> Result<Vec<TokenSession>> {
+    const SQL: &str = concat!(
+        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sso_id = ?2 AND t.ended_ms IS NULL LIMIT 1000"
+    );
+    db.query(SQL, &params![pool_id, sso_id]).await?.iter().map(|row| token_session(row, 0)).collect()
+}
+
+pub fn end_token_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: Ms) {
+    batch.any(
+        Rank::TokenSession,
+        "UPDATE token_sessions SET ended_ms = ?3 WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
+        params![pool_id, session_id, now],
+    );
+}
+
+/// Locks a session that a refresh uses: a family that ends meanwhile gives no new token.
+pub fn refresh_session(batch: &mut Batch, pool_id: &str, session_id: &str, ip: &str, device: &str, now: Ms, miss: Error) {
+    batch.one(
+        Rank::TokenSession,
+        "UPDATE token_sessions SET active_ms = ?3, ip = ?4, device = ?5 \
+         WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL AND expires_ms > ?3",
+        params![pool_id, session_id, now, ip, device],
+        miss,
+    );
+}
+
+// Refresh tokens
+
+/// A refresh token as it was found by its hash.
+pub struct RefreshToken {
+    pub session_id: String,
+    pub expires_ms: Ms,
+    /// When it was exchanged for its successor.
+    pub rotated_ms: Option<Ms>,
+}
+
+pub async fn refresh_token(db: &Db, pool_id: &str, hash: &[u8; 32]) -> Result<Option<RefreshToken>> {
+    let sql = "SELECT session_id, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
+    let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
+    row.map(|row| {
+        Ok(RefreshToken { session_id: row.string(0)?, expires_ms: row.i64(1)?, rotated_ms: row.opt_i64(2)? })
+    })
+    .transpose()
+}
+
+pub fn insert_refresh_token(batch: &mut Batch, pool_id: &str, hash: &[u8; 32], session_id: &str, now: Ms, expires_ms: Ms) {
+    batch.one(
+        Rank::RefreshToken,
+        "INSERT INTO refresh_tokens (pool_id, hash, session_id, created_ms, expires_ms, rotated_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, NULL) ON CONFLICT DO NOTHING",
+        params![pool_id, hash.as_slice(), session_id, now, expires_ms],
+        Error::conflict(),
+    );
+}
+
+/// Exchanges a refresh token for its successor, once.
+pub fn rotate_refresh_token(batch: &mut Batch, pool_id: &str, hash: &[u8; 32], now: Ms) {
+    batch.one(
+        Rank::RefreshToken,
+        "UPDATE refresh_tokens SET rotated_ms = ?3 WHERE pool_id = ?1 AND hash = ?2 AND rotated_ms IS NULL",
+        params![pool_id, hash.as_slice(), now],
+        Error::conflict(),
+    );
+}
+
+// Browser sessions
+
+/// A browser session with its user and pool.
+pub struct Browser {
+    pub session: SsoSession,
+    pub user: User,
+}
+
+/// The browser session behind a cookie's handle. `None`: it or its user is gone.
+pub async fn browser(db: &Db, pool_id: &str, handle: &[u8; 32]) -> Result<Option<Browser>> {
+    const SQL: &str = concat!(
+        "SELECT ", columns!("u."), ", ", sso_columns!(), " FROM sso_sessions s \
+         JOIN users u ON u.pool_id = s.pool_id AND u.sub = s.sub WHERE s.pool_id = ?1 AND s.handle = ?2"
+    );
+    let row = db.one(SQL, &params![pool_id, handle.as_slice()]).await?;
+    row.map(|row| Ok(Browser { session: sso_session(&row, WIDTH)?, user: users::user(&row)? })).transpose()
+}
+
+pub async fn sso_session_by_id(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<SsoSession>> {
+    const SQL: &str = concat!("SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.session_id = ?2");
+    db.one(SQL, &params![pool_id, session_id]).await?.map(|row| sso_session(&row, 0)).transpose()
+}
+
+/// The living browser sessions of a user, least recently used first.
+pub async fn sso_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<SsoSession>> {
+    const SQL: &str = concat!(
+        "SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.sub = ?2 AND s.ended_ms IS NULL \
+         AND s.expires_ms > ?3 AND s.birth_ms >= ?4 ORDER BY s.active_ms, s.session_id LIMIT 1000"
+    );
+    let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.sso_epoch_ms]).await?;
+    rows.iter().map(|row| sso_session(row, 0)).collect()
+}
+
+pub fn insert_sso_session(batch: &mut Batch, pool_id: &str, session: &SsoSession, handle: &[u8; 32]) {
+    batch.one(
+        Rank::SsoSession,
+        "INSERT INTO sso_sessions (pool_id, session_id, sub, handle, client_id, birth_ms, auth_ms, created_ms, active_ms, \
+         expires_ms, ended_ms, ip, device) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, NULL, ?10, ?11) ON CONFLICT DO NOTHING",
+        params![
+            pool_id,
+            session.id.as_str(),
+            session.sub.as_str(),
+            handle.as_slice(),
+            session.client_id.as_str(),
+            session.birth_ms,
+            session.auth_ms,
+            session.created_ms,
+            session.expires_ms,
+            session.ip.as_str(),
+            session.device.as_str()
+        ],
+        Error::conflict(),
+    );
+}
+
+/// *Sign in as NAME*: a new handle, and an hour from now. The old handle is dead from here on.
+pub fn renew_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, old: &[u8; 32], new: &[u8; 32], now: Ms, expires_ms: Ms) {
+    batch.one(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET handle = ?4, active_ms = ?5, expires_ms = ?6 \
+         WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL AND expires_ms > ?5",
+        params![pool_id, session_id, old.as_slice(), new.as_slice(), now, expires_ms],
+        Error::conflict(),
+    );
+}
+
+/// Locks a living browser session that something is made from.
+pub fn use_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: Ms, miss: Error) {
+    batch.one(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET active_ms = ?3 WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
+        params![pool_id, session_id, now],
+        miss,
+    );
+}
+
+pub fn end_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: Ms) {
+    batch.any(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET ended_ms = ?3 WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
+        params![pool_id, session_id, now],
+    );
+}
+
+/// Gives the one browser session that survives an event that ends the others its new birth: the user's clock, which the
+/// same batch has just raised to the new epoch.
+pub fn spare_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str) {
+    batch.any(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET birth_ms = (SELECT u.clock_ms FROM users u WHERE u.pool_id = sso_sessions.pool_id AND u.sub = sso_sessions.sub) \
+         WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
+        params![pool_id, session_id],
+    );
+}
+
+fn token_session(row: &Row, at: usize) -> Result<TokenSession> {
+    Ok(TokenSession {
+        id: row.string(at)?,
+        sub: row.string(at + 1)?,
+        client_id: row.string(at + 2)?,
+        sso_id: row.opt_text(at + 3)?.map(str::to_owned),
+        flow: Flow::parse(row.text(at + 4)?),
+        scope: row.string(at + 5)?,
+        nonce: row.opt_text(at + 6)?.map(str::to_owned),
+        birth_ms: row.i64(at + 7)?,
+        auth_ms: row.i64(at + 8)?,
+        created_ms: row.i64(at + 9)?,
+        active_ms: row.i64(at + 10)?,
+        expires_ms: row.i64(at + 11)?,
+        ended_ms: row.opt_i64(at + 12)?,
+        ip: row.string(at + 13)?,
+        device: row.string(at + 14)?,
+    })
+}
+
+fn sso_session(row: &Row, at: usize) -> Result<SsoSession> {
+    Ok(SsoSession {
+        id: row.string(at)?,
+        sub: row.string(at + 1)?,
+        client_id: row.string(at + 2)?,
+        birth_ms: row.i64(at + 3)?,
+        auth_ms: row.i64(at + 4)?,
+        created_ms: row.i64(at + 5)?,
+        active_ms: row.i64(at + 6)?,
+        expires_ms: row.i64(at + 7)?,
+        ended_ms: row.opt_i64(at + 8)?,
+        ip: row.string(at + 9)?,
+        device: row.string(at + 10)?,
+    })
+}

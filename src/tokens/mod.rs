@@ -1,0 +1,35 @@
+//! Tokens: when something is born, the sessions that refresh tokens live in, what the tokens say, and whether one is alive.
+//! What ends them is in `signout`.
+
+pub mod claims;
+pub mod mint;
+pub mod open;
+pub mod refresh;
+pub mod ring;
+pub mod verify;
+
+use crate::ambient::Ms;
+use crate::cx::Cx;
+use crate::pool::{Client, Pool, User};
+
+/// The moment on the user's logical clock at which a session, a code or a challenge comes into being. Only `tick` makes one:
+/// never below anything that the user, the client or the pool has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Birth(Ms);
+
+impl Birth {
+    pub fn ms(self) -> Ms {
+        self.0
+    }
+}
+
+/// `max(now, clock, client and pool epoch)`. The batch that uses it moves the user's clock to it
+/// (`store::users::sign_in` or `advance_clock`), which fails if an end came in between.
+pub fn tick(cx: &Cx, pool: &Pool, client: &Client, user: &User) -> Birth {
+    Birth(cx.now.max(user.clock_ms).max(client.epoch_ms).max(pool.epoch_ms))
+}
+
+/// For an invented user, whom nothing can end.
+pub fn tick_stranger(cx: &Cx, pool: &Pool, client: &Client) -> Birth {
+    Birth(cx.now.max(client.epoch_ms).max(pool.epoch_ms))
+}

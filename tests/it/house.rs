@@ -1,0 +1,208 @@
+//! A whole server in process, behind its real router: on SQLite, and on PostgreSQL where the suite was given one.
+//! A test owns a pool, not a database. Time stands still until a test moves it; keys are fixtures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use cenote::ambient::{Ms, SystemRandom, TestClock};
+use cenote::app::{self, Parts};
+use cenote::config::Settings;
+use cenote::cx::App;
+use cenote::keys::{KeySource, MasterKey, Vault};
+use cenote::store::{Db, Options};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+pub const NOW: Ms = 1_790_000_000_000;
+pub const PASSWORD: &str = "Correct-horse-9";
+
+pub struct House {
+    pub app: Arc<App>,
+    pub clock: Arc<TestClock>,
+    pub url: String,
+    router: Router,
+    directory: Option<std::path::PathBuf>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The value of the cookie that this answer sets, without its attributes.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.headers.get_all("set-cookie").iter().find_map(|line| {
+            let (key, rest) = line.to_str().unwrap().split_once('=')?;
+            (key == name).then(|| rest.split(';').next().unwrap_or_default().to_owned())
+        })
+    }
+}
+
+/// One house on each database.
+pub async fn houses() -> Vec<House> {
+    houses_with(Settings::default()).await
+}
+
+pub async fn houses_with(settings: Settings) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(settings.clone()).await];
+    match std::env::var("CENOTE_TEST_PG") {
+        Ok(url) => houses.push(House::open(&url, settings, None).await),
+        Err(_) => assert!(
+            std::env::var("CENOTE_TEST_REQUIRE_PG").is_err(),
+            "CENOTE_TEST_REQUIRE_PG is set, but CENOTE_TEST_PG names no database"
+        ),
+    }
+    houses
+}
+
+impl House {
+    pub async fn on_sqlite(settings: Settings) -> House {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("cenote-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let directory = std::env::temp_dir().join(name);
+        let url = format!("sqlite://{}/cenote.db", directory.display());
+        House::open(&url, settings, Some(directory)).await
+    }
+
+    pub async fn open(url: &str, settings: Settings, directory: Option<std::path::PathBuf>) -> House {
+        let options = Options { pool_size: 4, ..Options::default() };
+        let db = Db::open(url, options).await.unwrap();
+        let clock = Arc::new(TestClock::new(NOW));
+        let master = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
+        static MASTER: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        {
+            // The suites of one run share the PostgreSQL database, and so its master key: a fixed one.
+            let _one_at_a_time = MASTER.lock().unwrap();
+            cenote::files::write_private(&master, "5e".repeat(32).as_bytes()).unwrap();
+        }
+        let parts = Parts {
+            settings,
+            db,
+            vault: Vault::new(&MasterKey::from_file(&master).unwrap()),
+            clock: clock.clone(),
+            random: Arc::new(SystemRandom),
+            keygen: fixtures(),
+        };
+        let app = App::open(parts).await.unwrap_or_else(|error| panic!("{error:?}"));
+        House { router: app::router(app.clone()), app, clock, url: url.to_owned(), directory }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    /// Calls an operation of the JSON door.
+    pub async fn call(&self, operation: &str, input: Value) -> Answer {
+        let request = Request::post("/")
+            .header("host", "localhost:9229")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{operation}"))
+            .body(Body::from(input.to_string()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// Calls an operation that must succeed.
+    pub async fn ok(&self, operation: &str, input: Value) -> Value {
+        let answer = self.call(operation, input).await;
+        assert_eq!(answer.status, 200, "{operation} on {}: {}", self.url, answer.body);
+        answer.json()
+    }
+
+    /// Calls an operation that must be refused: the error's type and message.
+    pub async fn refused(&self, operation: &str, input: Value) -> (String, String) {
+        let answer = self.call(operation, input).await;
+        assert_ne!(answer.status, 200, "{operation} on {} was not refused: {}", self.url, answer.body);
+        let body = answer.json();
+        (body["__type"].as_str().unwrap().to_owned(), body["message"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// A pool made by CreateUserPool, and its id. Policy: none of the character classes is required.
+    pub async fn pool(&self, more: Value) -> String {
+        let mut input = json!({ "PoolName": "test" });
+        merge(&mut input, more);
+        self.ok("CreateUserPool", input).await["UserPool"]["Id"].as_str().unwrap().to_owned()
+    }
+
+    /// A client made by CreateUserPoolClient with every password flow, and its id.
+    pub async fn client(&self, pool: &str, more: Value) -> String {
+        let mut input = json!({
+            "UserPoolId": pool,
+            "ClientName": "app",
+            "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"],
+        });
+        merge(&mut input, more);
+        self.ok("CreateUserPoolClient", input).await["UserPoolClient"]["ClientId"].as_str().unwrap().to_owned()
+    }
+
+    /// A confirmed user with `PASSWORD`.
+    pub async fn user(&self, pool: &str, name: &str) -> String {
+        let input = json!({ "UserPoolId": pool, "Username": name, "MessageAction": "SUPPRESS",
+            "UserAttributes": [{ "Name": "email", "Value": format!("{name}@example.com") }, { "Name": "email_verified", "Value": "true" }] });
+        let user = self.ok("AdminCreateUser", input).await;
+        let input = json!({ "UserPoolId": pool, "Username": name, "Password": PASSWORD, "Permanent": true });
+        self.ok("AdminSetUserPassword", input).await;
+        let attributes = user["User"]["Attributes"].as_array().unwrap().clone();
+        let sub = attributes.into_iter().find(|attribute| attribute["Name"] == "sub").unwrap();
+        sub["Value"].as_str().unwrap().to_owned()
+    }
+
+    /// Signs in with `PASSWORD`: the AuthenticationResult.
+    pub async fn signs_in(&self, client: &str, name: &str) -> Value {
+        let input = json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client,
+            "AuthParameters": { "USERNAME": name, "PASSWORD": PASSWORD } });
+        self.ok("InitiateAuth", input).await["AuthenticationResult"].clone()
+    }
+
+    pub fn advance(&self, by: Ms) {
+        self.clock.advance(by);
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(directory) = &self.directory {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+}
+
+/// Members of `more` replace those of `into`; a null takes one away.
+pub fn merge(into: &mut Value, more: Value) {
+    for (key, value) in more.as_object().unwrap() {
+        if value.is_null() {
+            into.as_object_mut().unwrap().remove(key);
+        } else {
+            into[key] = value.clone();
+        }
+    }
+}
+
+fn fixtures() -> KeySource {
+    let keys = [
+        include_bytes!("../fixtures/rsa-1.pkcs8.der").to_vec(),
+        include_bytes!("../fixtures/rsa-2.pkcs8.der").to_vec(),
+        include_bytes!("../fixtures/rsa-3.pkcs8.der").to_vec(),
+        include_bytes!("../fixtures/rsa-4.pkcs8.der").to_vec(),
+    ];
+    KeySource::Fixtures(Arc::new(keys.to_vec()), Arc::new(AtomicUsize::new(0)))
+}

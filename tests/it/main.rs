@@ -1,0 +1,8 @@
+//! The one integration-test binary: a module per subject.
+#![cfg(test)]
+
+mod house;
+mod keys;
+mod sigv4;
+mod store;
+mod tls;
