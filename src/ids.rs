@@ -9,6 +9,7 @@ use crate::ambient::{Ms, Random};
 
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const ALNUM: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// `us-east-1_Ab3dEf9Gh`: clients split it at the underscore to find the region.
 pub fn pool_id(region: &str, rng: &dyn Random) -> String {
@@ -23,6 +24,16 @@ pub fn client_id(rng: &dyn Random) -> String {
 /// 52 of `[a-z0-9]`: 268 bits.
 pub fn client_secret(rng: &dyn Random) -> String {
     text(LOWER, 52, rng)
+}
+
+/// `AKIA` and 16 of `[A-Z2-7]`, as AWS writes access keys.
+pub fn access_key_id(rng: &dyn Random) -> String {
+    format!("AKIA{}", text(BASE32, 16, rng))
+}
+
+/// 40 letters and digits: 238 bits, and nothing that a shell would take apart.
+pub fn access_key_secret(rng: &dyn Random) -> String {
+    text(ALNUM, 40, rng)
 }
 
 /// 32 random bytes in base64url, 43 characters: cookie handles, authorization codes, challenge sessions.

@@ -1,4 +1,5 @@
 //! Cenote: a self-hosted user-pool server.
+pub mod access;
 pub mod account;
 pub mod ambient;
 pub mod app;

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::call;
+use super::{call, signature};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
@@ -77,10 +77,12 @@ async fn answer(
         return Err(super::unknown(name));
     };
     let mut cx = cx.clone();
+    let mut caller = None;
     if !operation.unsigned {
         http::refuse_foreign_origin(&cx, &parts.headers)?;
-        if let Some(key) = super::signature::check(&cx, parts, body, operation.name).await? {
-            cx = cx.signed_by(key);
+        caller = signature::check(&cx, parts, body).await?;
+        if let Some(caller) = &caller {
+            cx = cx.signed_by(caller.key_id.clone());
         }
     }
     if !super::BUILT.contains(&operation.name) {
@@ -91,7 +93,9 @@ async fn answer(
         cenote_interface::Refusal::Serialization(message) => Error::new(Kind::Serialization, message),
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
-    super::signature::check_scope(&cx, operation.name, input.get("UserPoolId").and_then(Value::as_str)).await?;
+    if let Some(caller) = &caller {
+        caller.check_scope(&cx, operation.name, &input).await?;
+    }
     call(operation.name, cx, input).await
 }
 
