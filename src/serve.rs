@@ -238,6 +238,11 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| taken(address, &error))
 }
 
+/// Where a socket listens, for people to read.
+pub fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
+}
+
 fn taken(address: SocketAddr, error: &io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => " Another program listens there: end it, or choose another port.",

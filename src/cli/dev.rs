@@ -16,7 +16,7 @@ use crate::store::{Db, Options};
 use crate::tls;
 
 /// Start a server for development: on loopback only, with a pool to try, accepting any AWS credentials
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub struct Args {
     /// The port of the API and of issuers, in plain HTTP; 0 takes a free one
     #[arg(long, default_value_t = 9229)]
