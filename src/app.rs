@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use quick_cache::sync::Cache;
 
 use crate::ambient::{Clock, Random};
-use crate::cognito;
+use crate::{cognito, hosted, oauth};
 use crate::config::Settings;
 use crate::cx::{App, Compute};
 use crate::error::{Error, Result};
@@ -50,10 +50,29 @@ impl App {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", post(cognito::post).options(cognito::options))
+        // The issuer.
+        .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
+        // A pool's pages and OAuth endpoints, on its domain and in path form.
+        .merge(pages(""))
+        .merge(pages("/{pool}"))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(axum::middleware::map_response(harden))
         .with_state(app)
+}
+
+fn pages(prefix: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{prefix}{path}");
+    Router::new()
+        .route(&at("/oauth2/authorize"), get(hosted::authorize))
+        .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/login"), get(hosted::login).post(hosted::login))
+        .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
+        .route(&at("/error"), get(hosted::error))
+        .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
+        .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/userInfo"), get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight))
 }
 
 /// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).

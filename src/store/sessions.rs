@@ -216,6 +216,27 @@ pub fn renew_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, old
     );
 }
 
+/// The same user proved who they are again in the same browser: the session begins anew under a new handle.
+#[allow(clippy::too_many_arguments, reason = "each is a column")]
+pub fn authenticate_sso_session(
+    batch: &mut Batch,
+    pool_id: &str,
+    session_id: &str,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    birth_ms: Ms,
+    now: Ms,
+    expires_ms: Ms,
+) {
+    batch.one(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET handle = ?4, birth_ms = ?5, auth_ms = ?6, active_ms = ?6, expires_ms = ?7 \
+         WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL",
+        params![pool_id, session_id, old.as_slice(), new.as_slice(), birth_ms, now, expires_ms],
+        Error::conflict(),
+    );
+}
+
 /// Locks a living browser session that something is made from.
 pub fn use_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: Ms, miss: Error) {
     batch.one(

@@ -33,3 +33,8 @@ pub fn tick(cx: &Cx, pool: &Pool, client: &Client, user: &User) -> Birth {
 pub fn tick_stranger(cx: &Cx, pool: &Pool, client: &Client) -> Birth {
     Birth(cx.now.max(client.epoch_ms).max(pool.epoch_ms))
 }
+
+/// The birth of a session that an authorization code makes: the code's own.
+pub fn reborn(code_birth_ms: Ms) -> Birth {
+    Birth(code_birth_ms)
+}
