@@ -1,19 +1,23 @@
 //! The only place where routes and worker loops are listed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::ambient::{Clock, Random};
-use crate::{cognito, hosted, oauth};
+use crate::ambient::{Clock, DAY, MINUTE, Ms, Random};
 use crate::config::Settings;
-use crate::cx::{App, Compute};
+use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
+use crate::health::{self, Health};
 use crate::keys::{KeySource, Vault};
-use crate::store::{Batch, Db, keys, schema};
+use crate::store::{Batch, Db, jobs, keys, schema};
+use crate::{cognito, hosted, oauth};
 
 /// What a server is made of.
 pub struct Parts {
@@ -42,6 +46,7 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
+            health: Health::default(),
         }))
     }
 }
@@ -56,7 +61,7 @@ pub fn router(app: Arc<App>) -> Router {
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))
         .merge(pages("/{pool}"))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .merge(health::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(axum::middleware::map_response(harden))
         .with_state(app)
@@ -73,6 +78,43 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
         .route(&at("/oauth2/userInfo"), get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight))
+}
+
+/// Every loop of the house. They end when `stopped` turns true.
+pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    loops.spawn(repeat(app.clone(), stopped, "purge", purge));
+    loops
+}
+
+/// Runs a worker whenever it is due. One that fails is asked again a minute later.
+async fn repeat<F>(app: Arc<App>, mut stopped: watch::Receiver<bool>, name: &'static str, run_once: fn(Cx) -> F)
+where
+    F: Future<Output = Result<Ms>> + Send,
+{
+    loop {
+        let cx = Cx::system(app.clone());
+        let now = cx.now;
+        let due = run_once(cx).await.unwrap_or_else(|error| {
+            tracing::error!(?error, worker = name, "a worker failed");
+            now + MINUTE
+        });
+        let pause = Duration::from_millis(u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10));
+        #[allow(clippy::disallowed_methods, reason = "this is the one place where workers wait")]
+        let pause = tokio::time::sleep(pause);
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = pause => {}
+        }
+    }
+}
+
+/// Deletes what nothing can refer to any more; due again in ten minutes.
+async fn purge(cx: Cx) -> Result<Ms> {
+    let mut batch = Batch::new();
+    jobs::purge(&mut batch, cx.now, 2 * DAY);
+    cx.db().commit(batch).await?;
+    Ok(cx.now + 10 * MINUTE)
 }
 
 /// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).
