@@ -12,6 +12,7 @@ pub mod files;
 pub mod http;
 pub mod ids;
 pub mod keys;
+pub mod notify;
 pub mod pool;
 pub mod signout;
 pub mod sigv4;
