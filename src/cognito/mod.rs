@@ -4,6 +4,7 @@
 mod admin_users;
 mod auth;
 mod lookup;
+mod page;
 mod sessions;
 mod signature;
 mod users;
