@@ -16,6 +16,7 @@ pub mod http;
 pub mod ids;
 pub mod keys;
 pub mod oauth;
+pub mod notify;
 pub mod pool;
 pub mod serve;
 pub mod signout;

@@ -26,6 +26,9 @@ pub enum End<'a> {
     User { user: &'a User, browsers: bool },
     /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
     Browsers { user: &'a User, all: &'a [SsoSession], spare: Option<&'a str> },
+    /// Only codes and challenges: what a password reset ends where the pool leaves sessions alive. Nobody holds them, so
+    /// nobody is told: no record.
+    Codes { user: &'a User },
     /// The user itself goes, and everything with it.
     Deletion { user: &'a User },
 }
@@ -76,6 +79,10 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                     sessions::spare_sso_session(batch, &pool.id, spare);
                 }
             }
+            End::Codes { user } => {
+                let reach = Reach { tokens: false, browsers: false };
+                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+            }
             End::Deletion { user } => {
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
                 // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
@@ -83,7 +90,9 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
             }
         }
     }
-    cx.set_signout(&signout_id);
+    if records.n > 0 {
+        cx.set_signout(&signout_id);
+    }
     signout_id
 }
 
