@@ -60,7 +60,10 @@ async fn end_session(visit: &Visit, client: &Client) -> Result<()> {
     } else {
         Vec::new()
     };
-    let ends: Vec<End<'_>> = [End::Browser(&session)].into_iter().chain(tokens.iter().map(End::Tokens)).collect();
+    let mut ends = vec![End::Browser(&session)];
+    if pool.doc.extensions.logout_ends_token_sessions {
+        ends.push(End::Through { sso: &session, tokens: &tokens, keep: None });
+    }
     let mut batch = Batch::new();
     signout::end(cx, &mut batch, pool, &ends, Why::user("logout"));
     audit::note(&mut batch, cx, &pool.id, &Actor::User(&session.sub), "Logout", &session.id, "ok", &client.id);

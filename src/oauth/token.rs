@@ -95,6 +95,7 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     // The session is born with its code: what ended the user's codes meanwhile ends it too.
     let birth = tokens::reborn(row.birth_ms);
     users::advance_clock(&mut batch, &pool.id, &user.sub, birth.ms(), BornOf::Code(row.birth_ms), Error::conflict());
+    sessions::use_sso_session(&mut batch, &pool.id, &row.sso_id, cx.now, Error::conflict());
     codes::consume_authorization_code(&mut batch, &pool.id, &hash, cx.now);
     let new = open::New {
         pool,

@@ -100,6 +100,18 @@ pub fn end_token_session(batch: &mut Batch, pool_id: &str, session_id: &str, now
     );
 }
 
+/// Ends what came through a browser session, if that is exactly `count` sessions. The browser session's row, which a
+/// redemption locks too, orders the two.
+pub fn end_sessions_through(batch: &mut Batch, pool_id: &str, sso_id: &str, keep: &str, now: Ms, count: u64) {
+    batch.exactly(
+        Rank::TokenSession,
+        count,
+        "UPDATE token_sessions SET ended_ms = ?4 WHERE pool_id = ?1 AND sso_id = ?2 AND session_id <> ?3 AND ended_ms IS NULL",
+        params![pool_id, sso_id, keep, now],
+        Error::conflict(),
+    );
+}
+
 /// Locks a session that a refresh uses: a family that ends meanwhile gives no new token.
 pub fn refresh_session(batch: &mut Batch, pool_id: &str, session_id: &str, ip: &str, device: &str, now: Ms, miss: Error) {
     batch.one(
