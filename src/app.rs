@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,14 +16,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::ambient::{Clock, DAY, MINUTE, Ms, Random};
-use crate::cognito;
 use crate::config::Settings;
 use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
-use crate::health::{self, Health};
-use crate::http;
 use crate::keys::{KeySource, Vault};
+use crate::meters::Meters;
 use crate::store::{Batch, Db, jobs, keys, schema};
+use crate::{cognito, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -55,14 +54,21 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
-            health: Health::default(),
+            meters: Meters::default(),
         }))
     }
 }
 
 /// Every route of the house.
 pub fn router(app: Arc<App>) -> Router {
-    let mut router = Router::new().route("/", post(cognito::post).options(cognito::options));
+    let mut router = Router::new()
+        .route("/", post(cognito::post).options(cognito::options))
+        // The issuer.
+        .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
+        // A pool's pages and OAuth endpoints, on its domain and in path form.
+        .merge(pages(""))
+        .merge(pages("/{pool}"));
     if app.settings.dev {
         router = router.merge(health::routes());
     }
@@ -79,6 +85,19 @@ pub fn router(app: Arc<App>) -> Router {
 /// What is for the operator alone; in production on a listener of its own.
 pub fn operator_router(app: Arc<App>) -> Router {
     health::routes().with_state(app)
+}
+
+fn pages(prefix: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{prefix}{path}");
+    Router::new()
+        .route(&at("/oauth2/authorize"), get(hosted::authorize))
+        .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/login"), get(hosted::login).post(hosted::login))
+        .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
+        .route(&at("/error"), get(hosted::error))
+        .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
+        .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/userInfo"), get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight))
 }
 
 /// Every loop of the house. They end when `stopped` turns true.
@@ -142,7 +161,7 @@ async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let began = std::time::Instant::now();
     let response = next.run(request).await;
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
-    app.health.observe(&route, began.elapsed());
+    app.meters.observe(&route, began.elapsed());
     response
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use crate::ambient::{HOUR, Ms};
 use crate::error::{Error, Result};
@@ -31,9 +31,24 @@ pub struct Settings {
     pub browser_session_limit_ms: Ms,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Where mail is handed over, and in whose name. Without it mail waits in the database.
-    pub smtp_url: Option<Hidden>,
-    pub mail_from: Option<String>,
+    /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
+    pub mail: Option<Mail>,
+}
+
+/// The SMTP server that takes our mail.
+#[derive(Clone)]
+pub struct Mail {
+    /// `smtps://user:password@host:465`, `smtp://user:password@host:587?tls=required`, or `smtp://localhost` without TLS.
+    pub smtp_url: String,
+    /// `Name <address>` or a bare address.
+    pub from: String,
+}
+
+/// The URL may hold a password.
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mail {{ smtp_url: [redacted], from: {:?} }}", self.from)
+    }
 }
 
 impl Default for Settings {
@@ -48,8 +63,7 @@ impl Default for Settings {
             browser_session_ms: HOUR,
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
-            smtp_url: None,
-            mail_from: None,
+            mail: None,
         }
     }
 }
@@ -118,7 +132,8 @@ pub struct Config {
     /// The account of ARNs, twelve digits. Default: 123456789012
     #[arg(long, env = "CENOTE_ACCOUNT_ID", value_name = "ID")]
     pub account_id: Option<String>,
-    /// Where mail is handed over: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host (TLS). Without it no mail is sent
+    /// Where mail is handed over: smtps://user:password@host:465, smtp://user:password@host:587?tls=required (STARTTLS), or
+    /// smtp://localhost. Without it, whatever would send mail is refused
     #[arg(long, env = "CENOTE_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<Hidden>,
     /// The sender of mail, as in "Example <no-reply@example.com>". Required with smtp_url
@@ -209,15 +224,11 @@ impl Config {
         if account_id.len() != 12 || !account_id.bytes().all(|c| c.is_ascii_digit()) {
             return refuse(format!("account_id = {account_id:?} is not twelve digits."));
         }
-        if let Some(Hidden(url)) = &self.smtp_url {
-            // Not repeated: it may hold a password.
-            if !url.starts_with("smtp://") && !url.starts_with("smtps://") {
-                return refuse("smtp_url must start with smtp:// (STARTTLS) or smtps:// (TLS).");
-            }
-            if self.mail_from.is_none() {
-                return refuse("smtp_url is set without mail_from. Set mail_from to the sender, as in \"Example <no-reply@example.com>\".");
-            }
-        }
+        let mail = match (self.smtp_url, self.mail_from) {
+            (None, _) => None,
+            (Some(_), None) => return refuse("smtp_url is set without mail_from. Set mail_from to the sender, as in \"Example <no-reply@example.com>\"."),
+            (Some(Hidden(url)), Some(from)) => Some(Mail { smtp_url: smtp_url(url, plain)?, from }),
+        };
         Ok(Checked {
             settings: Settings {
                 dev: false,
@@ -227,8 +238,7 @@ impl Config {
                 region,
                 account_id,
                 trusted_proxies: proxies,
-                smtp_url: self.smtp_url,
-                mail_from: self.mail_from,
+                mail,
                 ..Settings::default()
             },
             listen,
@@ -248,19 +258,33 @@ fn public_url(given: &str, plain: bool) -> Result<String> {
     if !bare || !matches!(url.scheme(), "https" | "http") {
         return Err(wrong("must be scheme and host only, as in https://id.example.com."));
     }
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    if url.scheme() == "http" && !loopback && !plain {
+    if url.scheme() == "http" && !is_loopback(&url) && !plain {
         return Err(wrong(
             "is not https: passwords, cookies and tokens could be read on the way, and Amplify refuses such sign-in pages. Use https, by tls_cert \
              and tls_key or by a proxy in front. (allow_plain_http permits it for a network that nobody else is in.)",
         ));
     }
     Ok(url.origin().ascii_serialization())
+}
+
+/// The URL is not repeated in messages: it may hold a password.
+fn smtp_url(given: String, plain: bool) -> Result<String> {
+    let Ok(url) = Url::parse(&given) else { return refuse("smtp_url is not a URL, as in smtps://user:password@mail.example.com:465.") };
+    let tls = url.scheme() == "smtps" || url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+    match url.scheme() {
+        "smtp" | "smtps" if tls || plain || is_loopback(&url) => Ok(given),
+        "smtp" | "smtps" => refuse("smtp_url would send mail, and its password, in the clear. Write smtps://, or add ?tls=required for STARTTLS."),
+        _ => refuse("smtp_url must start with smtps:// or smtp://."),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
+        Some(host) => {
+            host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+        None => false,
+    }
 }
 
 /// `us-east-1`, `us-gov-west-1`: what `aws-jwt-verify` and Terraform accept.

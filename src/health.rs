@@ -1,10 +1,6 @@
-//! How the server is: alive, ready, and what it has counted. `/healthz`, `/readyz` and `/metrics`.
+//! How the server is: `/healthz` (alive), `/readyz` (would answer requests) and `/metrics`. What is counted lives in `meters`.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -14,106 +10,21 @@ use axum::routing::get;
 
 use crate::ambient::{Ms, SECOND};
 use crate::cx::App;
-use crate::error::Error;
 
 /// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this (DESIGN, section 4).
 const MAX_SKEW: Ms = 30 * SECOND;
-/// Different sets of labels. What is beyond counts as `other`: a scraper's memory must not be at the mercy of requests.
-const MAX_SERIES: usize = 1_000;
-/// Upper bounds of the histogram, in seconds.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, f64::INFINITY];
-
-#[derive(Default)]
-pub struct Health {
-    draining: AtomicBool,
-    /// Requests by door, operation and result.
-    requests: Mutex<BTreeMap<(&'static str, String, &'static str), u64>>,
-    /// How long they took, by route.
-    durations: Mutex<BTreeMap<String, Histogram>>,
-}
-
-#[derive(Default)]
-struct Histogram {
-    counts: [u64; BUCKETS.len()],
-    seconds: f64,
-}
-
-impl Health {
-    /// From now on load balancers should send nothing.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Counts one answered request.
-    pub fn count(&self, door: &'static str, operation: &str, error: Option<&Error>) {
-        // At the JSON door the name is whatever the client wrote.
-        let known = door != "cognito" || cenote_interface::operation(operation).is_some();
-        let operation = if known { operation } else { "unknown" };
-        let result = error.map_or("ok", |error| error.kind.cognito());
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = requests.len() >= MAX_SERIES;
-        let mut key = (door, operation.to_owned(), result);
-        if full && !requests.contains_key(&key) {
-            key.1 = "other".to_owned();
-        }
-        *requests.entry(key).or_default() += 1;
-    }
-
-    /// Remembers how long an answer took. Routes are those of the router, so there are few.
-    pub fn observe(&self, route: &str, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
-        let histogram = durations.entry(route.to_owned()).or_default();
-        histogram.seconds += seconds;
-        // Each bucket counts on its own; the text adds them up.
-        if let Some((count, _)) = histogram.counts.iter_mut().zip(BUCKETS).find(|(_, bound)| seconds <= *bound) {
-            *count += 1;
-        }
-    }
-
-    /// Prometheus' text format, version 0.0.4.
-    fn metrics(&self) -> String {
-        let mut text = format!(
-            "# HELP cenote_build_info The running release.\n# TYPE cenote_build_info gauge\ncenote_build_info{{version=\"{}\"}} 1\n\
-             # HELP cenote_requests_total Requests by door, operation and result.\n# TYPE cenote_requests_total counter\n",
-            env!("CARGO_PKG_VERSION")
-        );
-        for ((door, operation, result), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
-            let operation = label(operation);
-            let _ = writeln!(text, "cenote_requests_total{{door=\"{door}\",operation=\"{operation}\",result=\"{result}\"}} {count}");
-        }
-        text.push_str("# HELP cenote_request_duration_seconds Time to the answer, by route.\n# TYPE cenote_request_duration_seconds histogram\n");
-        for (route, histogram) in &*self.durations.lock().unwrap_or_else(PoisonError::into_inner) {
-            let route = label(route);
-            let mut sum = 0;
-            for (count, bound) in histogram.counts.iter().zip(BUCKETS) {
-                sum += count;
-                let le = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
-                let _ = writeln!(text, "cenote_request_duration_seconds_bucket{{route=\"{route}\",le=\"{le}\"}} {sum}");
-            }
-            let _ = writeln!(text, "cenote_request_duration_seconds_sum{{route=\"{route}\"}} {}", histogram.seconds);
-            let _ = writeln!(text, "cenote_request_duration_seconds_count{{route=\"{route}\"}} {sum}");
-        }
-        text
-    }
-}
-
-fn label(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect()
-}
-
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.health.metrics())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.meters.text())
 }
 
 /// Whether requests would be answered: the database is there, and its clock and ours agree.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     let not = |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"));
-    if app.health.draining.load(Ordering::Relaxed) {
+    if app.meters.is_draining() {
         return not("the server is stopping".to_owned());
     }
     let theirs = match app.db.ping().await {

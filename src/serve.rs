@@ -85,7 +85,7 @@ pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
 
     signals.next().await;
     tracing::info!("stopping: requests that have begun are finished");
-    app.health.drain();
+    app.meters.drain();
     // The loops end and drop their listeners: new connections are refused from here on.
     stop.send_replace(true);
     loops.join_all().await;

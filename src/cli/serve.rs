@@ -55,8 +55,8 @@ pub async fn run(args: Args) -> Result<()> {
     let public = serve::bind(config.listen).await?;
     let health = serve::bind(config.health_listen).await?;
 
-    if app.settings.smtp_url.is_none() {
-        tracing::warn!("smtp_url is not set: codes and invitations are not sent");
+    if app.settings.mail.is_none() {
+        tracing::warn!("smtp_url is not set: whatever would send mail is refused");
     }
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(

@@ -1,10 +1,13 @@
 //! The JSON door: `POST /` with `X-Amz-Target` (`cognito-behaviour`, section 10). One table names every operation that is built;
 //! there are no stubs. One file per family of operations.
 
+mod admin_users;
 mod auth;
 mod lookup;
+mod page;
 mod sessions;
 mod signature;
+mod users;
 mod wire;
 
 use serde::Serialize;
@@ -31,12 +34,20 @@ macro_rules! operations {
 }
 
 operations! {
+    "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
+    "AdminCreateUser" => admin_users::admin_create_user,
+    "AdminDeleteUser" => admin_users::admin_delete_user,
+    "AdminDisableUser" => admin_users::admin_disable_user,
+    "AdminEnableUser" => admin_users::admin_enable_user,
+    "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
+    "AdminSetUserPassword" => admin_users::admin_set_user_password,
     "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
+    "GetUser" => users::get_user,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
