@@ -1,4 +1,4 @@
-//! What administrators do to users: create and invite, confirm, enable, disable, delete.
+//! What administrators do to users: create and invite, confirm, enable, disable, delete. A user's deletion of itself is here, too.
 
 use super::claims;
 use crate::audit::{self, Actor};
@@ -13,6 +13,7 @@ use crate::pool::realm::triggers;
 use crate::pool::{Pool, Status, User, UserDoc, password};
 use crate::signout::{self, End, Why};
 use crate::store::{Batch, users};
+use crate::tokens::verify::Access;
 
 /// A user to create: AdminCreateUser.
 pub struct NewUser<'a> {
@@ -143,6 +144,17 @@ pub async fn delete(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     users::delete(&mut batch, user);
     signout::end(cx, &mut batch, pool, &[End::Deletion { user }], Why::admin("user_deleted"));
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminDeleteUser", &user.sub, "ok", "");
+    cx.db().commit(batch).await
+}
+
+/// DeleteUser: by the user, with an access token.
+pub async fn delete_self(cx: &Cx, access: &Access) -> Result<()> {
+    let (pool, user) = (&*access.pool, &access.user);
+    let mut batch = Batch::new();
+    access.guard(&mut batch);
+    users::delete(&mut batch, user);
+    signout::end(cx, &mut batch, pool, &[End::Deletion { user }], Why::user("user_deleted"));
+    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "DeleteUser", &user.sub, "ok", "");
     cx.db().commit(batch).await
 }
 

@@ -1,12 +1,43 @@
 //! Setting and changing passwords: AdminSetUserPassword, ChangePassword. Getting a forgotten one back is in `recovery`.
 
+use super::codes;
 use crate::audit::{self, Actor};
 use crate::auth::credential;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, Status, User, password};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, users};
+use crate::store::{Batch, sessions, users};
+use crate::tokens::verify::Access;
+
+/// ChangePassword, with an access token and the previous password. Token sessions live on, as in Cognito; browser sessions end, but
+/// the one that the token came through; codes and challenges end.
+pub async fn change(cx: &Cx, access: &Access, previous: Option<&str>, proposed: &str) -> Result<()> {
+    let (pool, user) = (&*access.pool, &access.user);
+    password::conforms(&pool.password_policy(), proposed)?;
+    let previous = previous.ok_or_else(|| Error::invalid("Missing required parameter PreviousPassword"))?;
+    let credential = credential::of(cx, pool, Some(user), &user.username)?;
+    let right = credential::matches(cx, pool, credential, &user.username, previous).await? && user.password.is_some();
+
+    let mut batch = Batch::new();
+    access.guard(&mut batch);
+    // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
+    codes::allow(cx, &mut batch, pool, &user.sub, "ChangePassword", 5);
+    let actor = Actor::User(&user.sub);
+    if !right {
+        let error = Error::not_authorized("Incorrect username or password.");
+        audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, error.kind.cognito(), "");
+        cx.db().commit(batch).await?;
+        return Err(error);
+    }
+    let sealed = credential::make(cx, pool, &user.sub, &user.username, proposed).await?;
+    users::set_password(&mut batch, user, sealed);
+    let all = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
+    let end = End::Browsers { user, all: &all, spare: access.session.sso_id.as_deref() };
+    signout::end(cx, &mut batch, pool, &[end], Why::user("password_changed"));
+    audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, "ok", "");
+    cx.db().commit(batch).await
+}
 
 /// AdminSetUserPassword. A permanent password makes the user CONFIRMED, a temporary one asks for a new one at the next sign-in.
 pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanent: bool) -> Result<()> {

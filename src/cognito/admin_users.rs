@@ -4,7 +4,8 @@ use cenote_interface::types::*;
 
 use super::{Empty, lookup};
 use crate::account::admin::{self, NewUser};
-use crate::account::password;
+use crate::account::attributes::{self as change, By};
+use crate::account::{password, recovery};
 use crate::ambient::Ms;
 use crate::cx::Cx;
 use crate::error::Result;
@@ -48,6 +49,28 @@ pub async fn admin_set_user_password(cx: Cx, input: AdminSetUserPasswordRequest)
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     password::set(&cx, &pool, &user, &input.password, input.permanent.unwrap_or(false)).await?;
+    Ok(Empty {})
+}
+
+pub async fn admin_reset_user_password(cx: Cx, input: AdminResetUserPasswordRequest) -> Result<Empty> {
+    let pool = lookup::pool(&cx, &input.user_pool_id).await?;
+    let user = lookup::user(&cx, &pool, &input.username).await?;
+    recovery::reset(&cx, &pool, &user).await?;
+    Ok(Empty {})
+}
+
+pub async fn admin_update_user_attributes(cx: Cx, input: AdminUpdateUserAttributesRequest) -> Result<Empty> {
+    let pool = lookup::pool(&cx, &input.user_pool_id).await?;
+    let user = lookup::user(&cx, &pool, &input.username).await?;
+    let pairs = attributes::pairs(&input.user_attributes);
+    change::update(&cx, &pool, &user, By::Administrator, &pairs).await?;
+    Ok(Empty {})
+}
+
+pub async fn admin_delete_user_attributes(cx: Cx, input: AdminDeleteUserAttributesRequest) -> Result<Empty> {
+    let pool = lookup::pool(&cx, &input.user_pool_id).await?;
+    let user = lookup::user(&cx, &pool, &input.username).await?;
+    change::delete(&cx, &pool, &user, By::Administrator, &input.user_attribute_names).await?;
     Ok(Empty {})
 }
 

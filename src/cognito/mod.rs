@@ -3,6 +3,7 @@
 
 mod admin_users;
 mod auth;
+mod list_users;
 mod lookup;
 mod page;
 mod sessions;
@@ -37,27 +38,42 @@ operations! {
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
     "AdminDeleteUser" => admin_users::admin_delete_user,
+    "AdminDeleteUserAttributes" => admin_users::admin_delete_user_attributes,
     "AdminDisableUser" => admin_users::admin_disable_user,
     "AdminEnableUser" => admin_users::admin_enable_user,
     "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
+    "AdminResetUserPassword" => admin_users::admin_reset_user_password,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
     "AdminSetUserPassword" => admin_users::admin_set_user_password,
+    "AdminUpdateUserAttributes" => admin_users::admin_update_user_attributes,
     "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
+    "ChangePassword" => users::change_password,
+    "ConfirmForgotPassword" => users::confirm_forgot_password,
+    "ConfirmSignUp" => users::confirm_sign_up,
+    "DeleteUser" => users::delete_user,
+    "DeleteUserAttributes" => users::delete_user_attributes,
+    "ForgotPassword" => users::forgot_password,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
+    "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
     "ListUserSessions" => sessions::list_user_sessions,
+    "ListUsers" => list_users::list_users,
+    "ResendConfirmationCode" => users::resend_confirmation_code,
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
+    "SignUp" => users::sign_up,
+    "UpdateUserAttributes" => users::update_user_attributes,
+    "VerifyUserAttribute" => users::verify_user_attribute,
 }
 
 /// An operation's answer where the model has none: an empty object.
