@@ -31,7 +31,7 @@ impl Grant {
     pub fn new(actions: &[String], pools: &[String], note: &str) -> Result<Grant> {
         let actions = actions.iter().map(|action| action_pattern(action)).collect::<Result<Vec<_>>>()?;
         for pool in pools {
-            if pool != "*" && !is_pool_id(pool) {
+            if pool != "*" && !ids::is_pool_id(pool) {
                 return Err(Error::invalid(format!("{pool:?} is not a pool id such as us-east-1_Ab3dEf9Gh, nor * for all pools.")));
             }
         }
@@ -72,16 +72,6 @@ fn matches(pattern: &str, action: &str) -> bool {
         Some(beginning) => action.starts_with(beginning),
         None => action == pattern,
     }
-}
-
-fn is_pool_id(text: &str) -> bool {
-    text.len() <= 55
-        && text.split_once('_').is_some_and(|(region, rest)| {
-            !region.is_empty()
-                && region.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
-                && !rest.is_empty()
-                && rest.bytes().all(|c| c.is_ascii_alphanumeric())
-        })
 }
 
 /// A new key: its id and its secret, which is shown now and never again.

@@ -16,6 +16,16 @@ pub fn pool_id(region: &str, rng: &dyn Random) -> String {
     format!("{region}_{}", text(ALNUM, 9, rng))
 }
 
+/// Cognito's pattern for pool ids, but without the hyphens and underscores after the first underscore, on which Amplify breaks.
+pub fn is_pool_id(text: &str) -> bool {
+    let Some((region, name)) = text.split_once('_') else { return false };
+    text.len() <= 55
+        && !region.is_empty()
+        && region.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        && !name.is_empty()
+        && name.bytes().all(|c| c.is_ascii_alphanumeric())
+}
+
 /// 26 of `[a-z0-9]`.
 pub fn client_id(rng: &dyn Random) -> String {
     text(LOWER, 26, rng)

@@ -20,6 +20,7 @@ pub mod meters;
 pub mod oauth;
 pub mod notify;
 pub mod pool;
+pub mod seed;
 pub mod serve;
 pub mod signout;
 pub mod sigv4;

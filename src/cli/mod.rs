@@ -7,6 +7,7 @@ mod dev;
 mod keys;
 mod operator;
 mod out;
+mod ready;
 mod serve;
 mod time;
 

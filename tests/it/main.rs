@@ -8,6 +8,7 @@ mod house;
 mod keys;
 mod sign_in;
 mod sign_out;
+mod signature;
 mod sigv4;
 mod store;
 mod tls;
