@@ -3,9 +3,11 @@
 
 mod births;
 mod browser;
+mod failures;
 mod hosted;
 mod house;
 mod keys;
+mod process;
 mod sign_in;
 mod sign_out;
 mod sigv4;
