@@ -16,8 +16,9 @@ use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
 use crate::health::{self, Health};
 use crate::keys::{KeySource, Vault};
+use crate::notify::smtp;
 use crate::store::{Batch, Db, jobs, keys, schema};
-use crate::{cognito, hosted, oauth};
+use crate::{cognito, dev, hosted, oauth};
 
 /// What a server is made of.
 pub struct Parts {
@@ -62,6 +63,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages(""))
         .merge(pages("/{pool}"))
         .merge(health::routes())
+        .merge(if app.settings.dev { Router::new().route("/dev/outbox", get(dev::outbox::get)) } else { Router::new() })
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(axum::middleware::map_response(harden))
         .with_state(app)
@@ -83,6 +85,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 /// Every loop of the house. They end when `stopped` turns true.
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
+    loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod cognito;
 pub mod config;
 pub mod cx;
+pub mod dev;
 pub mod error;
 pub mod files;
 pub mod hosted;
