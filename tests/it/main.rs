@@ -7,6 +7,7 @@ mod failures;
 mod hosted;
 mod house;
 mod keys;
+mod pools;
 mod process;
 mod sign_in;
 mod sign_out;
