@@ -21,8 +21,9 @@ use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, Vault};
 use crate::meters::Meters;
+use crate::notify::smtp;
 use crate::store::{Batch, Db, jobs, keys, schema};
-use crate::{cognito, health, hosted, http, oauth};
+use crate::{cognito, dev, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -70,7 +71,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages(""))
         .merge(pages("/{pool}"));
     if app.settings.dev {
-        router = router.merge(health::routes());
+        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
@@ -103,6 +104,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 /// Every loop of the house. They end when `stopped` turns true.
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
+    loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

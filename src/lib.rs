@@ -1,6 +1,7 @@
 //! Cenote: a self-hosted user-pool server.
 pub mod access;
 pub mod account;
+pub mod admin;
 pub mod ambient;
 pub mod app;
 pub mod audit;
@@ -9,16 +10,17 @@ pub mod cli;
 pub mod cognito;
 pub mod config;
 pub mod cx;
+pub mod dev;
 pub mod error;
 pub mod files;
-pub mod hosted;
 pub mod health;
+pub mod hosted;
 pub mod http;
 pub mod ids;
 pub mod keys;
 pub mod meters;
-pub mod oauth;
 pub mod notify;
+pub mod oauth;
 pub mod pool;
 pub mod seed;
 pub mod serve;

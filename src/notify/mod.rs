@@ -10,7 +10,7 @@ pub mod smtp;
 use cenote_interface::types::CodeDeliveryDetailsType;
 use serde::{Deserialize, Serialize};
 
-pub use compose::Text;
+pub use compose::{Text, escape};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};

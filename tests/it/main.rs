@@ -3,9 +3,12 @@
 
 mod births;
 mod browser;
+mod failures;
 mod hosted;
 mod house;
 mod keys;
+mod pools;
+mod process;
 mod sign_in;
 mod sign_out;
 mod signature;
