@@ -12,14 +12,21 @@ use cenote::config::Settings;
 use cenote::cx::Cx;
 use serde_json::{Value, json};
 
-use crate::house::{Answer, House, houses_with};
+use crate::house::{Answer, House, houses};
+use crate::store::bed;
 
 const HOST: &str = "id.example.com";
 /// The house's clock, `house::NOW`.
 const STAMP: &str = "20260921T141320Z";
 
-fn production() -> Settings {
-    Settings { dev: false, public_url: format!("https://{HOST}"), ..Settings::default() }
+/// A production house on each database. The database of `CENOTE_TEST_PG` belongs to dev, so there it gets a schema of its own.
+async fn production(test: &str) -> Vec<House> {
+    let settings = Settings { dev: false, public_url: format!("https://{HOST}"), ..Settings::default() };
+    let mut houses = vec![House::on_sqlite(settings.clone()).await];
+    if let Some(bed) = bed::pg(&format!("signature_{test}")).await {
+        houses.push(House::open(&bed.url, settings, None).await);
+    }
+    houses
 }
 
 struct Key {
@@ -131,7 +138,7 @@ fn get_user(pool: &str) -> Call {
 
 #[tokio::test]
 async fn a_request_signed_with_an_access_key_is_let_in() {
-    for house in houses_with(production()).await {
+    for house in production("let_in").await {
         let key = house.access_key(&[], &[]).await;
         let_in(&get_user("us-east-1_none").signed(&house, &key).await);
         let body = sha256(get_user("us-east-1_none").body.as_bytes());
@@ -141,7 +148,7 @@ async fn a_request_signed_with_an_access_key_is_let_in() {
 
 #[tokio::test]
 async fn each_wrong_thing_is_an_error_of_its_own() {
-    for house in houses_with(production()).await {
+    for house in production("each").await {
         let key = house.access_key(&[], &[]).await;
         let call = get_user("us-east-1_none");
         let good = call.authorization(&key);
@@ -181,7 +188,7 @@ async fn each_wrong_thing_is_an_error_of_its_own() {
 
 #[tokio::test]
 async fn a_key_does_what_it_was_made_for_on_the_pools_it_was_made_for() {
-    for house in houses_with(production()).await {
+    for house in production("scope").await {
         let key = house.access_key(&["AdminGetUser", "cognito-idp:List*"], &["us-east-1_mine"]).await;
         let_in(&get_user("us-east-1_mine").signed(&house, &key).await);
 
@@ -213,7 +220,7 @@ async fn a_key_does_what_it_was_made_for_on_the_pools_it_was_made_for() {
 
 #[tokio::test]
 async fn a_refusal_to_change_something_is_audited_and_a_deleted_key_is_unknown_at_once() {
-    for house in houses_with(production()).await {
+    for house in production("audit").await {
         let key = house.access_key(&["AdminGetUser"], &["us-east-1_mine"]).await;
         let delete = Call::new("AdminDeleteUser", json!({ "UserPoolId": "us-east-1_mine", "Username": "ann" }));
         refused(&delete.signed(&house, &key).await, "AccessDeniedException", "AdminDeleteUser");
@@ -229,7 +236,7 @@ async fn a_refusal_to_change_something_is_audited_and_a_deleted_key_is_unknown_a
 
 #[tokio::test]
 async fn unsigned_operations_need_no_key() {
-    for house in houses_with(production()).await {
+    for house in production("unsigned").await {
         let call = Call::new("GetUser", json!({ "AccessToken": "x" }));
         refused(&call.sent(&house, None).await, "NotAuthorizedException", "");
     }
@@ -237,7 +244,7 @@ async fn unsigned_operations_need_no_key() {
 
 #[tokio::test]
 async fn dev_accepts_any_credentials_and_none() {
-    for house in houses_with(Settings::default()).await {
+    for house in houses().await {
         let nobody = Key { id: "any".to_owned(), secret: "thing".to_owned() };
         let mut call = get_user("us-east-1_none");
         for authorization in [None, Some(call.authorization(&nobody)), Some("rubbish".to_owned())] {
