@@ -9,6 +9,7 @@ mod house;
 mod keys;
 mod pools;
 mod process;
+mod seed;
 mod sign_in;
 mod sign_out;
 mod signature;
