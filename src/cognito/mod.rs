@@ -3,6 +3,7 @@
 
 mod auth;
 mod lookup;
+mod page;
 mod sessions;
 mod signature;
 mod wire;
