@@ -1,5 +1,6 @@
 //! Cenote: a self-hosted user-pool server.
 pub mod account;
+pub mod admin;
 pub mod ambient;
 pub mod app;
 pub mod audit;

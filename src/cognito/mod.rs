@@ -2,8 +2,10 @@
 //! there are no stubs. One file per family of operations.
 
 mod auth;
+mod clients;
 mod lookup;
 mod page;
+mod pools;
 mod sessions;
 mod signature;
 mod wire;
@@ -32,22 +34,33 @@ macro_rules! operations {
 }
 
 operations! {
+    "AddCustomAttributes" => pools::add_custom_attributes,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
     "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
+    "CreateUserPool" => pools::create_user_pool,
+    "CreateUserPoolClient" => clients::create_user_pool_client,
+    "DeleteUserPool" => pools::delete_user_pool,
+    "DeleteUserPoolClient" => clients::delete_user_pool_client,
+    "DescribeUserPool" => pools::describe_user_pool,
+    "DescribeUserPoolClient" => clients::describe_user_pool_client,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListUserPoolClients" => clients::list_user_pool_clients,
+    "ListUserPools" => pools::list_user_pools,
     "ListUserSessions" => sessions::list_user_sessions,
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
+    "UpdateUserPool" => pools::update_user_pool,
+    "UpdateUserPoolClient" => clients::update_user_pool_client,
 }
 
 /// An operation's answer where the model has none: an empty object.

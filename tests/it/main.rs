@@ -3,6 +3,7 @@
 
 mod house;
 mod keys;
+mod pools;
 mod sigv4;
 mod store;
 mod tls;
