@@ -1,19 +1,24 @@
 //! The only place where routes and worker loops are listed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::ambient::{Clock, Random};
-use crate::cognito;
+use crate::ambient::{Clock, DAY, MINUTE, Ms, Random};
 use crate::config::Settings;
-use crate::cx::{App, Compute};
+use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
+use crate::health::{self, Health};
 use crate::keys::{KeySource, Vault};
-use crate::store::{Batch, Db, keys, schema};
+use crate::notify::smtp;
+use crate::store::{Batch, Db, jobs, keys, schema};
+use crate::{cognito, dev, hosted, oauth};
 
 /// What a server is made of.
 pub struct Parts {
@@ -42,6 +47,7 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
+            health: Health::default(),
         }))
     }
 }
@@ -50,10 +56,68 @@ impl App {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", post(cognito::post).options(cognito::options))
-        .route("/healthz", get(|| async { "ok\n" }))
+        // The issuer.
+        .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
+        // A pool's pages and OAuth endpoints, on its domain and in path form.
+        .merge(pages(""))
+        .merge(pages("/{pool}"))
+        .merge(health::routes())
+        .merge(if app.settings.dev { Router::new().route("/dev/outbox", get(dev::outbox::get)) } else { Router::new() })
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(axum::middleware::map_response(harden))
         .with_state(app)
+}
+
+fn pages(prefix: &str) -> Router<Arc<App>> {
+    let at = |path: &str| format!("{prefix}{path}");
+    Router::new()
+        .route(&at("/oauth2/authorize"), get(hosted::authorize))
+        .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/login"), get(hosted::login).post(hosted::login))
+        .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
+        .route(&at("/error"), get(hosted::error))
+        .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
+        .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/userInfo"), get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight))
+}
+
+/// Every loop of the house. They end when `stopped` turns true.
+pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(app.clone(), stopped, "purge", purge));
+    loops
+}
+
+/// Runs a worker whenever it is due. One that fails is asked again a minute later.
+async fn repeat<F>(app: Arc<App>, mut stopped: watch::Receiver<bool>, name: &'static str, run_once: fn(Cx) -> F)
+where
+    F: Future<Output = Result<Ms>> + Send,
+{
+    loop {
+        let cx = Cx::system(app.clone());
+        let now = cx.now;
+        let due = run_once(cx).await.unwrap_or_else(|error| {
+            tracing::error!(?error, worker = name, "a worker failed");
+            now + MINUTE
+        });
+        let pause = Duration::from_millis(u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10));
+        #[allow(clippy::disallowed_methods, reason = "this is the one place where workers wait")]
+        let pause = tokio::time::sleep(pause);
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = pause => {}
+        }
+    }
+}
+
+/// Deletes what nothing can refer to any more; due again in ten minutes.
+async fn purge(cx: Cx) -> Result<Ms> {
+    let mut batch = Batch::new();
+    jobs::purge(&mut batch, cx.now, 2 * DAY);
+    cx.db().commit(batch).await?;
+    Ok(cx.now + 10 * MINUTE)
 }
 
 /// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).

@@ -23,6 +23,24 @@ pub struct Settings {
     pub browser_session_limit_ms: Ms,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<std::net::IpAddr>,
+    /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
+    pub mail: Option<Mail>,
+}
+
+/// The SMTP server that takes our mail.
+#[derive(Clone)]
+pub struct Mail {
+    /// `smtps://user:password@host:465`, `smtp://user:password@host:587?tls=required`, or `smtp://localhost` without TLS.
+    pub smtp_url: String,
+    /// `Name <address>` or a bare address.
+    pub from: String,
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mail {{ smtp_url: [redacted], from: {:?} }}", self.from)
+    }
 }
 
 impl Default for Settings {
@@ -37,6 +55,7 @@ impl Default for Settings {
             browser_session_ms: HOUR,
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
+            mail: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use crate::ambient::{Clock, Ms, Random};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::health::Health;
 use crate::keys::{KeySource, Ring, Vault};
 use crate::store::Db;
 use crate::store::pools::Directory;
@@ -24,6 +25,7 @@ pub struct App {
     pub random: Arc<dyn Random>,
     pub keygen: KeySource,
     pub compute: Compute,
+    pub health: Health,
 }
 
 /// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.

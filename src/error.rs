@@ -45,7 +45,7 @@ kinds! {
     CodeMismatch,             "CodeMismatchException",                   "invalid_grant",           400;
     ConcurrentModification,   "ConcurrentModificationException",         "temporarily_unavailable", 400;
     ExpiredCode,              "ExpiredCodeException",                    "invalid_grant",           400;
-    Forbidden,                "ForbiddenException",                      "access_denied",           403;
+    Forbidden,                "ForbiddenException",                      "access_denied",           400;
     IncompleteSignature,      "IncompleteSignatureException",            "invalid_client",          400;
     Internal,                 "InternalErrorException",                  "server_error",            500;
     InvalidOAuthFlow,         "InvalidOAuthFlowException",               "invalid_request",         400;
@@ -67,7 +67,7 @@ kinds! {
     ServiceUnavailable,       "ServiceUnavailableException",             "temporarily_unavailable", 503;
     TooManyFailedAttempts,    "TooManyFailedAttemptsException",          "temporarily_unavailable", 400;
     TooManyRequests,          "TooManyRequestsException",                "temporarily_unavailable", 400;
-    Unauthorized,             "UnauthorizedException",                   "invalid_client",          401;
+    Unauthorized,             "UnauthorizedException",                   "invalid_client",          400;
     UnexpectedLambda,         "UnexpectedLambdaException",               "server_error",            400;
     UnknownOperation,         "UnknownOperationException",               "invalid_request",         400;
     UnrecognizedClient,       "UnrecognizedClientException",             "invalid_client",          400;

@@ -3,9 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, Limited};
+use url::form_urlencoded;
 
 use crate::cx::{self, App, Cx};
 use crate::error::{Error, Kind, Result};
@@ -98,4 +104,37 @@ pub fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(&clean) {
         headers.insert(name, value);
     }
+}
+
+/// `Authorization: Basic`, decoded; user and password form-decoded as RFC 6749, 2.3.1 asks.
+pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 4_096 {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    let decode = |text: &str| form_urlencoded::parse(format!("x={text}").as_bytes()).next().map(|(_, value)| value.into_owned());
+    // A `+` in a secret that was not form-encoded must stay one.
+    let plain = |text: &str| if text.contains('%') { decode(text) } else { Some(text.to_owned()) };
+    Some((plain(user)?, plain(password)?))
+}
+
+/// `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// A form body of at most `limit` bytes.
+pub async fn form(headers: &HeaderMap, body: Body, limit: usize) -> Result<String> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+        return Err(Error::invalid("The Content-Type must be application/x-www-form-urlencoded."));
+    }
+    let collected = Limited::new(body, limit).collect().await;
+    let bytes = collected.map_err(|error| Error::new(Kind::RequestEntityTooLarge, "The form could not be read.").because(error))?;
+    String::from_utf8(bytes.to_bytes().to_vec()).map_err(|_| Error::invalid("The form is not UTF-8."))
 }

@@ -92,6 +92,7 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
         access.guard(&mut batch);
     }
     let (mut tokens, mut browsers): (Vec<TokenSession>, Vec<SsoSession>) = (Vec::new(), Vec::new());
+    let mut through: Vec<TokenSession> = Vec::new();
     if session_id.starts_with("tkn") {
         let living = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
         let session = living.into_iter().find(|session| session.id == session_id).ok_or_else(missing)?;
@@ -103,11 +104,7 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
         let living = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
         let session = living.into_iter().find(|session| session.id == session_id).ok_or_else(missing)?;
         if linked {
-            tokens = sessions::token_sessions_through(cx.db(), &pool.id, &session.id).await?;
-            // The caller's own session is never ended by a call that it authorises.
-            if let By::User(access) = by {
-                tokens.retain(|session| session.id != access.session.id);
-            }
+            through = sessions::token_sessions_through(cx.db(), &pool.id, &session.id).await?;
         }
         browsers.push(session);
     }
@@ -115,7 +112,12 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
         By::User(_) => (Why::user("session_revoked"), Actor::User(&user.sub), "RevokeUserSession"),
         By::Administrator => (Why::admin("session_revoked"), Actor::Administrator, "AdminRevokeUserSession"),
     };
-    let ends: Vec<End<'_>> = browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
+    // The caller's own session is never ended by a call that it authorises.
+    let keep = if let By::User(access) = by { Some(access.session.id.as_str()) } else { None };
+    let mut ends: Vec<End<'_>> = browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
+    if let (true, true, Some(sso)) = (linked, tokens.is_empty(), browsers.first()) {
+        ends.push(End::Through { sso, tokens: &through, keep });
+    }
     signout::end(cx, &mut batch, pool, &ends, why);
     audit::note(&mut batch, cx, &pool.id, &actor, action, session_id, "ok", &user.sub);
     cx.db().commit(batch).await

@@ -33,7 +33,7 @@ pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest)
         pool_id: pool.id.clone(),
         doc: ClientDoc::default(),
         ver: 1,
-        epoch_ms: 0,
+        epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,
     };

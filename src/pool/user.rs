@@ -71,10 +71,11 @@ impl User {
         if name == "sub" { Some(&self.sub) } else { self.doc.get(name) }
     }
 
-    /// The attributes as Cognito lists them, `sub` among them.
+    /// The attributes as Cognito lists them, `sub` first.
     pub fn attributes(&self) -> Vec<AttributeType> {
         let own = self.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        own.chain([("sub", self.sub.as_str())])
+        std::iter::once(("sub", self.sub.as_str()))
+            .chain(own)
             .map(|(name, value)| AttributeType { name: name.to_owned(), value: Some(value.to_owned()) })
             .collect()
     }

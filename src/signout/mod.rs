@@ -22,10 +22,16 @@ pub enum End<'a> {
     Tokens(&'a TokenSession),
     /// One browser session, with the codes that came through it.
     Browser(&'a SsoSession),
+    /// The token sessions that came through a browser session, all but `keep`. `tokens` must be exactly those:
+    /// one that a racing redemption adds makes the operation run again.
+    Through { sso: &'a SsoSession, tokens: &'a [TokenSession], keep: Option<&'a str> },
     /// Every token session of a user, with codes and challenges; with `browsers`, the browser sessions too.
     User { user: &'a User, browsers: bool },
     /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
     Browsers { user: &'a User, all: &'a [SsoSession], spare: Option<&'a str> },
+    /// Only codes and challenges: what a password reset ends where the pool leaves sessions alive. Nobody holds them, so
+    /// nobody is told: no record.
+    Codes { user: &'a User },
     /// The user itself goes, and everything with it.
     Deletion { user: &'a User },
     /// An app client goes, and every token that it was given.
@@ -64,6 +70,14 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
         match end {
             End::Tokens(session) => records.token_session(batch, session),
             End::Browser(session) => records.browser_session(batch, session),
+            End::Through { sso, tokens, keep } => {
+                let ending = tokens.iter().filter(|session| Some(session.id.as_str()) != *keep);
+                let count = ending.clone().count() as u64;
+                sessions::end_sessions_through(batch, &pool.id, &sso.id, keep.unwrap_or_default(), cx.now, count);
+                for session in ending {
+                    records.add(batch, session);
+                }
+            }
             End::User { user, browsers } => {
                 let reach = Reach { tokens: true, browsers: *browsers };
                 users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
@@ -79,6 +93,10 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                 if let Some(spare) = spare {
                     sessions::spare_sso_session(batch, &pool.id, spare);
                 }
+            }
+            End::Codes { user } => {
+                let reach = Reach { tokens: false, browsers: false };
+                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
             }
             End::Deletion { user } => {
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
@@ -96,7 +114,9 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
             }
         }
     }
-    cx.set_signout(&signout_id);
+    if records.n > 0 {
+        cx.set_signout(&signout_id);
+    }
     signout_id
 }
 
@@ -111,6 +131,10 @@ struct Records<'a> {
 impl Records<'_> {
     fn token_session(&mut self, batch: &mut Batch, session: &TokenSession) {
         sessions::end_token_session(batch, &self.pool.id, &session.id, self.cx.now);
+        self.add(batch, session);
+    }
+
+    fn add(&mut self, batch: &mut Batch, session: &TokenSession) {
         let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
         jobs::insert_record(batch, &record, 0);
     }

@@ -143,17 +143,36 @@ pub fn insert_message(batch: &mut Batch, message: &Message) {
     );
 }
 
+/// A message to nobody: the same row, in a state in which nothing sends or shows it.
+pub fn insert_decoy(batch: &mut Batch, message: &Message) {
+    batch.one(
+        Rank::Job,
+        "INSERT INTO messages (pool_id, message_id, channel, address, subject, body, created_ms, state, attempts, due_ms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'decoy', 0, ?7) ON CONFLICT DO NOTHING",
+        params![
+            message.pool_id.as_str(),
+            message.id.as_str(),
+            message.channel.as_str(),
+            message.address.as_str(),
+            message.subject.as_str(),
+            message.body.clone(),
+            message.created_ms
+        ],
+        Error::conflict(),
+    );
+}
+
 /// The newest messages, to one address or to all: dev's visible outbox.
 pub async fn outbox(db: &Db, address: Option<&str>, limit: i64) -> Result<Vec<Message>> {
     let rows = match address {
         Some(address) => {
             let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
-                       WHERE address = ?1 ORDER BY created_ms DESC, message_id DESC LIMIT ?2";
+                       WHERE address = ?1 AND state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?2";
             db.scan(sql, params![address, limit]).await?
         }
         None => {
             let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
-                       ORDER BY created_ms DESC, message_id DESC LIMIT ?1";
+                       WHERE state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?1";
             db.scan(sql, params![limit]).await?
         }
     };
@@ -274,6 +293,7 @@ pub fn purge(batch: &mut Batch, now: Ms, keep_ms: Ms) {
         (Rank::Code, "DELETE FROM challenges WHERE expires_ms < ?1"),
         (Rank::Code, "DELETE FROM user_codes WHERE expires_ms < ?1"),
         (Rank::Code, "DELETE FROM allowances WHERE since_ms < ?1"),
+        (Rank::Job, "DELETE FROM messages WHERE created_ms < ?1 AND state <> 'pending'"),
     ] {
         batch.any(rank, sql, params![before]);
     }

@@ -100,6 +100,18 @@ pub fn end_token_session(batch: &mut Batch, pool_id: &str, session_id: &str, now
     );
 }
 
+/// Ends what came through a browser session, if that is exactly `count` sessions. The browser session's row, which a
+/// redemption locks too, orders the two.
+pub fn end_sessions_through(batch: &mut Batch, pool_id: &str, sso_id: &str, keep: &str, now: Ms, count: u64) {
+    batch.exactly(
+        Rank::TokenSession,
+        count,
+        "UPDATE token_sessions SET ended_ms = ?4 WHERE pool_id = ?1 AND sso_id = ?2 AND session_id <> ?3 AND ended_ms IS NULL",
+        params![pool_id, sso_id, keep, now],
+        Error::conflict(),
+    );
+}
+
 /// Locks a session that a refresh uses: a family that ends meanwhile gives no new token.
 pub fn refresh_session(batch: &mut Batch, pool_id: &str, session_id: &str, ip: &str, device: &str, now: Ms, miss: Error) {
     batch.one(
@@ -212,6 +224,27 @@ pub fn renew_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, old
         "UPDATE sso_sessions SET handle = ?4, active_ms = ?5, expires_ms = ?6 \
          WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL AND expires_ms > ?5",
         params![pool_id, session_id, old.as_slice(), new.as_slice(), now, expires_ms],
+        Error::conflict(),
+    );
+}
+
+/// The same user proved who they are again in the same browser: the session begins anew under a new handle.
+#[allow(clippy::too_many_arguments, reason = "each is a column")]
+pub fn authenticate_sso_session(
+    batch: &mut Batch,
+    pool_id: &str,
+    session_id: &str,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    birth_ms: Ms,
+    now: Ms,
+    expires_ms: Ms,
+) {
+    batch.one(
+        Rank::SsoSession,
+        "UPDATE sso_sessions SET handle = ?4, birth_ms = ?5, auth_ms = ?6, active_ms = ?6, expires_ms = ?7 \
+         WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL",
+        params![pool_id, session_id, old.as_slice(), new.as_slice(), birth_ms, now, expires_ms],
         Error::conflict(),
     );
 }

@@ -175,6 +175,11 @@ pub fn fail_stranger(batch: &mut Batch, pool_id: &str, login: &str, failures: i6
     );
 }
 
+/// The work of `advance_clock` for a user who does not exist.
+pub fn touch_stranger(batch: &mut Batch, pool_id: &str, sub: &str) {
+    batch.any(Rank::User, "UPDATE users SET clock_ms = clock_ms WHERE pool_id = ?1 AND sub = ?2", params![pool_id, sub]);
+}
+
 // The clocks of revocation.
 
 /// What a sign-in commits on the user row: the clock moves to its birth, if nothing that ended sessions, disabled the user

@@ -29,7 +29,23 @@ pub fn tick(cx: &Cx, pool: &Pool, client: &Client, user: &User) -> Birth {
     Birth(cx.now.max(user.clock_ms).max(client.epoch_ms).max(pool.epoch_ms))
 }
 
+/// The same for what no app client asked for: confirmation codes, which outlive clients.
+pub fn tick_for(cx: &Cx, pool: &Pool, user: &User) -> Birth {
+    Birth(cx.now.max(user.clock_ms).max(pool.epoch_ms))
+}
+
+/// For what is born in the very batch that ends everything before it (`signout::end` comes first in that batch): just the
+/// epoch that the end sets, if nothing moves the clock in between; if something does, `advance_clock` misses.
+pub fn tick_after_end(cx: &Cx, pool: &Pool, user: &User) -> Birth {
+    Birth(cx.now.max(user.clock_ms + 1).max(pool.epoch_ms))
+}
+
 /// For an invented user, whom nothing can end.
 pub fn tick_stranger(cx: &Cx, pool: &Pool, client: &Client) -> Birth {
     Birth(cx.now.max(client.epoch_ms).max(pool.epoch_ms))
+}
+
+/// The birth of a session that an authorization code makes: the code's own.
+pub fn reborn(code_birth_ms: Ms) -> Birth {
+    Birth(code_birth_ms)
 }

@@ -1,7 +1,7 @@
 //! A whole server in process, behind its real router: on SQLite, and on PostgreSQL where the suite was given one.
 //! A test owns a pool, not a database. Time stands still until a test moves it; keys are fixtures.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use axum::Router;
@@ -81,26 +81,37 @@ impl House {
     }
 
     pub async fn open(url: &str, settings: Settings, directory: Option<std::path::PathBuf>) -> House {
-        let options = Options { pool_size: 4, ..Options::default() };
+        House::open_with(url, settings, directory, Options { pool_size: 4, ..Options::default() }).await
+    }
+
+    pub async fn open_with(url: &str, settings: Settings, directory: Option<std::path::PathBuf>, options: Options) -> House {
         let db = Db::open(url, options).await.unwrap();
         let clock = Arc::new(TestClock::new(NOW));
-        let master = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        static MASTER: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        {
-            // The suites of one run share the PostgreSQL database, and so its master key: a fixed one.
-            let _one_at_a_time = MASTER.lock().unwrap();
-            cenote::files::write_private(&master, "5e".repeat(32).as_bytes()).unwrap();
-        }
         let parts = Parts {
             settings,
             db,
-            vault: Vault::new(&MasterKey::from_file(&master).unwrap()),
+            vault: vault(),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
             keygen: fixtures(),
         };
         let app = App::open(parts).await.unwrap_or_else(|error| panic!("{error:?}"));
         House { router: app::router(app.clone()), app, clock, url: url.to_owned(), directory }
+    }
+
+    /// Another node on the same database, whose clock differs.
+    pub async fn another_node(&self, skew: Ms) -> House {
+        let clock = Arc::new(TestClock::new(NOW + skew));
+        let parts = Parts {
+            settings: self.app.settings.clone(),
+            db: self.app.db.clone(),
+            vault: vault(),
+            clock: clock.clone(),
+            random: Arc::new(SystemRandom),
+            keygen: fixtures(),
+        };
+        let app = App::open(parts).await.unwrap();
+        House { router: app::router(app.clone()), app, clock, url: self.url.clone(), directory: None }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -197,6 +208,18 @@ pub fn merge(into: &mut Value, more: Value) {
     }
 }
 
+/// The suites of one run share the PostgreSQL database, and so its master key: a fixed one.
+fn vault() -> Vault {
+    static MASTER: OnceLock<MasterKey> = OnceLock::new();
+    Vault::new(MASTER.get_or_init(|| {
+        let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
+        cenote::files::write_private(&path, "0123456789abcdef".repeat(4).as_bytes()).unwrap();
+        let key = MasterKey::from_file(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        key
+    }))
+}
+
 fn fixtures() -> KeySource {
     let keys = [
         include_bytes!("../fixtures/rsa-1.pkcs8.der").to_vec(),
@@ -205,4 +228,24 @@ fn fixtures() -> KeySource {
         include_bytes!("../fixtures/rsa-4.pkcs8.der").to_vec(),
     ];
     KeySource::Fixtures(Arc::new(keys.to_vec()), Arc::new(AtomicUsize::new(0)))
+}
+
+/// Runs them all at once, from one starting line.
+pub async fn together<T: Send>(racers: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut racers: Vec<_> = racers.into_iter().map(Box::pin).collect();
+    let mut results: Vec<Option<T>> = racers.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (racer, result) in racers.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match racer.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *result = Some(value),
+                    std::task::Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+    })
+    .await;
+    results.into_iter().flatten().collect()
 }

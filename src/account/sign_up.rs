@@ -1,0 +1,152 @@
+//! Signing up: SignUp, ConfirmSignUp, ResendConfirmationCode.
+
+use cenote_interface::types::CodeDeliveryDetailsType;
+
+use super::admin::{cannot_be_confirmed, name_as_attribute, write_pairs};
+use super::codes::{self, Guess, Purpose};
+use super::{Via, address, claims, existence};
+use crate::audit::{self, Actor};
+use crate::auth::credential;
+use crate::cx::Cx;
+use crate::error::{Error, Kind, Result};
+use crate::ids;
+use crate::pool::attributes::{self, Writer};
+use crate::pool::names::{self, Chosen};
+use crate::pool::realm::triggers;
+use crate::pool::{Status, User, UserDoc, password};
+use crate::store::{Batch, users};
+use crate::tokens;
+
+/// Creates an unconfirmed user, and sends a code where the pool verifies an address that the user has. Without one the user waits for
+/// AdminConfirmSignUp.
+pub async fn sign_up(
+    cx: &Cx,
+    via: Via<'_>,
+    name: &str,
+    new_password: &str,
+    pairs: &[(String, String)],
+) -> Result<(User, Option<CodeDeliveryDetailsType>)> {
+    let pool = via.pool;
+    if pool.only_administrators_create_users() {
+        return Err(Error::not_authorized("SignUp is not permitted for this user pool"));
+    }
+    pool.refuse_unbuilt_triggers(triggers::SIGN_UP)?;
+    let mut pairs = pairs.to_vec();
+    attributes::check(pool, Writer::Client(via.client), false, &pairs)?;
+    let sub = ids::uuid_v4(cx.rng()).to_string();
+    let username = match names::choose(pool, name)? {
+        Chosen::Name(name) => name.to_owned(),
+        Chosen::Attribute(attribute, value) => {
+            name_as_attribute(&mut pairs, attribute, value)?;
+            sub.clone()
+        }
+    };
+    attributes::check_required(pool, &pairs)?;
+    password::conforms(&pool.password_policy(), new_password)?;
+
+    let mut doc = UserDoc::default();
+    write_pairs(&mut doc, &pairs);
+    for attribute in address::ATTRIBUTES {
+        if doc.get(attribute).is_some() {
+            doc.set(&format!("{attribute}_verified"), "false");
+        }
+    }
+    let mut user = User {
+        pool_id: pool.id.clone(),
+        sub,
+        username,
+        status: Status::Unconfirmed,
+        enabled: true,
+        doc,
+        ver: 1,
+        password: None,
+        password_ver: 1,
+        clock_ms: cx.now,
+        epoch_ms: 0,
+        code_epoch_ms: 0,
+        sso_epoch_ms: 0,
+        session_gen: 0,
+        failures: 0,
+        failed_ms: 0,
+        created_ms: cx.now,
+        modified_ms: cx.now,
+    };
+    let mut batch = Batch::new();
+    claims::claim(cx, &mut batch, pool, None, &user, false, |kind| match kind {
+        "email" | "phone_number" => Error::new(Kind::UsernameExists, format!("An account with the given {kind} already exists.")),
+        "preferred_username" => claims::alias_exists(kind),
+        _ => Error::new(Kind::UsernameExists, "User already exists"),
+    })
+    .await?;
+    // Only now: the arithmetic is for accounts that can be.
+    user.password = Some(credential::make(cx, pool, &user.sub, &user.username, new_password).await?);
+    users::insert(&mut batch, pool, &user, &Error::conflict())?;
+    let details = match address::for_sign_up(pool, &user) {
+        Some(to) => {
+            let birth = tokens::tick_for(cx, pool, &user);
+            Some(codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?)
+        }
+        None => None,
+    };
+    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "SignUp", &user.sub, "ok", &via.client.id);
+    cx.db().commit(batch).await?;
+    Ok((user, details))
+}
+
+/// Confirms a user by the code, and verifies the address that it went to. The address becomes an alias where the pool has
+/// such aliases; `force` takes it from whoever had it.
+pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool) -> Result<()> {
+    let pool = via.pool;
+    pool.refuse_unbuilt_triggers(triggers::CONFIRM)?;
+    let named = existence::find(cx, via, name).await?;
+    if let Some(user) = named.user.as_ref().filter(|user| user.status != Status::Unconfirmed) {
+        return Err(cannot_be_confirmed(user));
+    }
+    let addresses = named.user.as_ref().map(address::all).unwrap_or_default();
+    let guess = codes::guess(cx, pool, named.user.as_ref(), &named.sub, Purpose::SignUp, &addresses, code).await?;
+    let mut batch = Batch::new();
+    codes::allow(cx, &mut batch, pool, &named.sub, "ConfirmSignUp", 15);
+    let (Guess::Right(proof), Some(user)) = (&guess, &named.user) else {
+        return codes::deny(cx, batch, pool, &named.sub, Purpose::SignUp, guess, "ConfirmSignUp").await;
+    };
+
+    let mut changed = user.clone();
+    changed.status = Status::Confirmed;
+    changed.doc.set(&format!("{}_verified", proof.address.attribute), "true");
+    claims::claim(cx, &mut batch, pool, Some(user), &changed, force, claims::alias_exists).await?;
+    proof.consume(cx, &mut batch, pool, user, tokens::tick_for(cx, pool, user));
+    users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
+    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "ConfirmSignUp", &user.sub, "ok", &via.client.id);
+    cx.db().commit(batch).await
+}
+
+/// Sends another code. Names that nobody has get an answer that looks the same where the client hides them.
+pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDetailsType> {
+    let pool = via.pool;
+    pool.refuse_unbuilt_triggers(triggers::SEND)?;
+    if address::ATTRIBUTES.iter().all(|attribute| !pool.auto_verifies(attribute)) {
+        return Err(no_verification());
+    }
+    let named = existence::find(cx, via, name).await?;
+    let mut batch = Batch::new();
+    codes::allow(cx, &mut batch, pool, &named.sub, "ResendConfirmationCode", 5);
+    let details = match &named.user {
+        Some(user) if user.status != Status::Unconfirmed => return Err(Error::invalid("User is already confirmed.")),
+        Some(user) => {
+            let to = address::for_sign_up(pool, user).ok_or_else(no_verification)?;
+            let birth = tokens::tick_for(cx, pool, user);
+            codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
+        }
+        None => {
+            let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
+            codes::pretend(cx, &mut batch, pool, &named.sub, Purpose::SignUp, &to)?
+        }
+    };
+    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ResendConfirmationCode", &named.sub, "ok", &via.client.id);
+    cx.db().commit(batch).await?;
+    Ok(details)
+}
+
+fn no_verification() -> Error {
+    Error::invalid("Cannot resend codes. Auto verification not turned on.")
+}

@@ -1,0 +1,122 @@
+//! `cenote dev`: everything on loopback, nothing to configure.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
+use crate::app::{self, Parts};
+use crate::config::Settings;
+use crate::cx::App;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ids;
+use crate::keys::{KeySource, MasterKey, Vault};
+use crate::serve::{self, Door, Signals};
+use crate::store::{Db, Options};
+use crate::tls;
+
+/// Start a server for development: on loopback only, with a pool to try, accepting any AWS credentials
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The port of the API and of issuers, in plain HTTP; 0 takes a free one
+    #[arg(long, default_value_t = 9229)]
+    port: u16,
+    /// The port of the same over TLS, with a certificate of a local authority; 0 takes a free one
+    #[arg(long, default_value_t = 9230)]
+    tls_port: u16,
+    /// Where the database, the keys and the certificates are kept
+    #[arg(long, value_name = "DIR", default_value = ".cenote")]
+    data: PathBuf,
+    /// Write addresses, ids and credentials of the ready pool to this file, as JSON, once the server listens
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Pools, app clients and users to make, as JSON; those that exist stay as they are
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Keep everything in a temporary directory that is removed at the end
+    #[arg(long, conflicts_with = "data")]
+    ephemeral: bool,
+    /// Use this database instead of the embedded one: postgres://.. or sqlite:///path
+    // No environment variable: a production address that happens to be set must not end up here.
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+pub async fn run(args: Args) -> Result<()> {
+    super::out::log(false);
+    let signals = Signals::catch()?;
+    let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock));
+    let data = Data::open(&args, &*random)?;
+    let (plain, port) = serve::bind_loopback(args.port).await?;
+    let (over_tls, tls_port) = serve::bind_loopback(args.tls_port).await?;
+
+    let certificates = tls::dev_certificates(&data.path, clock.now_ms(), &*random)?;
+    let tls = Arc::new(tls::server_config(&certificates.leaf, &certificates.leaf_key)?);
+    let settings = Settings {
+        public_url: format!("http://localhost:{port}"),
+        pages_url: format!("https://localhost:{tls_port}"),
+        ..Settings::default()
+    };
+    let url = args.database_url.clone().unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
+    let db = Db::open(&url, Options::default()).await?;
+    let vault = Vault::new(&data.master_key(&*random)?);
+    let app = App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await?;
+
+    let router = app::router(app.clone());
+    let doors = plain.into_iter().map(|listener| (listener, None));
+    let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
+    let doors = doors.map(|(listener, tls)| Door { listener, tls, router: router.clone() }).collect();
+    super::out::say(&format!("Cenote listens on {}\n", app.settings.public_url));
+    serve::run(app, doors, signals).await;
+    Ok(())
+}
+
+/// The directory of everything that a developer's server keeps.
+struct Data {
+    path: PathBuf,
+    ephemeral: bool,
+}
+
+impl Data {
+    fn open(args: &Args, random: &dyn Random) -> Result<Data> {
+        let path = if args.ephemeral {
+            std::env::temp_dir().join(format!("cenote-{}", ids::uuid_v4(random).simple()))
+        } else {
+            args.data.clone()
+        };
+        let unusable = |error: std::io::Error| Error::invalid(format!("The directory {} cannot be used: {error}.", path.display()));
+        files::create_private_dir(&path).map_err(unusable)?;
+        // Other programs read `ca_file` from directories of their own.
+        let path = path.canonicalize().map_err(unusable)?;
+        let data = Data { path, ephemeral: args.ephemeral };
+        // Keys must not end up in somebody's repository.
+        data.write_once(".gitignore", "*\n")?;
+        Ok(data)
+    }
+
+    fn master_key(&self, random: &dyn Random) -> Result<MasterKey> {
+        let file = self.path.join("master.key");
+        self.write_once("master.key", &MasterKey::generate(random).to_hex())?;
+        MasterKey::from_file(&file)
+    }
+
+    fn write_once(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.path.join(name);
+        if file.exists() {
+            return Ok(());
+        }
+        files::write_private(&file, text.as_bytes()).map_err(|error| unwritable(&file, &error))
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if self.ephemeral && let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!(%error, "{} was not removed", self.path.display());
+        }
+    }
+}
+
+fn unwritable(file: &Path, error: &std::io::Error) -> Error {
+    Error::invalid(format!("{} cannot be written: {error}.", file.display()))
+}

@@ -1,0 +1,3 @@
+//! What only `cenote dev` serves.
+
+pub mod outbox;

@@ -1,0 +1,106 @@
+//! `GET /dev/outbox?to=ADDRESS`: the mail and text messages that a production server would have sent, with the codes in them.
+//! Dev only, for programs as JSON and for people as a page. It shows secrets, so web pages of other origins must not read it: no
+//! CORS headers, no foreign origins, only this machine's names.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::cx::{App, Cx};
+use crate::error::{Error, Kind, Result};
+use crate::http;
+use crate::notify::{self, escape};
+use crate::store::jobs::{self, Message};
+
+/// The newest of them; a developer looks for the last.
+const SHOWN: i64 = 100;
+
+pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let cx = http::cx(app, &parts);
+    let query = parts.uri.query().unwrap_or_default();
+    let to = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "to").map(|(_, value)| value.into_owned());
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let as_json = accept.contains("application/json");
+
+    let messages = match allowed(&cx, &parts.headers) {
+        Ok(()) => list(&cx, to.as_deref()).await,
+        Err(error) => Err(error),
+    };
+    http::log(&cx, "dev", "outbox", messages.as_ref().err());
+    match messages {
+        Ok(messages) if as_json => answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string()),
+        Ok(messages) => answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref())),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            answer(status, "application/json", json!({ "message": error.message }).to_string())
+        }
+    }
+}
+
+fn allowed(cx: &Cx, headers: &axum::http::HeaderMap) -> Result<()> {
+    if !cx.app.settings.dev || !http::is_dev_host(cx) {
+        return Err(Error::new(Kind::Forbidden, "The outbox is served by cenote dev, under names of this machine only."));
+    }
+    http::refuse_foreign_origin(cx, headers)
+}
+
+async fn list(cx: &Cx, to: Option<&str>) -> Result<Vec<Value>> {
+    jobs::outbox(cx.db(), to, SHOWN).await?.iter().map(|message| show(cx, message)).collect()
+}
+
+fn show(cx: &Cx, message: &Message) -> Result<Value> {
+    let body = notify::body(cx, message)?;
+    let (text, code) = body.map(|body| (body.text, body.code)).unwrap_or_default();
+    Ok(json!({
+        "id": message.id,
+        "pool": message.pool_id,
+        "channel": message.channel,
+        "to": message.address,
+        "subject": message.subject,
+        "body": text,
+        "code": code,
+        "created_at": message.created_ms as f64 / 1000.0,
+    }))
+}
+
+fn page(messages: &[Value], to: Option<&str>) -> String {
+    let text = |message: &Value, member: &str| escape(message.get(member).and_then(Value::as_str).unwrap_or_default());
+    let mut rows = String::new();
+    for message in messages {
+        rows.push_str(&format!(
+            "<article><h2>{to}</h2><p>{channel}, pool {pool}</p><p><b>{subject}</b></p><pre>{body}</pre><p>Code: <code>{code}</code></p></article>\n",
+            to = text(message, "to"),
+            channel = text(message, "channel"),
+            pool = text(message, "pool"),
+            subject = text(message, "subject"),
+            body = text(message, "body"),
+            code = text(message, "code"),
+        ));
+    }
+    if rows.is_empty() {
+        rows.push_str("<p>No messages.</p>\n");
+    }
+    let whom = to.map(|to| format!(" to {}", escape(to))).unwrap_or_default();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Outbox</title></head>\n\
+         <body><h1>Messages{whom}, newest first</h1>\n{rows}</body></html>\n"
+    )
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,45 @@
+//! `/oauth2/authorize`: refuses, asks at `/login`, or, with ManagedLoginVersion 2, answers from the browser session silently.
+
+use axum::response::Response;
+
+use super::request::AuthorizeRequest;
+use super::{cookies, login, pages};
+use crate::error::Result;
+use crate::site::Visit;
+use crate::store::sessions::Browser;
+
+pub async fn page(visit: &Visit) -> Result<Response> {
+    let request = match AuthorizeRequest::check(visit).await? {
+        Ok(request) => request,
+        Err(refusal) => return Ok(refusal),
+    };
+    let session = cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
+    let silent = request.prompt.none || (visit.site.managed_login_version == 2 && !request.prompt.select_account);
+    match session {
+        Some((browser, _)) if silent && !request.prompt.login && is_recent(visit, &request, &browser) => {
+            login::reuse(visit, &request, &browser).await
+        }
+        _ if request.prompt.none => Ok(request.refuse("login_required", "")),
+        _ => Ok(pages::see(&visit.page("/login", &visit.query))),
+    }
+}
+
+/// Whether this client may use the session at all: MaxValidityMinutes 0 means neither silently nor on offer, and `max_age` is
+/// measured from the last fresh authentication.
+pub fn is_usable(visit: &Visit, request: &AuthorizeRequest, browser: &Browser) -> bool {
+    let age = visit.cx.now - browser.session.auth_ms;
+    let tracked = visit.site.pool.doc.sessions.tracking;
+    let never = tracked && request.client.sso_silent_ms() == 0;
+    !never && request.max_age_ms.is_none_or(|max_age| age <= max_age)
+}
+
+/// Whether the session is young enough to be used without asking.
+fn is_recent(visit: &Visit, request: &AuthorizeRequest, browser: &Browser) -> bool {
+    let age = visit.cx.now - browser.session.auth_ms;
+    let limit = if visit.site.pool.doc.sessions.tracking {
+        request.client.sso_silent_ms()
+    } else {
+        visit.cx.app.settings.browser_session_ms
+    };
+    age <= limit
+}

@@ -1,0 +1,102 @@
+//! The one home of cookies: the browser session and the CSRF token (`cognito-behaviour`, 1.2).
+
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+
+use crate::ambient::{Ms, SECOND};
+use crate::error::{Error, Kind, Result};
+use crate::pool::SsoSession;
+use crate::site::{Params, Visit};
+use crate::store::sessions::{self, Browser};
+use crate::{ids, keys};
+
+/// The browser session. Its value is a random handle, replaced at every authentication and renewal; the database has the hash.
+const SESSION: &str = "cognito";
+const CSRF: &str = "XSRF-TOKEN";
+
+/// The living browser session that this request's cookie stands for.
+pub async fn session(visit: &Visit) -> Result<Option<(Browser, [u8; 32])>> {
+    let Some(handle) = read(visit, SESSION) else { return Ok(None) };
+    let hash = keys::hash(handle);
+    let pool = &visit.site.pool;
+    let browser = sessions::browser(visit.cx.db(), &pool.id, &hash).await?;
+    Ok(browser.filter(|browser| is_alive(visit, browser)).map(|browser| (browser, hash)))
+}
+
+/// The session of this request's cookie, alive or not, for the sign-out that ends it.
+pub async fn any_session(visit: &Visit) -> Result<Option<SsoSession>> {
+    let Some(handle) = read(visit, SESSION) else { return Ok(None) };
+    let browser = sessions::browser(visit.cx.db(), &visit.site.pool.id, &keys::hash(handle)).await?;
+    Ok(browser.map(|browser| browser.session).filter(|session| session.ended_ms.is_none()))
+}
+
+fn is_alive(visit: &Visit, Browser { session, user }: &Browser) -> bool {
+    session.ended_ms.is_none()
+        && session.expires_ms > visit.cx.now
+        && user.enabled
+        && session.birth_ms >= user.sso_epoch_ms
+        && session.birth_ms >= visit.site.pool.epoch_ms
+}
+
+pub fn set_session(visit: &Visit, response: &mut Response, handle: &str, expires_ms: Ms) {
+    let age = (expires_ms - visit.cx.now).max(0) / SECOND;
+    set(visit, response, SESSION, handle, Some(age));
+}
+
+pub fn clear_session(visit: &Visit, response: &mut Response) {
+    set(visit, response, SESSION, "", Some(0));
+}
+
+/// The CSRF token of the page that is about to be shown: the browser's, if it has a plausible one (so that a second tab does not
+/// invalidate the first), else a new one.
+pub fn csrf(visit: &Visit) -> String {
+    match read(visit, CSRF) {
+        Some(token) if is_token(token) => token.to_owned(),
+        _ => ids::uuid_v4(visit.cx.rng()).to_string(),
+    }
+}
+
+pub fn set_csrf(visit: &Visit, response: &mut Response, token: &str) {
+    set(visit, response, CSRF, token, None);
+}
+
+/// Refuses a form that did not come from a page of this site: the field must equal the cookie, and an `Origin`, if the
+/// browser sent one, must be ours.
+pub fn check_csrf(visit: &Visit, form: &Params) -> Result<()> {
+    let cookie = read(visit, CSRF).unwrap_or_default();
+    let field = form.get("_csrf").unwrap_or_default();
+    let origin = visit.parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let foreign = origin.is_some_and(|origin| origin != "null" && origin != visit.cx.request.origin);
+    if foreign || !is_token(field) || !keys::same(cookie.as_bytes(), field.as_bytes()) {
+        return Err(Error::new(Kind::Forbidden, "This page has expired. Go back to the app and sign in again."));
+    }
+    Ok(())
+}
+
+fn is_token(text: &str) -> bool {
+    uuid::Uuid::parse_str(text).is_ok()
+}
+
+fn read<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
+    let lines = visit.parts.headers.get_all(header::COOKIE);
+    lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name && value.len() <= 256).then_some(value.trim_matches('"'))
+    })
+}
+
+fn set(visit: &Visit, response: &mut Response, name: &str, value: &str, max_age_secs: Option<i64>) {
+    let mut cookie = format!("{name}={value}; Path={}; HttpOnly; SameSite=Lax", visit.site.cookie_path);
+    if let Some(age) = max_age_secs {
+        cookie.push_str(&format!("; Max-Age={age}"));
+        if age == 0 {
+            cookie.push_str("; Expires=Thu, 01 Jan 1970 00:00:00 GMT");
+        }
+    }
+    if visit.is_secure() {
+        cookie.push_str("; Secure");
+    }
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}

@@ -1,0 +1,85 @@
+//! Every browser endpoint: authorize, login, logout, error (`cognito-behaviour`, 1.1, 1.2 and 4). Pages work without JavaScript:
+//! plain forms that post to their own path with its query.
+
+mod authorize;
+mod cookies;
+mod error;
+mod login;
+mod logout;
+mod pages;
+mod request;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::response::Response;
+
+use crate::cx::{App, Cx};
+use crate::error::{Error, Result};
+use crate::http;
+use crate::site::{self, Params, Visit};
+
+/// The largest form that a page posts.
+const MAX_FORM: usize = 64 << 10;
+
+pub async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "authorize").await
+}
+
+pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "login").await
+}
+
+pub async fn logout(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "logout").await
+}
+
+pub async fn error(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "error").await
+}
+
+/// Finds the pool, reads the form, runs the page (again, if a guard lost a race), and turns what went wrong into a page.
+async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response {
+    let (cx, parts, body) = site::open(app, request);
+    let post = parts.method == Method::POST;
+    let form = if post { read(&parts.headers, body).await } else { Ok(Params::default()) };
+    let answer = match form {
+        Ok(form) => cx.retrying(|cx| run(cx, parts.clone(), form.clone(), post, page)).await,
+        Err(error) => Err(error),
+    };
+    http::log(&cx, "hosted", page, answer.as_ref().err());
+    answer.unwrap_or_else(|error| pages::failure(&cx, &error))
+}
+
+async fn read(headers: &axum::http::HeaderMap, body: axum::body::Body) -> Result<Params> {
+    Params::parse(&http::form(headers, body, MAX_FORM).await?)
+}
+
+async fn run(cx: Cx, parts: axum::http::request::Parts, form: Params, post: bool, page: &'static str) -> Result<Response> {
+    let visit = Visit::begin(cx, parts, Some(&form)).await?;
+    let Some(visit) = visit else {
+        return Err(Error::not_found(
+            "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
+        ));
+    };
+    if visit.site.bare {
+        // The bare public URL only says where the pool's own pages are.
+        let query = if post { form } else { visit.query.clone() };
+        let path = match page {
+            "authorize" => "/oauth2/authorize",
+            "login" => "/login",
+            "logout" => "/logout",
+            _ => "/error",
+        };
+        return Ok(pages::see(&visit.page(path, &query)));
+    }
+    match (page, post) {
+        ("authorize", _) => authorize::page(&visit).await,
+        ("login", false) => login::form(&visit, None).await,
+        ("login", true) => login::submit(&visit, &form).await,
+        ("logout", false) => logout::page(&visit).await,
+        ("logout", true) => Ok(logout::redirect_to_get(&visit, &form)),
+        _ => error::page(&visit).await,
+    }
+}

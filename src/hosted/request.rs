@@ -1,0 +1,134 @@
+//! An authorization request, checked: the same for `/oauth2/authorize` and for `/login`, which takes its query
+//! (`cognito-behaviour`, 4.1; RFC 6749, 4.1.1; RFC 7636, 4.3; OIDC Core, 3.1.2.1).
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use super::pages;
+use crate::ambient::{Ms, SECOND};
+use crate::error::Result;
+use crate::pool::Client;
+use crate::site::{Visit, with_query};
+
+pub struct AuthorizeRequest {
+    pub client: Arc<Client>,
+    pub redirect_uri: String,
+    pub state: Option<String>,
+    pub scope: String,
+    pub nonce: Option<String>,
+    pub code_challenge: Option<String>,
+    pub login_hint: Option<String>,
+    pub prompt: Prompt,
+    /// A fresh authentication may not be older than this.
+    pub max_age_ms: Option<Ms>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Answer at once or not at all.
+    pub none: bool,
+    /// Ask for credentials even with a session.
+    pub login: bool,
+    /// Offer the session rather than using it silently.
+    pub select_account: bool,
+}
+
+impl AuthorizeRequest {
+    /// `Err` holds the answer: an error page while the redirect URI is not known to be good, a redirect to it afterwards.
+    pub async fn check(visit: &Visit) -> Result<std::result::Result<AuthorizeRequest, Response>> {
+        let (cx, query) = (&visit.cx, &visit.query);
+        let Some(client_id) = query.get("client_id") else {
+            return Ok(Err(pages::to_error(visit, "invalid_request", "")));
+        };
+        let found = cx.app.directory.client(cx.db(), client_id).await?.filter(|(pool, _)| pool.id == visit.site.pool.id);
+        let Some((_, client)) = found else {
+            return Ok(Err(pages::to_error(visit, "invalid_client", client_id)));
+        };
+        let redirect_uri = query.get("redirect_uri").or(client.model().default_redirect_uri.as_deref());
+        let Some(redirect_uri) = redirect_uri.filter(|uri| client.is_callback(uri)).map(str::to_owned) else {
+            return Ok(Err(pages::to_error(visit, "redirect_mismatch", client_id)));
+        };
+        let state = query.get("state").map(str::to_owned);
+        let refuse = |error: &str, description: &str| {
+            let location = error_redirect(&redirect_uri, error, description, state.as_deref());
+            Ok(Err(pages::see(&location)))
+        };
+
+        match query.get("response_type") {
+            None => return refuse("invalid_request", "response_type is missing"),
+            Some("code") if client.allows_oauth("code") => {}
+            Some("token") if client.allows_oauth("implicit") => {
+                return refuse("unsupported_response_type", "The implicit grant is not built in this version of Cenote; use code with PKCE");
+            }
+            Some("code" | "token") => return refuse("unauthorized_client", ""),
+            Some(_) => return refuse("unsupported_response_type", "response_type must be code"),
+        }
+        let challenge = match (query.get("code_challenge"), query.get("code_challenge_method")) {
+            (None, None) => None,
+            (Some(challenge), Some("S256")) if is_challenge(challenge) => Some(challenge.to_owned()),
+            _ => return refuse("invalid_request", "code_challenge needs code_challenge_method=S256 and must be a SHA-256 in base64url"),
+        };
+        let scope = match query.get("scope") {
+            None => client.scopes().join(" "),
+            Some(scope) => {
+                let asked: Vec<&str> = scope.split(' ').filter(|item| !item.is_empty()).collect();
+                if asked.iter().any(|item| !client.scopes().iter().any(|allowed| allowed == item)) {
+                    return refuse("invalid_scope", "");
+                }
+                asked.join(" ")
+            }
+        };
+        let mut prompt = Prompt::default();
+        for item in query.get("prompt").unwrap_or_default().split(' ').filter(|item| !item.is_empty()) {
+            match item {
+                "none" => prompt.none = true,
+                "login" => prompt.login = true,
+                "select_account" => prompt.select_account = true,
+                "consent" => {}
+                _ => return refuse("invalid_request", "prompt must be none, login, select_account or consent"),
+            }
+        }
+        if prompt.none && (prompt.login || prompt.select_account) {
+            return refuse("invalid_request", "prompt=none excludes the others");
+        }
+        let max_age_ms = match query.get("max_age").map(str::parse::<Ms>) {
+            None => None,
+            Some(Ok(seconds)) if seconds >= 0 => Some(seconds.saturating_mul(SECOND)),
+            Some(_) => return refuse("invalid_request", "max_age must be a number of seconds"),
+        };
+        if !client.supports_cognito() {
+            return refuse("invalid_request", "This client has no identity provider that this version of Cenote supports");
+        }
+        Ok(Ok(AuthorizeRequest {
+            redirect_uri,
+            state,
+            scope,
+            nonce: query.get("nonce").map(|nonce| nonce.chars().take(1_024).collect()),
+            code_challenge: challenge,
+            login_hint: query.get("login_hint").map(|hint| hint.chars().take(128).collect()),
+            prompt,
+            max_age_ms,
+            client,
+        }))
+    }
+
+    /// The redirect that refuses this request.
+    pub fn refuse(&self, error: &str, description: &str) -> Response {
+        pages::see(&error_redirect(&self.redirect_uri, error, description, self.state.as_deref()))
+    }
+}
+
+fn error_redirect(redirect_uri: &str, error: &str, description: &str, state: Option<&str>) -> String {
+    let mut pairs = vec![("error", error)];
+    if !description.is_empty() {
+        pairs.push(("error_description", description));
+    }
+    pairs.extend(state.map(|state| ("state", state)));
+    with_query(redirect_uri, &pairs)
+}
+
+/// The base64url form of 32 bytes.
+fn is_challenge(text: &str) -> bool {
+    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}

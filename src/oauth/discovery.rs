@@ -1,0 +1,89 @@
+//! Discovery and JWKS, under the issuer (`cognito-behaviour`, 4.5; OIDC Discovery 1.0).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::wire;
+use crate::cx::{App, Cx};
+use crate::error::Result;
+use crate::site;
+use crate::tokens::{claims, ring};
+
+pub async fn openid_configuration(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
+    let (cx, _, _) = site::open(app, request);
+    let document = document(&cx, &pool_id).await;
+    write(&cx, document)
+}
+
+pub async fn jwks(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
+    let (cx, _, _) = site::open(app, request);
+    let keys = key_set(&cx, &pool_id).await;
+    write(&cx, keys)
+}
+
+async fn key_set(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
+    let Some(pool) = cx.app.directory.pool(cx.db(), pool_id).await? else { return Ok(None) };
+    Ok(Some(ring::of(cx, &pool).await?.jwks(cx.now)))
+}
+
+/// Complete, with keys in alphabetical order as Cognito has them. Without a place for pages, only what the issuer itself serves.
+async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
+    let Some(pool) = cx.app.directory.pool(cx.db(), pool_id).await? else { return Ok(None) };
+    let issuer = claims::issuer(&cx.app.settings, &pool);
+    // The keys are where this server is reached, whatever issuer a migration makes the tokens name.
+    let here = format!("{}/{}", cx.app.settings.public_url, pool.id);
+    let mut document = json!({
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "origin_jti", "event_id",
+            "token_use", "cognito:username", "email", "email_verified", "phone_number", "phone_number_verified"],
+        "code_challenge_methods_supported": ["S256"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "issuer": issuer,
+        "jwks_uri": format!("{here}/.well-known/jwks.json"),
+        "response_modes_supported": ["query"],
+        "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "email", "phone", "profile"],
+        "subject_types_supported": ["public"],
+    });
+    if let (Some(base), Some(members)) = (site::base(cx, &pool).await?, document.as_object_mut()) {
+        let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
+        for (name, value) in [
+            ("authorization_endpoint", json!(format!("{base}/oauth2/authorize"))),
+            ("end_session_endpoint", json!(format!("{base}/logout"))),
+            ("revocation_endpoint", json!(format!("{base}/oauth2/revoke"))),
+            ("revocation_endpoint_auth_methods_supported", methods.clone()),
+            ("token_endpoint", json!(format!("{base}/oauth2/token"))),
+            ("token_endpoint_auth_methods_supported", methods),
+            ("userinfo_endpoint", json!(format!("{base}/oauth2/userInfo"))),
+        ] {
+            members.insert(name.to_owned(), value);
+        }
+        members.sort_keys();
+    }
+    Ok(Some(document))
+}
+
+fn write(cx: &Cx, document: Result<Option<Value>>) -> Response {
+    match document {
+        Ok(Some(document)) => {
+            let mut response = wire::respond(cx, StatusCode::OK, document.to_string());
+            // Short: a rotated key must be found, and a compromised one forgotten, within minutes.
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+            response.headers_mut().remove(header::PRAGMA);
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Ok(None) => {
+            let mut response = Response::new(Body::from("There is no such user pool.\n"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            wire::cors(response.headers_mut());
+            response
+        }
+        Err(error) => wire::refuse(cx, &error),
+    }
+}

@@ -1,0 +1,248 @@
+//! Listening: sockets, TLS, HTTP/1.1 and HTTP/2, limits on what a connection may cost, and stopping without losing a request.
+//! What is served is the router's business.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
+
+use crate::app;
+use crate::cx::App;
+use crate::error::{Error, Result};
+use crate::http::OverTls;
+
+/// How long a client may take for the TLS handshake, and for the head of a request, which also bounds an idle connection.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const REQUEST_HEAD: Duration = Duration::from_secs(30);
+/// Connections of all listeners together. Each costs some 50 KiB with TLS.
+const MAX_CONNECTIONS: usize = 10_000;
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+const MAX_HEAD_BYTES: u32 = 64 << 10;
+/// How often an idle HTTP/2 connection is asked whether its client still lives.
+const PING: Duration = Duration::from_secs(30);
+/// How long requests that have begun may take once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// One socket and what it serves.
+pub struct Door {
+    pub listener: TcpListener,
+    pub tls: Option<Arc<ServerConfig>>,
+    pub router: Router,
+}
+
+/// SIGTERM and SIGINT, caught from the moment this is made: from then on they end the server in good order.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn catch() -> Result<Signals> {
+        let catch = |kind| signal(kind).map_err(|error| Error::internal(format!("signals cannot be caught: {error}")));
+        Ok(Signals { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
+    }
+
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Serves until a signal comes, then finishes what was begun and closes the database. A second signal ends the waiting.
+pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
+    let (stop, stopped) = watch::channel(false);
+    let graceful = Arc::new(GracefulShutdown::new());
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut loops = JoinSet::new();
+    for door in doors {
+        let (graceful, slots, stopped) = (graceful.clone(), slots.clone(), stopped.clone());
+        loops.spawn(accept(door, graceful, slots, stopped));
+    }
+    let workers = app::workers(&app, stopped);
+
+    signals.next().await;
+    tracing::info!("stopping: requests that have begun are finished");
+    app.health.drain();
+    // The loops end and drop their listeners: new connections are refused from here on.
+    stop.send_replace(true);
+    loops.join_all().await;
+    if let Ok(graceful) = Arc::try_unwrap(graceful) {
+        tokio::select! {
+            drained = timeout(DRAIN, graceful.shutdown()) => if drained.is_err() {
+                tracing::warn!("some requests did not end in time; their connections are closed");
+            },
+            () = signals.next() => tracing::warn!("a second signal: open connections are closed"),
+        }
+    }
+    if timeout(DRAIN, workers.join_all()).await.is_err() {
+        tracing::warn!("a worker did not end in time");
+    }
+    app.db.close().await;
+    tracing::info!("stopped");
+}
+
+async fn accept(door: Door, graceful: Arc<GracefulShutdown>, slots: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
+    let Door { listener, tls, router } = door;
+    let tls = tls.map(TlsAcceptor::from);
+    loop {
+        // Beyond the limit connections wait in the kernel's queue.
+        let accepted = tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            accepted = async {
+                let slot = slots.clone().acquire_owned().await;
+                (listener.accept().await, slot)
+            } => accepted,
+        };
+        let ((stream, peer), slot) = match accepted {
+            (Ok(accepted), Ok(slot)) => (accepted, slot),
+            (Err(error), _) => {
+                refused(&error).await;
+                continue;
+            }
+            (_, Err(_)) => return,
+        };
+        let watcher = graceful.watcher();
+        let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
+        tokio::spawn(async move {
+            connection(stream, peer, tls, router, watcher, stopped).await;
+            drop(slot);
+        });
+    }
+}
+
+/// A client that went away before it was accepted is its own business; running out of files is ours, and passes.
+async fn refused(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    tracing::error!(%error, "a connection could not be accepted");
+    #[allow(clippy::disallowed_methods, reason = "without a pause the loop would spin until files are free again")]
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    watcher: Watcher,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // An answer is small; waiting to fill a packet would only delay it.
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = tls else {
+        return http(stream, peer, OverTls(false), router, watcher).await;
+    };
+    let shaken = tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => return,
+        shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => http(stream, peer, OverTls(true), router, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
+        Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+    }
+}
+
+async fn http<S>(stream: S, peer: SocketAddr, tls: OverTls, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(tls);
+            match name_host(&mut request) {
+                Ok(()) => router.oneshot(request).await,
+                Err(refusal) => Ok(refusal),
+            }
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD).max_buf_size(MAX_HEAD_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+}
+
+/// The host of a request stands in `Host`, once. HTTP/2 and absolute targets carry it as the authority, which then wins
+/// (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2). Two hosts, or one with a user name, would be read differently by different readers.
+fn name_host(request: &mut Request<Body>) -> Result<(), Response> {
+    let refuse = |why: &'static str| (StatusCode::BAD_REQUEST, why).into_response();
+    if let Some(authority) = request.uri().authority() {
+        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("The host is malformed.\n"))?;
+        request.headers_mut().insert(header::HOST, authority);
+    }
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.as_bytes().contains(&b'@') => Err(refuse("The host is malformed.\n")),
+        (Some(_), Some(_)) => Err(refuse("The request names two hosts.\n")),
+        _ => Ok(()),
+    }
+}
+
+/// Sockets on 127.0.0.1 and [::1] with the same port; 0 takes a free one. Without IPv6, IPv4 has to do.
+pub async fn bind_loopback(port: u16) -> Result<(Vec<TcpListener>, u16)> {
+    // A free IPv4 port may be taken on IPv6.
+    for _ in 0..16 {
+        let v4 = bind((Ipv4Addr::LOCALHOST, port).into()).await?;
+        let bound = v4.local_addr().map_err(Error::internal)?.port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
+            Ok(v6) => return Ok((vec![v4, v6], bound)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(taken(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), &error)),
+            Err(error) => {
+                tracing::warn!(%error, "[::1] cannot be bound; only 127.0.0.1 is served");
+                return Ok((vec![v4], bound));
+            }
+        }
+    }
+    Err(Error::internal("no port is free on 127.0.0.1 and [::1] at once"))
+}
+
+pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| taken(address, &error))
+}
+
+fn taken(address: SocketAddr, error: &io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => " Another program listens there: end it, or choose another port.",
+        io::ErrorKind::PermissionDenied => " Ports below 1024 need a privilege: choose another port.",
+        _ => "",
+    };
+    Error::invalid(format!("Cannot listen on {address}: {error}.{hint}"))
+}

@@ -1,0 +1,188 @@
+//! Which pool a browser or OAuth request means, and where that pool's pages are: on its domain by `Host`, in path form, or, on the
+//! bare public URL, by `client_id`.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::request::Parts;
+use url::form_urlencoded;
+
+use crate::cx::{App, Cx};
+use crate::error::{Error, Result};
+use crate::http;
+use crate::pool::Pool;
+use crate::store::pools::{self, Domain};
+
+const MAX_QUERY: usize = 16 << 10;
+
+/// A pool's pages.
+pub struct Site {
+    pub pool: Arc<Pool>,
+    /// Where the pages are, without a trailing slash: `https://auth.example.com` or `https://localhost:9230/us-east-1_x`.
+    pub base: String,
+    /// `/` on a pool's own domain, `/{pool}/` in path form: cookies of one pool are not sent to another.
+    pub cookie_path: String,
+    /// 1 asks before it uses a browser session again; 2 does so silently.
+    pub managed_login_version: i64,
+    /// The bare public URL: browser pages are sent on to `base`, OAuth endpoints answer.
+    pub bare: bool,
+}
+
+/// One browser or OAuth request, with its pool.
+pub struct Visit {
+    pub cx: Cx,
+    pub site: Site,
+    pub parts: Parts,
+    pub query: Params,
+}
+
+impl Visit {
+    /// Splits the body off a request and finds its pool. `form` is read too where `client_id` may be in the body.
+    pub async fn begin(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Option<Visit>> {
+        let query = Params::parse(parts.uri.query().unwrap_or_default())?;
+        let client_id = query.get("client_id").or_else(|| form.and_then(|form| form.get("client_id")));
+        let client_id = client_id.map(str::to_owned).or_else(|| basic_user(&parts));
+        let Some(site) = find(&cx, parts.uri.path(), client_id.as_deref()).await? else { return Ok(None) };
+        Ok(Some(Visit { cx, site, parts, query }))
+    }
+
+    pub fn is_secure(&self) -> bool {
+        self.cx.request.origin.starts_with("https://")
+    }
+
+    /// The address of another page of this site, with a query.
+    pub fn page(&self, path: &str, query: &Params) -> String {
+        let query = query.to_string();
+        if query.is_empty() { format!("{}{path}", self.site.base) } else { format!("{}{path}?{query}", self.site.base) }
+    }
+}
+
+/// The request's parts and a context for it; the body is handed back.
+pub fn open(app: Arc<App>, request: Request) -> (Cx, Parts, axum::body::Body) {
+    let (parts, body) = request.into_parts();
+    (http::cx(app, &parts), parts, body)
+}
+
+async fn find(cx: &Cx, path: &str, client_id: Option<&str>) -> Result<Option<Site>> {
+    let settings = &cx.app.settings;
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    // A pool id has an underscore, which no page's name has.
+    if first.contains('_') {
+        if !settings.path_form {
+            return Ok(None);
+        }
+        let Some(pool) = cx.app.directory.pool(cx.db(), first).await? else { return Ok(None) };
+        let base = format!("{}/{}", cx.request.origin, pool.id);
+        let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
+        let version = managed_login_version(domain.as_ref());
+        let cookie_path = format!("/{}/", pool.id);
+        return Ok(Some(Site { pool, base, cookie_path, managed_login_version: version, bare: false }));
+    }
+    if let Some(domain) = of_host(cx).await? {
+        let Some(pool) = cx.app.directory.pool(cx.db(), &domain.pool_id).await? else { return Ok(None) };
+        let version = managed_login_version(Some(&domain));
+        let base = cx.request.origin.clone();
+        return Ok(Some(Site { pool, base, cookie_path: "/".to_owned(), managed_login_version: version, bare: false }));
+    }
+    let Some(client_id) = client_id else { return Ok(None) };
+    let Some((pool, _)) = cx.app.directory.client(cx.db(), client_id).await? else { return Ok(None) };
+    let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
+    let Some(base) = base_of(cx, &pool, domain.as_ref()) else { return Ok(None) };
+    let version = managed_login_version(domain.as_ref());
+    let cookie_path = format!("/{}/", pool.id);
+    Ok(Some(Site { pool, base, cookie_path, managed_login_version: version, bare: true }))
+}
+
+/// Where a pool's pages are offered: in dev in path form on the TLS listener; else on its domain, or in path form
+/// where the operator allows that.
+pub async fn base(cx: &Cx, pool: &Pool) -> Result<Option<String>> {
+    let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
+    Ok(base_of(cx, pool, domain.as_ref()))
+}
+
+fn base_of(cx: &Cx, pool: &Pool, domain: Option<&Domain>) -> Option<String> {
+    let settings = &cx.app.settings;
+    match domain {
+        Some(domain) if !settings.dev => {
+            let (scheme, authority) = settings.public_url.split_once("://")?;
+            let host = if domain.domain.contains('.') { domain.domain.clone() } else { format!("{}.{authority}", domain.domain) };
+            Some(format!("{scheme}://{host}"))
+        }
+        _ if settings.path_form => Some(format!("{}/{}", settings.pages_url, pool.id)),
+        _ => None,
+    }
+}
+
+/// The domain under which the request came: a host of its own, or a label in front of the public host.
+async fn of_host(cx: &Cx) -> Result<Option<Domain>> {
+    let host = http::host(cx);
+    let public = cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
+    let public = public.rsplit_once(':').map_or(public, |(host, _)| host);
+    if host == public {
+        return Ok(None);
+    }
+    let prefix = host.strip_suffix(public).and_then(|rest| rest.strip_suffix('.'));
+    pools::find_domain(cx.db(), prefix.unwrap_or(host)).await
+}
+
+fn managed_login_version(domain: Option<&Domain>) -> i64 {
+    domain.and_then(|domain| domain.doc.get("ManagedLoginVersion")).and_then(serde_json::Value::as_i64).unwrap_or(1)
+}
+
+fn basic_user(parts: &Parts) -> Option<String> {
+    crate::http::basic(&parts.headers).map(|(user, _)| user)
+}
+
+/// The parameters of a query or a form. A repeated name is refused (RFC 6749, 3.1).
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub fn parse(text: &str) -> Result<Params> {
+        if text.len() > MAX_QUERY {
+            return Err(Error::invalid("The request has more parameters than this server reads."));
+        }
+        let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        for (at, (name, value)) in pairs.iter().enumerate() {
+            if pairs.iter().take(at).any(|(other, _)| other == name) {
+                return Err(Error::invalid(format!("The parameter {} is repeated.", name.chars().take(64).collect::<String>())));
+            }
+            if value.contains('\0') {
+                return Err(Error::invalid("A parameter contains a NUL character."));
+            }
+        }
+        Ok(Params(pairs))
+    }
+
+    /// A value that is there and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.remove(name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(key, _)| key != name);
+    }
+
+    /// Only these, in this order.
+    pub fn only(&self, names: &[&str]) -> Params {
+        Params(names.iter().filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned()))).collect())
+    }
+}
+
+impl std::fmt::Display for Params {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish())
+    }
+}
+
+/// A URI with more parameters in its query. The URI itself was matched against an allow-list and stays as it is.
+pub fn with_query(uri: &str, pairs: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let join = if uri.contains('?') { "&" } else { "?" };
+    if query.is_empty() { uri.to_owned() } else { format!("{uri}{join}{query}") }
+}
