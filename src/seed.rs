@@ -1,7 +1,7 @@
 //! Seed files: pools, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
 
-use cenote_interface::types::{CreateUserPoolClientRequest, CreateUserPoolRequest};
+use cenote_interface::types::{CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest, CustomDomainConfigType};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, pools};
+use crate::admin::{clients, domains, pools};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::ids;
@@ -287,7 +287,14 @@ async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
         let pool = find(cx, &seed.id).await?;
         let has = crate::store::pools::domains_of(cx.db(), &pool.id).await?;
         if has.is_empty() {
-            temporary_domain(cx, &pool, domain).await?;
+            let request = CreateUserPoolDomainRequest {
+                domain: domain.clone(),
+                user_pool_id: pool.id.clone(),
+                // A host name of the operator's own is told apart by this member. There is no certificate to name.
+                custom_domain_config: domain.contains('.').then(CustomDomainConfigType::default),
+                ..CreateUserPoolDomainRequest::default()
+            };
+            domains::create(cx, &pool, &request).await?;
         }
     }
     Ok(made)
@@ -331,11 +338,4 @@ async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
 async fn find(cx: &Cx, pool_id: &str) -> Result<std::sync::Arc<Pool>> {
     let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
     pool.ok_or_else(|| Error::internal(format!("the pool {pool_id} disappeared while it was seeded")))
-}
-
-async fn temporary_domain(cx: &Cx, pool: &Pool, domain: &str) -> Result<()> {
-    let mut batch = crate::store::Batch::new();
-    let domain = crate::store::pools::Domain { domain: domain.to_owned(), pool_id: pool.id.clone(), doc: json!({}) };
-    crate::store::pools::insert_domain(&mut batch, &domain, cx.now, Error::invalid("taken"))?;
-    cx.db().commit(batch).await
 }

@@ -44,7 +44,7 @@ pub async fn create_as(
         pool_id: pool.id.clone(),
         doc: ClientDoc { extensions, ..ClientDoc::default() },
         ver: 1,
-        epoch_ms: 0,
+        epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,
     };

@@ -2,7 +2,7 @@
 
 use cenote_interface::types::{CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest, UserPoolType};
 
-use super::{in_common, pool_rules};
+use super::{domains, in_common, pool_rules};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -101,7 +101,7 @@ pub(super) async fn store(cx: &Cx, changed: &Pool, action: &str) -> Result<()> {
 pub async fn describe(cx: &Cx, pool: &Pool) -> Result<UserPoolType> {
     let mut model = pool.model().clone();
     for domain in pools::domains_of(cx.db(), &pool.id).await? {
-        let place = if domain.domain.contains('.') { &mut model.custom_domain } else { &mut model.domain };
+        let place = if domains::is_custom(&domain) { &mut model.custom_domain } else { &mut model.domain };
         *place = Some(domain.domain);
     }
     model.arn = Some(arn(cx, &pool.id));
