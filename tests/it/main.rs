@@ -3,7 +3,9 @@
 
 mod births;
 mod browser;
+mod cli;
 mod clients;
+mod dev;
 mod domains;
 mod failures;
 mod hosted;
@@ -12,6 +14,7 @@ mod keys;
 mod pools;
 mod process;
 mod seed;
+mod serve;
 mod sign_in;
 mod sign_out;
 mod signature;
