@@ -47,6 +47,7 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
+            lanes: Default::default(),
             health: Health::default(),
         }))
     }

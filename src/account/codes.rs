@@ -149,12 +149,21 @@ pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, purpose:
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, action, sub, error.kind.cognito(), "");
     cx.db().commit(batch).await?;
+    cx.note_refusal_audited();
     Err(error)
 }
 
 /// One of the uses that a user has in an hour (`cognito-behaviour`, 8.6); the batch fails where none is left.
 pub fn allow(cx: &Cx, batch: &mut Batch, pool: &Pool, sub: &str, action: &str, limit: i64) {
     codes::take_allowance(batch, &pool.id, sub, action, limit, HOUR, cx.now, limit_exceeded());
+}
+
+/// The same, committed at once: before anything secret is compared, so that what a guess costs does not depend on
+/// what it would have come to.
+pub async fn spend(cx: &Cx, pool: &Pool, sub: &str, action: &str, limit: i64) -> Result<()> {
+    let mut batch = Batch::new();
+    allow(cx, &mut batch, pool, sub, action, limit);
+    cx.db().commit(batch).await
 }
 
 fn limit_exceeded() -> Error {

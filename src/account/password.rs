@@ -16,18 +16,19 @@ pub async fn change(cx: &Cx, access: &Access, previous: Option<&str>, proposed: 
     let (pool, user) = (&*access.pool, &access.user);
     password::conforms(&pool.password_policy(), proposed)?;
     let previous = previous.ok_or_else(|| Error::invalid("Missing required parameter PreviousPassword"))?;
+    // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
+    codes::spend(cx, pool, &user.sub, "ChangePassword", 5).await?;
     let credential = credential::of(cx, pool, Some(user), &user.username)?;
     let right = credential::matches(cx, pool, credential, &user.username, previous).await? && user.password.is_some();
 
     let mut batch = Batch::new();
     access.guard(&mut batch);
-    // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
-    codes::allow(cx, &mut batch, pool, &user.sub, "ChangePassword", 5);
     let actor = Actor::User(&user.sub);
     if !right {
         let error = Error::not_authorized("Incorrect username or password.");
         audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, error.kind.cognito(), "");
         cx.db().commit(batch).await?;
+        cx.note_refusal_audited();
         return Err(error);
     }
     let sealed = credential::make(cx, pool, &user.sub, &user.username, proposed).await?;

@@ -103,9 +103,9 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
         return Err(cannot_be_confirmed(user));
     }
     let addresses = named.user.as_ref().map(address::all).unwrap_or_default();
+    codes::spend(cx, pool, &named.sub, "ConfirmSignUp", 15).await?;
     let guess = codes::guess(cx, pool, named.user.as_ref(), &named.sub, Purpose::SignUp, &addresses, code).await?;
     let mut batch = Batch::new();
-    codes::allow(cx, &mut batch, pool, &named.sub, "ConfirmSignUp", 15);
     let (Guess::Right(proof), Some(user)) = (&guess, &named.user) else {
         return codes::deny(cx, batch, pool, &named.sub, Purpose::SignUp, guess, "ConfirmSignUp").await;
     };

@@ -213,7 +213,7 @@ fn vault() -> Vault {
     static MASTER: OnceLock<MasterKey> = OnceLock::new();
     Vault::new(MASTER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        cenote::files::write_private(&path, "5e".repeat(32).as_bytes()).unwrap();
+        cenote::files::write_private(&path, b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045").unwrap();
         let key = MasterKey::from_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         key
