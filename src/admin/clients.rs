@@ -33,7 +33,7 @@ pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest)
         pool_id: pool.id.clone(),
         doc: ClientDoc::default(),
         ver: 1,
-        epoch_ms: 0,
+        epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,
     };
@@ -66,7 +66,7 @@ pub async fn update(cx: &Cx, pool: &Pool, client: &Client, request: &UpdateUserP
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();
     pools::delete_client(&mut batch, client);
-    signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("DeleteUserPoolClient"));
+    signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("client_deleted"));
     note(&mut batch, cx, client, "DeleteUserPoolClient");
     cx.db().commit(batch).await
 }

@@ -2,11 +2,11 @@
 
 pub mod client_rules;
 pub mod clients;
-//DOM
-//MFA
+pub mod domains;
+pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
-//TAG
+pub mod tags;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

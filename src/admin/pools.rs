@@ -2,7 +2,7 @@
 
 use cenote_interface::types::{CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest, UserPoolType};
 
-use super::{in_common, pool_rules};
+use super::{domains, in_common, pool_rules};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -79,7 +79,7 @@ pub async fn delete(cx: &Cx, pool: &Pool) -> Result<()> {
     let mut batch = Batch::new();
     // Guarded by the pool's version, which a new domain or client changes: none can slip in between.
     pools::delete(&mut batch, pool);
-    signout::end(cx, &mut batch, pool, &[End::Pool], Why::admin("DeleteUserPool"));
+    signout::end(cx, &mut batch, pool, &[End::Pool], Why::admin("pool_deleted"));
     note(&mut batch, cx, pool, "DeleteUserPool");
     cx.db().commit(batch).await
 }
@@ -96,7 +96,7 @@ pub(super) async fn store(cx: &Cx, changed: &Pool, action: &str) -> Result<()> {
 pub async fn describe(cx: &Cx, pool: &Pool) -> Result<UserPoolType> {
     let mut model = pool.model().clone();
     for domain in pools::domains_of(cx.db(), &pool.id).await? {
-        let place = if domain.domain.contains('.') { &mut model.custom_domain } else { &mut model.domain };
+        let place = if domains::is_custom(&domain) { &mut model.custom_domain } else { &mut model.domain };
         *place = Some(domain.domain);
     }
     model.arn = Some(arn(cx, &pool.id));

@@ -4,12 +4,16 @@
 mod admin_users;
 mod auth;
 mod clients;
+mod domains;
 mod list_users;
 mod lookup;
+mod mfa;
 mod page;
 mod pools;
+mod secrets;
 mod sessions;
 mod signature;
+mod tags;
 mod users;
 mod wire;
 
@@ -38,6 +42,7 @@ macro_rules! operations {
 
 operations! {
     "AddCustomAttributes" => pools::add_custom_attributes,
+    "AddUserPoolClientSecret" => secrets::add_user_pool_client_secret,
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
     "AdminDeleteUser" => admin_users::admin_delete_user,
@@ -58,20 +63,27 @@ operations! {
     "ConfirmSignUp" => users::confirm_sign_up,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
+    "CreateUserPoolDomain" => domains::create_user_pool_domain,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
     "DeleteUserPool" => pools::delete_user_pool,
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
+    "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
+    "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
+    "DescribeUserPoolDomain" => domains::describe_user_pool_domain,
     "ForgotPassword" => users::forgot_password,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
+    "GetUserPoolMfaConfig" => mfa::get_user_pool_mfa_config,
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListTagsForResource" => tags::list_tags_for_resource,
+    "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
     "ListUserPoolClients" => clients::list_user_pool_clients,
     "ListUserPools" => pools::list_user_pools,
     "ListUserSessions" => sessions::list_user_sessions,
@@ -81,11 +93,15 @@ operations! {
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
+    "SetUserPoolMfaConfig" => mfa::set_user_pool_mfa_config,
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
     "SignUp" => users::sign_up,
+    "TagResource" => tags::tag_resource,
+    "UntagResource" => tags::untag_resource,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,
     "UpdateUserPoolClient" => clients::update_user_pool_client,
+    "UpdateUserPoolDomain" => domains::update_user_pool_domain,
     "VerifyUserAttribute" => users::verify_user_attribute,
 }
 

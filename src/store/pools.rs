@@ -202,13 +202,14 @@ pub async fn count_clients(db: &Db, pool_id: &str) -> Result<i64> {
 }
 
 /// Adds a client. The pool's row remembers the longest validity that any of its clients ever had: sign-out
-/// records must outlive every token.
+/// records must outlive every token. Whatever was born before the client is not of this client: where an operator gives a
+/// deleted client's id to a new one, old tokens stay dead.
 pub fn insert_client(batch: &mut Batch, client: &Client) -> Result<()> {
     remember_validity(batch, client);
     batch.one(
         Rank::Client,
         "INSERT INTO clients (client_id, pool_id, name, doc, ver, epoch_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, ?4, 1, 0, ?5, ?5) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?5) ON CONFLICT DO NOTHING",
         params![
             client.id.as_str(),
             client.pool_id.as_str(),

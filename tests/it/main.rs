@@ -3,6 +3,8 @@
 
 mod births;
 mod browser;
+mod clients;
+mod domains;
 mod failures;
 mod hosted;
 mod house;
