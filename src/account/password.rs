@@ -54,10 +54,24 @@ pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanen
     let mut batch = Batch::new();
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, user, sealed);
-    end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    if has_sessions(cx, user).await? {
+        end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    } else {
+        signout::end(cx, &mut batch, pool, &[End::Codes { user }], Why::admin("password_reset"));
+    }
     let kind = if permanent { "permanent" } else { "temporary" };
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminSetUserPassword", &user.sub, "ok", kind);
     cx.db().commit(batch).await
+}
+
+/// Whether there may be a session to end. Who could not sign in yet gets no session while this is decided: to sign in changes the
+/// status, and so `ver`, which the batch guards. Of anybody else nothing is certain, so it is always yes.
+async fn has_sessions(cx: &Cx, user: &User) -> Result<bool> {
+    if !matches!(user.status, Status::Unconfirmed | Status::ForceChangePassword) {
+        return Ok(true);
+    }
+    let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
+    Ok(!tokens.is_empty() || !sessions::sso_sessions_of(cx.db(), user, cx.now).await?.is_empty())
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.

@@ -1,13 +1,20 @@
 //! The one integration-test binary: a module per subject.
 #![cfg(test)]
 
+mod admin_users;
+mod attributes;
 mod births;
 mod browser;
 mod hosted;
 mod house;
 mod keys;
+mod list_users;
+mod outbox;
+mod passwords;
+mod recovery;
 mod sign_in;
 mod sign_out;
+mod sign_up;
 mod sigv4;
 mod store;
 mod tls;
