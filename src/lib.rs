@@ -1,5 +1,6 @@
 //! Cenote: a self-hosted user-pool server.
 pub mod account;
+pub mod admin;
 pub mod ambient;
 pub mod app;
 pub mod audit;
@@ -11,13 +12,13 @@ pub mod cx;
 pub mod dev;
 pub mod error;
 pub mod files;
-pub mod hosted;
 pub mod health;
+pub mod hosted;
 pub mod http;
 pub mod ids;
 pub mod keys;
-pub mod oauth;
 pub mod notify;
+pub mod oauth;
 pub mod pool;
 pub mod serve;
 pub mod signout;

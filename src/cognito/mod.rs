@@ -3,9 +3,11 @@
 
 mod admin_users;
 mod auth;
+mod clients;
 mod list_users;
 mod lookup;
 mod page;
+mod pools;
 mod sessions;
 mod signature;
 mod users;
@@ -35,6 +37,7 @@ macro_rules! operations {
 }
 
 operations! {
+    "AddCustomAttributes" => pools::add_custom_attributes,
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
     "AdminDeleteUser" => admin_users::admin_delete_user,
@@ -53,8 +56,14 @@ operations! {
     "ChangePassword" => users::change_password,
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
+    "CreateUserPool" => pools::create_user_pool,
+    "CreateUserPoolClient" => clients::create_user_pool_client,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
+    "DeleteUserPool" => pools::delete_user_pool,
+    "DeleteUserPoolClient" => clients::delete_user_pool_client,
+    "DescribeUserPool" => pools::describe_user_pool,
+    "DescribeUserPoolClient" => clients::describe_user_pool_client,
     "ForgotPassword" => users::forgot_password,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
@@ -63,6 +72,8 @@ operations! {
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListUserPoolClients" => clients::list_user_pool_clients,
+    "ListUserPools" => pools::list_user_pools,
     "ListUserSessions" => sessions::list_user_sessions,
     "ListUsers" => list_users::list_users,
     "ResendConfirmationCode" => users::resend_confirmation_code,
@@ -73,6 +84,8 @@ operations! {
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
     "SignUp" => users::sign_up,
     "UpdateUserAttributes" => users::update_user_attributes,
+    "UpdateUserPool" => pools::update_user_pool,
+    "UpdateUserPoolClient" => clients::update_user_pool_client,
     "VerifyUserAttribute" => users::verify_user_attribute,
 }
 

@@ -28,6 +28,22 @@ pub fn decode(cx: &Cx, list: &str, scope: &str, token: Option<&str>) -> Result<S
     cursor().ok_or_else(|| Error::invalid("Invalid pagination token: it was not given out for this list."))
 }
 
+/// One page of a list that was read with one item more than the page holds, and the token of the next page, if there is one.
+pub fn cut<T>(
+    cx: &Cx,
+    list: &str,
+    scope: &str,
+    mut found: Vec<T>,
+    size: i64,
+    cursor: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let size = usize::try_from(size).unwrap_or(0);
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(|last| encode(cx, list, scope, &cursor(last)));
+    (found, next)
+}
+
 fn bound(list: &str, cursor: &str) -> Vec<u8> {
     [list.as_bytes(), b"\0", cursor.as_bytes()].concat()
 }

@@ -11,7 +11,7 @@ use crate::ambient::{DAY, Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::Error;
 use crate::ids;
-use crate::pool::{Pool, SsoSession, TokenSession, User};
+use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::store::jobs::{self, Record};
 use crate::store::users::Reach;
 use crate::store::{Batch, codes, sessions, users};
@@ -34,6 +34,10 @@ pub enum End<'a> {
     Codes { user: &'a User },
     /// The user itself goes, and everything with it.
     Deletion { user: &'a User },
+    /// An app client goes, and every token that it was given.
+    Client(&'a Client),
+    /// The pool itself goes, and everything in it.
+    Pool,
 }
 
 /// Why, in terms that a receipt shows.
@@ -98,6 +102,15 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
                 // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
                 jobs::insert_record(batch, &record, cx.now.max(user.clock_ms) + DAY);
+            }
+            // Their rows are gone, and what refers to a row that is gone is dead; the records tell those who cannot look.
+            End::Client(client) => {
+                let record = records.next("C", &client.id, None, Some(&client.id));
+                jobs::insert_record(batch, &record, ahead(client.epoch_ms, cx.now));
+            }
+            End::Pool => {
+                let record = records.next("P", &pool.id, None, None);
+                jobs::insert_record(batch, &record, ahead(pool.epoch_ms, cx.now));
             }
         }
     }
@@ -170,6 +183,11 @@ pub fn key16(kind: &str, pool_id: &str, subject: &str) -> [u8; 16] {
 /// A record may be forgotten when the last token that it kills has expired, with two minutes for clocks that differ.
 fn drop_after(pool: &Pool, now: Ms) -> Ms {
     now + pool.longest_token_ms + 120 * SECOND
+}
+
+/// The boundary of a client or a pool. No row orders the births under it, so it lies ahead of every node's clock.
+fn ahead(epoch_ms: Ms, now: Ms) -> Ms {
+    (epoch_ms + 1).max(now + 60 * SECOND)
 }
 
 fn gone() -> Error {

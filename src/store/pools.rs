@@ -79,6 +79,11 @@ pub async fn list(db: &Db, after: &str, limit: i64) -> Result<Vec<Pool>> {
     db.scan(POOLS, params![after, limit]).await?.iter().map(pool).collect()
 }
 
+pub async fn count(db: &Db) -> Result<i64> {
+    let rows = db.scan("SELECT COUNT(*) FROM pools", params![]).await?;
+    rows.first().map_or(Ok(0), |row| row.i64(0))
+}
+
 pub async fn count_users(db: &Db, pool_id: &str) -> Result<i64> {
     let rows = db.scan("SELECT COUNT(*) FROM users WHERE pool_id = ?1", params![pool_id]).await?;
     rows.first().map_or(Ok(0), |row| row.i64(0))
@@ -123,6 +128,16 @@ pub fn touch(batch: &mut Batch, pool_id: &str) {
         Rank::Pool,
         "UPDATE pools SET ver = ver + 1 WHERE pool_id = ?1",
         params![pool_id],
+        Error::conflict(),
+    );
+}
+
+/// The same, if the row is still at `pool.ver`: what was decided from the pool's clients or domains still holds.
+pub fn hold(batch: &mut Batch, pool: &Pool) {
+    batch.one(
+        Rank::Pool,
+        "UPDATE pools SET ver = ver + 1 WHERE pool_id = ?1 AND ver = ?2",
+        params![pool.id.as_str(), pool.ver],
         Error::conflict(),
     );
 }
@@ -179,6 +194,11 @@ async fn find_client(db: &Db, client_id: &str) -> Result<Option<Client>> {
 
 pub async fn list_clients(db: &Db, pool_id: &str, after: &str, limit: i64) -> Result<Vec<Client>> {
     db.scan(CLIENTS, params![pool_id, after, limit]).await?.iter().map(client).collect()
+}
+
+pub async fn count_clients(db: &Db, pool_id: &str) -> Result<i64> {
+    let rows = db.scan("SELECT COUNT(*) FROM clients WHERE pool_id = ?1", params![pool_id]).await?;
+    rows.first().map_or(Ok(0), |row| row.i64(0))
 }
 
 /// Adds a client. The pool's row remembers the longest validity that any of its clients ever had: sign-out

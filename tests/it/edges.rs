@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 const FLOW: &[(&str, &str)] = &[
     // The program: arguments, sockets, the list of routes and workers.
     ("main", "cli"),
-    ("cli", "serve app seed admin account tokens audit notify cx store pool keys tls config files ids ambient error"),
+    ("cli", "serve app seed admin account access tokens audit notify cx store pool keys tls config files ids ambient error"),
     ("serve", "app http cx tls config ambient error"),
     ("app", "cognito hosted oauth dev health delivery notify http cx store keys config ambient error"),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
-    ("cognito", "http account admin auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error"),
+    ("cognito", "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error"),
     ("hosted", "site http account auth tokens signout audit cx store pool keys config ids ambient error"),
     ("oauth", "site http account auth tokens signout audit cx store pool keys config ids ambient error"),
     ("dev", "http notify cx store pool keys config ids ambient error"),
@@ -23,7 +23,8 @@ const FLOW: &[(&str, &str)] = &[
     ("http", "cx config ids ambient error"),
     // Workers that read records. Only `app` starts them.
     ("delivery", "signout audit notify cx store pool keys config ids ambient error"),
-    // What happens to pools and clients, to users, and at a sign-in.
+    // What happens to access keys, to pools and clients, to users, and at a sign-in.
+    ("access", "audit cx store keys ids ambient error"),
     ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
     ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
     ("auth", "tokens signout audit cx store pool keys config ids ambient error"),

@@ -81,7 +81,10 @@ impl House {
     }
 
     pub async fn open(url: &str, settings: Settings, directory: Option<std::path::PathBuf>) -> House {
-        let options = Options { pool_size: 4, ..Options::default() };
+        House::open_with(url, settings, directory, Options { pool_size: 4, ..Options::default() }).await
+    }
+
+    pub async fn open_with(url: &str, settings: Settings, directory: Option<std::path::PathBuf>, options: Options) -> House {
         let db = Db::open(url, options).await.unwrap();
         let clock = Arc::new(TestClock::new(NOW));
         let parts = Parts {

@@ -1,0 +1,149 @@
+//! App clients and their secrets: making, changing and deleting them. What a client may say is in `client_rules`.
+
+use cenote_interface::types::{CreateUserPoolClientRequest, UpdateUserPoolClientRequest, UserPoolClientType};
+
+use super::client_rules::{self, Verb};
+use super::in_common;
+use crate::ambient::Ms;
+use crate::audit::{self, Actor};
+use crate::auth::secret_hash;
+use crate::cx::Cx;
+use crate::error::{Error, Kind, Result};
+use crate::ids;
+use crate::pool::client::{ClientDoc, ClientSecret};
+use crate::pool::{Client, Pool};
+use crate::signout::{self, End, Why};
+use crate::store::{Batch, pools};
+
+const MAX_CLIENTS: i64 = 1_000;
+const MAX_SECRETS: usize = 2;
+
+pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest) -> Result<Client> {
+    let generate = request.generate_secret.unwrap_or(false);
+    if generate && request.client_secret.is_some() {
+        return Err(Error::invalid("Only one of GenerateSecret and ClientSecret can be set."));
+    }
+    if pools::count_clients(cx.db(), &pool.id).await? >= MAX_CLIENTS {
+        return Err(Error::new(Kind::LimitExceeded, format!("A user pool can have at most {MAX_CLIENTS} app clients.")));
+    }
+    let mut model: UserPoolClientType = in_common(request)?;
+    model.client_name = Some(request.client_name.clone());
+    let mut client = Client {
+        id: ids::client_id(cx.rng()),
+        pool_id: pool.id.clone(),
+        doc: ClientDoc::default(),
+        ver: 1,
+        epoch_ms: 0,
+        created_ms: cx.now,
+        modified_ms: cx.now,
+    };
+    match (request.client_secret.as_deref(), generate) {
+        (Some(secret), _) => drop(push_secret(cx, &mut client, secret)?),
+        (None, true) => drop(push_secret(cx, &mut client, &ids::client_secret(cx.rng()))?),
+        (None, false) => {}
+    }
+    set_model(pool, &mut client, model, Verb::Creating)?;
+
+    let mut batch = Batch::new();
+    pools::insert_client(&mut batch, &client)?;
+    note(&mut batch, cx, &client, "CreateUserPoolClient");
+    cx.db().commit(batch).await?;
+    Ok(client)
+}
+
+/// Changes a client. As in Cognito, whatever is not named goes back to its default; only the name and the secrets stay.
+pub async fn update(cx: &Cx, pool: &Pool, client: &Client, request: &UpdateUserPoolClientRequest) -> Result<Client> {
+    let mut model: UserPoolClientType = in_common(request)?;
+    model.client_name = request.client_name.clone().or_else(|| client.model().client_name.clone());
+    let mut changed = client.clone();
+    changed.modified_ms = cx.now;
+    set_model(pool, &mut changed, model, Verb::Updating)?;
+    store(cx, &changed, "UpdateUserPoolClient").await?;
+    Ok(changed)
+}
+
+/// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
+pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
+    let mut batch = Batch::new();
+    pools::delete_client(&mut batch, client);
+    signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("DeleteUserPoolClient"));
+    note(&mut batch, cx, client, "DeleteUserPoolClient");
+    cx.db().commit(batch).await
+}
+
+/// What DescribeUserPoolClient answers. Lists must not: it holds a secret.
+pub fn describe(cx: &Cx, client: &Client) -> Result<UserPoolClientType> {
+    let mut model = client.model().clone();
+    model.user_pool_id = Some(client.pool_id.clone());
+    model.client_id = Some(client.id.clone());
+    model.client_secret = secret_hash::secrets(cx, client)?.first().map(|secret| secret.as_str().to_owned());
+    model.creation_date = Some(client.created_ms as f64 / 1000.0);
+    model.last_modified_date = Some(client.modified_ms as f64 / 1000.0);
+    Ok(model)
+}
+
+// Secrets
+
+/// A secret that was just added, and its text where the server made it up: it is never shown again.
+pub struct Added {
+    pub id: String,
+    pub created_ms: Ms,
+    pub generated: Option<String>,
+}
+
+/// Adds a second secret, so that an application can move to it before the first one is deleted.
+pub async fn add_secret(cx: &Cx, client: &Client, given: Option<&str>) -> Result<Added> {
+    if client.is_public() {
+        return Err(Error::invalid(format!("Client {} has no secret; a secret cannot be added to a public client.", client.id)));
+    }
+    if client.doc.secrets.len() >= MAX_SECRETS {
+        return Err(Error::new(Kind::LimitExceeded, format!("An app client can have at most {MAX_SECRETS} active secrets.")));
+    }
+    let mut changed = client.clone();
+    let generated = given.is_none().then(|| ids::client_secret(cx.rng()));
+    let Some(secret) = given.or(generated.as_deref()) else { return Err(Error::internal("no secret was made")) };
+    let (id, created_ms) = push_secret(cx, &mut changed, secret)?;
+    store(cx, &changed, "AddUserPoolClientSecret").await?;
+    Ok(Added { id, created_ms, generated })
+}
+
+pub async fn delete_secret(cx: &Cx, client: &Client, id: &str) -> Result<()> {
+    let mut changed = client.clone();
+    changed.doc.secrets.retain(|secret| secret.id != id);
+    if changed.doc.secrets.len() == client.doc.secrets.len() {
+        return Err(Error::not_found(format!("Client secret {id} does not exist.")));
+    }
+    if changed.doc.secrets.is_empty() {
+        return Err(Error::invalid("The last client secret of an app client cannot be deleted."));
+    }
+    store(cx, &changed, "DeleteUserPoolClientSecret").await
+}
+
+/// Seals a secret into the client's document, under the next free id.
+fn push_secret(cx: &Cx, client: &mut Client, secret: &str) -> Result<(String, Ms)> {
+    let last = client.doc.secrets.iter().map(|secret| secret.created_ms + 1).max();
+    let created_ms = last.unwrap_or(0).max(cx.now);
+    let id = format!("{}--{created_ms}", client.id);
+    let sealed = secret_hash::seal(cx, client, &id, secret)?;
+    client.doc.secrets.push(ClientSecret { id: id.clone(), sealed, created_ms });
+    Ok((id, created_ms))
+}
+
+fn set_model(pool: &Pool, client: &mut Client, mut model: UserPoolClientType, verb: Verb) -> Result<()> {
+    // The request may have brought a secret; documents hold secrets only sealed.
+    model.client_secret = None;
+    client.doc.model = model;
+    client_rules::complete(client)?;
+    client_rules::check(pool, client, verb)
+}
+
+async fn store(cx: &Cx, changed: &Client, action: &str) -> Result<()> {
+    let mut batch = Batch::new();
+    pools::update_client(&mut batch, changed, cx.now)?;
+    note(&mut batch, cx, changed, action);
+    cx.db().commit(batch).await
+}
+
+fn note(batch: &mut Batch, cx: &Cx, client: &Client, action: &str) {
+    audit::note(batch, cx, &client.pool_id, &Actor::Administrator, action, &client.id, "ok", "");
+}
