@@ -69,14 +69,24 @@ pub fn issue(
     notify::send(cx, batch, pool, to, &purpose.text(&code))
 }
 
-/// The same work for an invented user: a code that nobody is told and that no guess matches.
-pub fn pretend(cx: &Cx, batch: &mut Batch, pool: &Pool, sub: &str, purpose: Purpose, to: &Address) -> Result<CodeDeliveryDetailsType> {
+/// The same work for an invented user, or for one who cannot be sent a code: a code that nobody is told and no guess matches.
+pub fn pretend(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    user: Option<&User>,
+    sub: &str,
+    purpose: Purpose,
+    to: &Address,
+) -> Result<CodeDeliveryDetailsType> {
     let code = ids::confirmation_code(cx.rng());
     users::touch_stranger(batch, &pool.id, sub);
     // Random, so that not even a lucky guess at six digits is right.
     let mut mac = [0; 32];
     cx.rng().fill(&mut mac);
-    codes::put_user_code(batch, &pool.id, sub, purpose.as_str(), &mac, cx.now.max(pool.epoch_ms), cx.now + purpose.lifetime());
+    // Not below an epoch, or it would be known by being dead already.
+    let birth_ms = user.map_or(cx.now, |user| user.clock_ms.max(cx.now)).max(pool.epoch_ms);
+    codes::put_user_code(batch, &pool.id, sub, purpose.as_str(), &mac, birth_ms, cx.now + purpose.lifetime());
     notify::pretend(cx, batch, pool, to, &purpose.text(&code))
 }
 

@@ -54,20 +54,18 @@ pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanen
     let mut batch = Batch::new();
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, user, sealed);
-    if has_sessions(cx, user).await? {
+    if may_have_begun(cx, user).await? {
         end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
-    } else {
-        signout::end(cx, &mut batch, pool, &[End::Codes { user }], Why::admin("password_reset"));
     }
     let kind = if permanent { "permanent" } else { "temporary" };
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminSetUserPassword", &user.sub, "ok", kind);
     cx.db().commit(batch).await
 }
 
-/// Whether there may be a session to end. Who could not sign in yet gets no session while this is decided: to sign in changes the
-/// status, and so `ver`, which the batch guards. Of anybody else nothing is certain, so it is always yes.
-async fn has_sessions(cx: &Cx, user: &User) -> Result<bool> {
-    if !matches!(user.status, Status::Unconfirmed | Status::ForceChangePassword) {
+/// Whether there may be anything to end. Whom an administrator has just made has no session, and gets none while this is decided: to
+/// sign in changes the status, and so `ver`, which the batch guards. The challenges of such a user die with the old password.
+async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
+    if user.status != Status::ForceChangePassword {
         return Ok(true);
     }
     let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;

@@ -38,7 +38,7 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         (_, Err(error)) if !via.client.hides_user_existence() => return Err(error),
         _ => {
             let to = existence::invented_address(cx, via, name, &order);
-            codes::pretend(cx, &mut batch, pool, &sub, Purpose::Forgot, &to)?
+            codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?
         }
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ForgotPassword", &sub, "ok", &via.client.id);

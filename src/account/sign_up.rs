@@ -139,7 +139,7 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         }
         None => {
             let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
-            codes::pretend(cx, &mut batch, pool, &named.sub, Purpose::SignUp, &to)?
+            codes::pretend(cx, &mut batch, pool, None, &named.sub, Purpose::SignUp, &to)?
         }
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ResendConfirmationCode", &named.sub, "ok", &via.client.id);

@@ -246,7 +246,8 @@ fn vault() -> Vault {
     static MASTER: OnceLock<MasterKey> = OnceLock::new();
     Vault::new(MASTER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        cenote::files::write_private(&path, "5e".repeat(32).as_bytes()).unwrap();
+        let digits: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+        cenote::files::write_private(&path, digits.as_bytes()).unwrap();
         let key = MasterKey::from_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         key

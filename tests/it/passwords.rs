@@ -117,7 +117,7 @@ async fn a_temporary_password_asks_for_a_new_one_and_ends_after_its_days() {
 }
 
 #[tokio::test]
-async fn an_administrators_password_ends_all_and_is_recorded_once_there_was_something_to_end() {
+async fn an_administrators_password_ends_all_and_is_recorded_if_there_was_anything_to_end() {
     for house in houses().await {
         let (pool, client, sub) = open(&house).await;
         // Making the user set a password, too, but there was nothing to end.
