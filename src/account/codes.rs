@@ -93,7 +93,7 @@ pub fn pretend(
 /// What a guess came to.
 pub enum Guess {
     Right(Proof),
-    Wrong(UserCode),
+    Wrong(UserCode, Purpose),
     /// No such code, or no longer.
     Expired,
     /// Too many wrong guesses were made at it.
@@ -142,14 +142,14 @@ pub async fn guess(
     }
     Ok(match (proven, user) {
         (Some(address), Some(_)) => Guess::Right(Proof { address, code, purpose }),
-        _ => Guess::Wrong(code),
+        _ => Guess::Wrong(code, purpose),
     })
 }
 
 /// Commits a guess that was not right, so that it counts, and gives the answer to it.
-pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, purpose: Purpose, guess: Guess, action: &str) -> Result<T> {
+pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, guess: Guess, actor: Actor<'_>, action: &str) -> Result<T> {
     let error = match &guess {
-        Guess::Wrong(code) => {
+        Guess::Wrong(code, purpose) => {
             codes::miss_user_code(&mut batch, &pool.id, sub, purpose.as_str(), code);
             Error::new(Kind::CodeMismatch, "Invalid verification code provided, please try again.")
         }
@@ -157,7 +157,7 @@ pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, purpose:
         Guess::Exhausted => limit_exceeded(),
         Guess::Right(_) => Error::internal("a right code was denied"),
     };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, action, sub, error.kind.cognito(), "");
+    audit::note(&mut batch, cx, &pool.id, &actor, action, sub, error.kind.cognito(), "");
     cx.db().commit(batch).await?;
     Err(error)
 }

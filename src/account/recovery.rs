@@ -59,7 +59,7 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, new_password
     let mut batch = Batch::new();
     codes::allow(cx, &mut batch, pool, &sub, "ConfirmForgotPassword", 15);
     let (Guess::Right(proof), Some(user)) = (&guess, &user) else {
-        return codes::deny(cx, batch, pool, &sub, Purpose::Forgot, guess, "ConfirmForgotPassword").await;
+        return codes::deny(cx, batch, pool, &sub, guess, Actor::Anybody, "ConfirmForgotPassword").await;
     };
 
     let mut changed = user.clone();

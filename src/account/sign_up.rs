@@ -107,7 +107,7 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
     let mut batch = Batch::new();
     codes::allow(cx, &mut batch, pool, &named.sub, "ConfirmSignUp", 15);
     let (Guess::Right(proof), Some(user)) = (&guess, &named.user) else {
-        return codes::deny(cx, batch, pool, &named.sub, Purpose::SignUp, guess, "ConfirmSignUp").await;
+        return codes::deny(cx, batch, pool, &named.sub, guess, Actor::Anybody, "ConfirmSignUp").await;
     };
 
     let mut changed = user.clone();
