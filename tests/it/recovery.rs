@@ -272,3 +272,33 @@ async fn a_code_proves_the_address_that_it_went_to_and_no_other() {
         assert_eq!(stale, refusal("CodeMismatch", MISMATCH));
     }
 }
+
+#[tokio::test]
+async fn a_hidden_name_makes_the_same_rows_as_a_known_one() {
+    for house in houses().await {
+        let (pool, client, _) = open(&house, json!({}), json!({ "PreventUserExistenceErrors": "ENABLED" })).await;
+        let count = async || {
+            let mut rows = Vec::new();
+            for sql in [
+                "SELECT COUNT(*) FROM user_codes WHERE pool_id = ?1",
+                "SELECT COUNT(*) FROM allowances WHERE pool_id = ?1",
+                "SELECT COUNT(*) FROM messages WHERE pool_id = ?1",
+                "SELECT COUNT(*) FROM audit WHERE pool_id = ?1",
+            ] {
+                let found = house.app.db.query(sql, &cenote::params![pool.as_str()]).await.unwrap();
+                rows.push(found[0].i64(0).unwrap());
+            }
+            rows
+        };
+        let mut made = Vec::new();
+        for name in ["ann", "nobody"] {
+            let before = count().await;
+            house.ok("ForgotPassword", forgot(&client, name)).await;
+            house.refused("ConfirmForgotPassword", confirm(&client, name, "000000x")).await;
+            let after = count().await;
+            made.push(before.iter().zip(after).map(|(before, after)| after - before).collect::<Vec<_>>());
+        }
+        assert_eq!(made[0], [1, 2, 1, 2]);
+        assert_eq!(made[0], made[1]);
+    }
+}

@@ -350,3 +350,14 @@ async fn the_pools_own_words_are_sent() {
         assert_eq!(message["body"], format!("<b>{}</b> is yours", message["code"].as_str().unwrap()));
     }
 }
+
+#[tokio::test]
+async fn of_thirty_two_who_want_the_same_name_one_gets_it() {
+    for house in houses().await {
+        let (_, client) = open(&house, json!({ "UsernameAttributes": ["email"] }), json!({})).await;
+        let answers = together((0..32).map(|_| house.call("SignUp", sign_up(&client, "ann@example.com", &[])))).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        let taken = answers.iter().filter(|answer| answer.body.contains("An account with the given email already exists.")).count();
+        assert_eq!(taken, 31);
+    }
+}
