@@ -163,7 +163,7 @@ pub async fn verify(cx: &Cx, access: &Access, name: &str, code: &str) -> Result<
     let guess = codes::guess(cx, pool, Some(user), &user.sub, purpose, &candidates(user, attribute), code).await?;
     let mut batch = By::User(access).batch();
     let Guess::Right(proof) = &guess else {
-        return codes::deny(cx, batch, pool, &user.sub, purpose, guess, "VerifyUserAttribute").await;
+        return codes::deny(cx, batch, pool, &user.sub, guess, Actor::User(&user.sub), "VerifyUserAttribute").await;
     };
 
     let mut changed = user.clone();

@@ -55,10 +55,22 @@ pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanen
     let mut batch = Batch::new();
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, user, sealed);
-    end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    if may_have_begun(cx, user).await? {
+        end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    }
     let kind = if permanent { "permanent" } else { "temporary" };
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminSetUserPassword", &user.sub, "ok", kind);
     cx.db().commit(batch).await
+}
+
+/// Whether there may be anything to end. Whom an administrator has just made has no session, and gets none while this is decided: to
+/// sign in changes the status, and so `ver`, which the batch guards. The challenges of such a user die with the old password.
+async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
+    if user.status != Status::ForceChangePassword {
+        return Ok(true);
+    }
+    let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
+    Ok(!tokens.is_empty() || !sessions::sso_sessions_of(cx.db(), user, cx.now).await?.is_empty())
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.

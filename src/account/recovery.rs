@@ -38,7 +38,7 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         (_, Err(error)) if !via.client.hides_user_existence() => return Err(error),
         _ => {
             let to = existence::invented_address(cx, via, name, &order);
-            codes::pretend(cx, &mut batch, pool, &sub, Purpose::Forgot, &to)?
+            codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?
         }
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ForgotPassword", &sub, "ok", &via.client.id);
@@ -59,7 +59,7 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, new_password
     let guess = codes::guess(cx, pool, user.as_ref(), &sub, Purpose::Forgot, &addresses, code).await?;
     let mut batch = Batch::new();
     let (Guess::Right(proof), Some(user)) = (&guess, &user) else {
-        return codes::deny(cx, batch, pool, &sub, Purpose::Forgot, guess, "ConfirmForgotPassword").await;
+        return codes::deny(cx, batch, pool, &sub, guess, Actor::Anybody, "ConfirmForgotPassword").await;
     };
 
     let mut changed = user.clone();
