@@ -55,6 +55,7 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
+            lanes: Default::default(),
             meters: Meters::default(),
         }))
     }

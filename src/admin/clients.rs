@@ -77,7 +77,7 @@ pub async fn update(cx: &Cx, pool: &Pool, client: &Client, request: &UpdateUserP
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();
     pools::delete_client(&mut batch, client);
-    signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("DeleteUserPoolClient"));
+    signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("client_deleted"));
     note(&mut batch, cx, client, "DeleteUserPoolClient");
     cx.db().commit(batch).await
 }

@@ -84,7 +84,7 @@ pub async fn delete(cx: &Cx, pool: &Pool) -> Result<()> {
     let mut batch = Batch::new();
     // Guarded by the pool's version, which a new domain or client changes: none can slip in between.
     pools::delete(&mut batch, pool);
-    signout::end(cx, &mut batch, pool, &[End::Pool], Why::admin("DeleteUserPool"));
+    signout::end(cx, &mut batch, pool, &[End::Pool], Why::admin("pool_deleted"));
     note(&mut batch, cx, pool, "DeleteUserPool");
     cx.db().commit(batch).await
 }

@@ -20,7 +20,7 @@ const MAX_PER_USER: i64 = 100;
 pub async fn prepare(cx: &Cx) -> Result<()> {
     let Seed { mut pools } = seed::parse(SEED)?;
     for pool in &mut pools {
-        pool.sessions = SessionRules { tracking: true, max_per_user: MAX_PER_USER };
+        pool.sessions = SessionRules { tracking: true, max_per_user: MAX_PER_USER, ..SessionRules::default() };
     }
     seed::apply(cx, &Seed { pools }).await?;
     Ok(())

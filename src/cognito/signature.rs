@@ -6,11 +6,10 @@ use axum::http::request::Parts;
 use serde_json::Value;
 
 use crate::access::{self, Grant};
-use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::sigv4::{self, SignedRequest};
-use crate::store::{Batch, pools};
+use crate::store::pools;
 
 /// Whoever proved to hold an access key.
 pub struct Caller {
@@ -63,7 +62,7 @@ impl Caller {
             return Ok(());
         }
         let (region, account) = (&cx.app.settings.region, &cx.app.settings.account_id);
-        let error = Error::new(
+        Err(Error::new(
             Kind::AccessDenied,
             format!(
                 "User: arn:aws:iam::{account}:user/{} is not authorized to perform: cognito-idp:{operation} on resource: \
@@ -71,14 +70,7 @@ impl Caller {
                 self.key_id,
                 pool_id.as_deref().unwrap_or("*")
             ),
-        );
-        if !is_read(operation) {
-            let pool_id = pool_id.as_deref().unwrap_or_default();
-            let mut batch = Batch::new();
-            audit::note(&mut batch, cx, pool_id, &Actor::Administrator, operation, pool_id, error.kind.cognito(), "");
-            cx.db().commit(batch).await?;
-        }
-        Err(error)
+        ))
     }
 }
 
@@ -101,10 +93,4 @@ async fn pool_of(cx: &Cx, operation: &str, input: &Value) -> Result<Option<Strin
         },
         _ => member("UserPoolId").map(str::to_owned),
     })
-}
-
-/// Reads are logged, not audited.
-fn is_read(operation: &str) -> bool {
-    let operation = operation.strip_prefix("Admin").unwrap_or(operation);
-    ["Get", "List", "Describe"].iter().any(|verb| operation.starts_with(verb))
 }

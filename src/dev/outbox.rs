@@ -36,7 +36,11 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(messages) if as_json => answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string()),
         Ok(messages) => answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref())),
         Err(error) => {
-            let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            // The JSON door has its own statuses; this is plain HTTP.
+            let status = match error.kind {
+                Kind::Forbidden => StatusCode::FORBIDDEN,
+                kind => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            };
             answer(status, "application/json", json!({ "message": error.message }).to_string())
         }
     }

@@ -1,8 +1,9 @@
 //! User pools: what is given is given back, what is refused says why, and nothing of a deleted one remains.
 
+use cenote::store::jobs;
 use serde_json::{Value, json};
 
-use crate::house::{House, houses, merge};
+use crate::house::{House, NOW, PASSWORD, houses, merge, together};
 
 /// Every member of CreateUserPool.
 fn everything() -> Value {
@@ -224,4 +225,121 @@ async fn a_message_with_two_names_is_answered_under_both() {
         assert_eq!(read["EmailVerificationMessage"], "one {####}");
         assert_eq!(read["VerificationMessageTemplate"]["EmailMessage"], "two {####}");
     }
+}
+
+#[tokio::test]
+async fn a_deleted_pool_leaves_nothing_but_its_records_and_its_audit_trail() {
+    for house in houses().await {
+        let id = house.pool(json!({})).await;
+        let client = house.client(&id, json!({ "GenerateSecret": true })).await;
+        let open = house.client(&id, json!({})).await;
+        house.user(&id, "ann").await;
+        let tokens = house.signs_in(&open, "ann").await;
+        let answer = house.call("DeleteUserPool", json!({ "UserPoolId": id })).await;
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "{}"));
+
+        for (operation, input) in [
+            ("DescribeUserPool", json!({ "UserPoolId": id })),
+            ("DescribeUserPoolClient", json!({ "UserPoolId": id, "ClientId": client })),
+            ("InitiateAuth", json!({ "ClientId": open, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } })),
+        ] {
+            assert_eq!(house.refused(operation, input).await.0, "ResourceNotFoundException", "{operation}");
+        }
+        assert_eq!(house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await.0, "NotAuthorizedException");
+        for sql in [
+            "SELECT COUNT(*) FROM pools WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM clients WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM users WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM logins WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM user_attributes WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM token_sessions WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM refresh_tokens WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM signing_keys WHERE pool_id = ?1",
+            "SELECT COUNT(*) FROM messages WHERE pool_id = ?1",
+        ] {
+            let row = house.app.db.one(sql, &[id.as_str().into()]).await.unwrap().unwrap();
+            assert_eq!(row.i64(0).unwrap(), 0, "{sql}");
+        }
+        let records = jobs::records(&house.app.db, &id).await.unwrap();
+        let record = records.iter().find(|record| record.kind == "P").unwrap();
+        assert_eq!((&record.subject, record.not_before_ms), (&id, NOW + 60_000));
+        assert_eq!(record.signout_id, answer.header("x-cenote-signout"));
+        let trail = jobs::audit(&house.app.db, 0, i64::MAX, (0, ""), 10_000).await.unwrap();
+        assert!(trail.iter().any(|entry| entry.pool_id == id && entry.action == "DeleteUserPool"));
+    }
+}
+
+#[tokio::test]
+async fn deletion_protection_stands_until_it_is_taken_away() {
+    for house in houses().await {
+        let id = house.pool(json!({ "DeletionProtection": "ACTIVE" })).await;
+        let refused = house.refused("DeleteUserPool", json!({ "UserPoolId": id })).await;
+        assert_eq!(
+            refused.1,
+            "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first."
+        );
+        house.ok("UpdateUserPool", json!({ "UserPoolId": id, "DeletionProtection": "INACTIVE" })).await;
+        house.ok("DeleteUserPool", json!({ "UserPoolId": id })).await;
+    }
+}
+
+#[tokio::test]
+async fn custom_attributes_are_added_up_to_fifty_and_never_twice() {
+    for house in houses().await {
+        let id = house.pool(json!({})).await;
+        let add = |names: Vec<String>| {
+            let attributes: Vec<Value> = names.iter().map(|name| json!({ "Name": name, "AttributeDataType": "String" })).collect();
+            json!({ "UserPoolId": id, "CustomAttributes": attributes })
+        };
+        for from in [0, 25] {
+            house.ok("AddCustomAttributes", add((from..from + 25).map(|n| format!("a{n}")).collect())).await;
+        }
+        for (names, message) in [
+            (vec!["a50".to_owned()], "A user pool can have at most 50 custom attributes."),
+            (vec!["a7".to_owned()], "custom:a7: Existing attribute already has name a7."),
+        ] {
+            assert_eq!(house.refused("AddCustomAttributes", add(names)).await, ("InvalidParameterException".into(), message.into()));
+        }
+        let schema = describe(&house, &id).await["SchemaAttributes"].as_array().unwrap().clone();
+        assert_eq!(schema.iter().filter(|attribute| attribute["Name"].as_str().unwrap().starts_with("custom:")).count(), 50);
+    }
+}
+
+#[tokio::test]
+async fn updates_that_race_are_all_made_or_told_to_retry_and_none_is_lost() {
+    for house in houses().await {
+        let id = house.pool(json!({})).await;
+        let names: Vec<String> = (0..4).map(|n| format!("a{n}")).collect();
+        let calls = names.iter().map(|name| {
+            house.call("AddCustomAttributes", json!({ "UserPoolId": id, "CustomAttributes": [{ "Name": name, "AttributeDataType": "String" }] }))
+        });
+        let answers = together(calls).await;
+        let schema = describe(&house, &id).await["SchemaAttributes"].to_string();
+        for (name, answer) in names.iter().zip(answers) {
+            let made = answer.status == 200;
+            assert!(made || answer.json()["__type"] == "TooManyRequestsException", "{}", answer.body);
+            assert_eq!(schema.contains(&format!("custom:{name}")), made);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_pools_is_paged_to_its_end() {
+    let house = House::on_sqlite(Default::default()).await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(house.pool(json!({})).await);
+    }
+    let mut seen = Vec::new();
+    let mut input = json!({ "MaxResults": 2 });
+    loop {
+        let page = house.ok("ListUserPools", input.clone()).await;
+        seen.extend(page["UserPools"].as_array().unwrap().iter().map(|pool| pool["Id"].as_str().unwrap().to_owned()));
+        let Some(token) = page.get("NextToken") else { break };
+        input["NextToken"] = token.clone();
+    }
+    made.sort();
+    assert_eq!(seen, made);
+    let refused = house.refused("ListUserPools", json!({ "MaxResults": 2, "NextToken": "forged" })).await;
+    assert_eq!(refused, ("InvalidParameterException".into(), "Invalid pagination token: it was not given out for this list.".into()));
 }
