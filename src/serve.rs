@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -180,7 +180,7 @@ where
             request.extensions_mut().insert(tls);
             match name_host(&mut request) {
                 Ok(()) => router.oneshot(request).await,
-                Err(refusal) => Ok(refusal),
+                Err(why) => Ok((StatusCode::BAD_REQUEST, why).into_response()),
             }
         }
     });
@@ -201,16 +201,15 @@ where
 
 /// The host of a request stands in `Host`, once. HTTP/2 and absolute targets carry it as the authority, which then wins
 /// (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2). Two hosts, or one with a user name, would be read differently by different readers.
-fn name_host(request: &mut Request<Body>) -> Result<(), Response> {
-    let refuse = |why: &'static str| (StatusCode::BAD_REQUEST, why).into_response();
+fn name_host(request: &mut Request<Body>) -> Result<(), &'static str> {
     if let Some(authority) = request.uri().authority() {
-        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("The host is malformed.\n"))?;
+        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| "The host is malformed.\n")?;
         request.headers_mut().insert(header::HOST, authority);
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.as_bytes().contains(&b'@') => Err(refuse("The host is malformed.\n")),
-        (Some(_), Some(_)) => Err(refuse("The request names two hosts.\n")),
+        (Some(host), None) if host.as_bytes().contains(&b'@') => Err("The host is malformed.\n"),
+        (Some(_), Some(_)) => Err("The request names two hosts.\n"),
         _ => Ok(()),
     }
 }
@@ -250,4 +249,28 @@ fn taken(address: SocketAddr, error: &io::Error) -> Error {
         _ => "",
     };
     Error::invalid(format!("Cannot listen on {address}: {error}.{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host_of(uri: &str, hosts: &[&str]) -> Option<String> {
+        let mut request = Request::builder().uri(uri);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        name_host(&mut request).ok()?;
+        request.headers().get("host").map(|host| host.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_authority_of_http_2_arrives_as_the_host() {
+        assert_eq!(host_of("https://id.example.com:8443/", &[]).as_deref(), Some("id.example.com:8443"));
+        assert_eq!(host_of("https://id.example.com/", &["other.example"]).as_deref(), Some("id.example.com"));
+        assert_eq!(host_of("/", &["id.example.com"]).as_deref(), Some("id.example.com"));
+        assert_eq!(host_of("/", &["id.example.com", "other.example"]), None);
+        assert_eq!(host_of("https://user@id.example.com/", &[]), None);
+    }
 }

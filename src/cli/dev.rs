@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
+
 use super::ready;
 use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
 use crate::app::{self, Parts};
@@ -53,8 +55,8 @@ pub async fn run(args: Args) -> Result<()> {
         // An old one would speak of a server that has ended.
         let _ = std::fs::remove_file(file);
     }
-    let (plain, port) = serve::bind_loopback(args.port).await?;
-    let (over_tls, tls_port) = serve::bind_loopback(args.tls_port).await?;
+    let (plain, port) = data.bind("port", args.port).await?;
+    let (over_tls, tls_port) = data.bind("tls-port", args.tls_port).await?;
 
     let certificates = tls::dev_certificates(&data.path, clock.now_ms(), &*random)?;
     let tls = Arc::new(tls::server_config(&certificates.leaf, &certificates.leaf_key)?);
@@ -118,6 +120,23 @@ impl Data {
         // Keys must not end up in somebody's repository.
         data.write_once(".gitignore", "*\n")?;
         Ok(data)
+    }
+
+    /// A free port is the one of last time, if it is free again: issuers name it, and tokens outlive a restart.
+    async fn bind(&self, name: &str, port: u16) -> Result<(Vec<TcpListener>, u16)> {
+        if port != 0 {
+            return serve::bind_loopback(port).await;
+        }
+        let file = self.path.join(name);
+        let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).filter(|last| *last != 0);
+        if let Some(last) = last
+            && let Ok(bound) = serve::bind_loopback(last).await
+        {
+            return Ok(bound);
+        }
+        let bound = serve::bind_loopback(0).await?;
+        files::write_private(&file, format!("{}\n", bound.1).as_bytes()).map_err(|error| unwritable(&file, &error))?;
+        Ok(bound)
     }
 
     fn master_key(&self, random: &dyn Random) -> Result<MasterKey> {

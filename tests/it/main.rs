@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod dev;
 mod domains;
+mod edges;
 mod failures;
 mod hosted;
 mod house;

@@ -26,22 +26,22 @@ impl Server {
         let url = format!("sqlite://{}", scratch.path("cenote.db"));
         let mut command = cenote(&["serve", "--public-url", "http://localhost", "--database-url", &url, "--master-key-file", &key]);
         command.args(["--listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"]).args(more);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // From here on it is ended whatever happens.
+        let mut server = Server { child, listen: String::new(), health: String::new() };
+        let mut log = BufReader::new(server.child.stderr.take().unwrap());
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            if log.read_line(&mut line).unwrap() == 0 {
-                let _ = child.wait();
-                panic!("the server ended at once: {seen}");
-            }
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "the server ended at once: {seen}");
             seen += &line;
             let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
             if entry["message"] == "cenote serves" {
                 let text = |name: &str| entry[name].as_str().unwrap().to_owned();
                 // Whatever it logs from now on must not fill the pipe.
                 std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-                return Server { child, listen: text("listen"), health: text("health") };
+                (server.listen, server.health) = (text("listen"), text("health"));
+                return server;
             }
         }
     }
@@ -101,7 +101,7 @@ fn a_stop_finishes_what_was_begun_and_exits_with_0() {
         pause(20);
     }
     assert!(TcpStream::connect(&server.listen).is_err(), "a stopping server takes no connections");
-    begun.write_all(body[10..].as_bytes()).unwrap();
+    begun.write_all(&body.as_bytes()[10..]).unwrap();
     let mut answer = String::new();
     begun.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("NotAuthorizedException"), "{answer}");
