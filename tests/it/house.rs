@@ -186,15 +186,15 @@ impl House {
 
     /// The messages to an address that this pool sent, newest first.
     pub async fn outbox(&self, pool: &str, to: &str) -> Vec<Value> {
-        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).append_pair("pool", pool).finish();
         let request = Request::get(format!("/dev/outbox?{query}"))
             .header("host", "localhost:9229")
             .header("accept", "application/json")
             .body(Body::empty())
             .unwrap();
         let mut answer = self.send(request).await.json();
-        let mut messages = std::mem::take(answer["messages"].as_array_mut().unwrap());
-        messages.retain(|message| message["pool"] == pool);
+        let messages = std::mem::take(answer["messages"].as_array_mut().unwrap());
+        assert!(messages.iter().all(|message| message["pool"] == pool));
         messages
     }
 
