@@ -292,3 +292,9 @@ pub async fn together<T: Send>(racers: impl IntoIterator<Item = impl Future<Outp
     .await;
     results.into_iter().flatten().collect()
 }
+
+/// For what happens after an answer: a moment of real time.
+#[allow(clippy::disallowed_methods, reason = "a background task is waited for in real time")]
+pub async fn pause() {
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+}
