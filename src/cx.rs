@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use crate::ambient::{Clock, Ms, Random};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::health::Health;
 use crate::keys::{KeySource, Ring, Vault};
+use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
 
@@ -26,7 +26,7 @@ pub struct App {
     pub keygen: KeySource,
     pub compute: Compute,
     pub lanes: Lanes,
-    pub health: Health,
+    pub meters: Meters,
 }
 
 /// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.

@@ -85,16 +85,20 @@ pub fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<()> {
 }
 
 /// In dev only loopback names are served, so that a page cannot reach this server under a name of its own (DNS rebinding).
+/// Every browser names a host; what names none is no browser.
 pub fn is_dev_host(cx: &Cx) -> bool {
     let host = host(cx);
     let public = cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
     let configured = public.rsplit_once(':').map_or(public, |(host, _)| host).trim_matches(['[', ']']);
-    matches!(host, "localhost" | "127.0.0.1" | "::1") || host.ends_with(".localhost") || host == configured
+    matches!(host, "" | "localhost" | "127.0.0.1" | "::1") || host.ends_with(".localhost") || host == configured
 }
 
-/// One line per request. Nothing from its body.
+/// One line per request, and one more in its counter. Nothing from its body.
 pub fn log(cx: &Cx, door: &'static str, what: &str, error: Option<&Error>) {
     let request_id = &cx.request.id;
+    // At the JSON door the name is whatever the client wrote.
+    let known = door != "cognito" || cenote_interface::operation(what).is_some();
+    cx.app.meters.count(door, if known { what } else { "unknown" }, error.map_or("ok", |error| error.kind.cognito()));
     match error {
         None => tracing::info!(%request_id, door, what, ip = %cx.request.ip, "ok"),
         Some(error) if matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable) => {

@@ -8,7 +8,7 @@ use cenote_interface::Operation;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::call;
+use super::{call, signature};
 use crate::audit::{self, Actor};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
@@ -79,10 +79,12 @@ async fn answer(
         return Err(super::unknown(name));
     };
     let mut cx = cx.clone();
+    let mut caller = None;
     if !operation.unsigned {
         http::refuse_foreign_origin(&cx, &parts.headers)?;
-        if let Some(key) = super::signature::check(&cx, parts, body, operation.name).await? {
-            cx = cx.signed_by(key);
+        caller = signature::check(&cx, parts, body).await?;
+        if let Some(caller) = &caller {
+            cx = cx.signed_by(caller.key_id.clone());
         }
     }
     if !super::BUILT.contains(&operation.name) {
@@ -93,9 +95,15 @@ async fn answer(
         cenote_interface::Refusal::Serialization(message) => Error::new(Kind::Serialization, message),
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
-    super::signature::check_scope(&cx, operation.name, input.get("UserPoolId").and_then(Value::as_str)).await?;
     let target = target_of(&input);
-    let answer = call(operation.name, cx.clone(), input).await;
+    let allowed = match &caller {
+        Some(caller) => caller.check_scope(&cx, operation.name, &input).await,
+        None => Ok(()),
+    };
+    let answer = match allowed {
+        Ok(()) => call(operation.name, cx.clone(), input).await,
+        Err(denied) => Err(denied),
+    };
     if let Err(error) = &answer {
         audit_refusal(&cx, operation, &target, error).await;
     }
