@@ -9,7 +9,6 @@ mod cli;
 mod clients;
 mod dev;
 mod domains;
-mod edges;
 mod failures;
 mod hosted;
 mod house;
