@@ -9,6 +9,7 @@ use cenote::config::Config;
 use serde_json::Value;
 
 use crate::cli::{Scratch, cenote, complaint};
+use crate::house::houses;
 use crate::process::{Process, pause};
 
 const MASTER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -329,4 +330,19 @@ fn a_configuration_file_with_a_mistake_is_told_by_line_and_without_its_secrets()
     assert!(
         complaint(&["serve", "--config", &scratch.path("none.toml")]).contains("cannot be read")
     );
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_is_not_the_databases_is_not_ready() {
+    // The house's clock stands still in the past. SQLite has no clock but this machine's.
+    for house in houses().await {
+        let request = axum::http::Request::get("/readyz").body(axum::body::Body::empty()).unwrap();
+        let answer = house.send(request).await;
+        if house.app.db.is_sqlite() {
+            assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "ok\n"));
+        } else {
+            assert_eq!(answer.status, 503);
+            assert!(answer.body.contains("s apart"), "{}", answer.body);
+        }
+    }
 }

@@ -393,6 +393,7 @@ async fn an_older_release_refuses_a_newer_schema() {
         bed.insert("ann", 1).await;
         bed.db.migrate(&newer).await.unwrap();
         bed.db.migrate(&newer).await.unwrap();
+        assert_eq!(bed.db.schema_version().await.unwrap(), 2);
         let refused = bed.db.migrate(TABLES).await.unwrap_err();
         assert!(
             refused.message.contains("schema version 2")
