@@ -219,6 +219,7 @@ where
 
 /// The host of a request stands in `Host`, once. HTTP/2 and absolute targets carry it as the authority, which then wins
 /// (RFC 9113, section 8.3.1; RFC 9112, section 3.2.2). Two hosts, or one with a user name, would be read differently by different readers.
+#[allow(clippy::result_large_err, reason = "the answer is sent on at once, not propagated")]
 fn name_host(request: &mut Request<Body>) -> Result<(), Response> {
     let refuse = |why: &'static str| (StatusCode::BAD_REQUEST, why).into_response();
     if let Some(authority) = request.uri().authority() {
