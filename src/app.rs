@@ -4,21 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::ambient::{Clock, DAY, MINUTE, Ms, Random};
 use crate::config::Settings;
 use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
-use crate::health::{self, Health};
 use crate::keys::{KeySource, Vault};
+use crate::meters::Meters;
 use crate::notify::smtp;
 use crate::store::{Batch, Db, jobs, keys, schema};
-use crate::{cognito, dev, hosted, oauth};
+use crate::{cognito, dev, health, hosted, http, oauth};
+
+/// By then every client has given up. What was submitted to the database still runs to its end.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a server is made of.
 pub struct Parts {
@@ -47,26 +55,38 @@ impl App {
             random,
             keygen,
             compute: Compute::new(cores),
-            health: Health::default(),
+            lanes: Default::default(),
+            meters: Meters::default(),
         }))
     }
 }
 
 /// Every route of the house.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let mut router = Router::new()
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
         .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
         .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))
-        .merge(pages("/{pool}"))
-        .merge(health::routes())
-        .merge(if app.settings.dev { Router::new().route("/dev/outbox", get(dev::outbox::get)) } else { Router::new() })
+        .merge(pages("/{pool}"));
+    if app.settings.dev {
+        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
+    }
+    router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
-        .layer(axum::middleware::map_response(harden))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
+        .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), only_dev_hosts))
+        .layer(middleware::from_fn_with_state(app.clone(), measure))
+        .layer(middleware::map_response(harden))
         .with_state(app)
+}
+
+/// What is for the operator alone; in production on a listener of its own.
+pub fn operator_router(app: Arc<App>) -> Router {
+    health::routes().with_state(app)
 }
 
 fn pages(prefix: &str) -> Router<Arc<App>> {
@@ -120,8 +140,36 @@ async fn purge(cx: Cx) -> Result<Ms> {
     Ok(cx.now + 10 * MINUTE)
 }
 
+/// `cenote dev` believes everybody, so it must not be reachable under a name that somebody else's page can have.
+async fn only_dev_hosts(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.settings.dev {
+        let (parts, body) = request.into_parts();
+        let cx = http::cx(app, &parts);
+        if !http::is_dev_host(&cx) {
+            let refusal = format!(
+                "cenote dev accepts any credentials, so it answers only to localhost, 127.0.0.1, [::1] and *.localhost, and this request names \
+                 another host. Open {} instead; to serve other names, use `cenote serve`.\n",
+                cx.app.settings.public_url
+            );
+            return (StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
+        }
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    next.run(request).await
+}
+
+async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
+    let began = std::time::Instant::now();
+    let response = next.run(request).await;
+    #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
+    app.meters.observe(&route, began.elapsed());
+    response
+}
+
 /// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).
-async fn harden(mut response: axum::response::Response) -> axum::response::Response {
+async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response

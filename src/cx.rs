@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use crate::ambient::{Clock, Ms, Random};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::health::Health;
 use crate::keys::{KeySource, Ring, Vault};
+use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
 
@@ -25,7 +25,8 @@ pub struct App {
     pub random: Arc<dyn Random>,
     pub keygen: KeySource,
     pub compute: Compute,
-    pub health: Health,
+    pub lanes: Lanes,
+    pub meters: Meters,
 }
 
 /// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.
@@ -52,6 +53,20 @@ impl Compute {
             result
         });
         done.await.map_err(Error::internal)
+    }
+}
+
+/// Where operations wait that lost a race for the same row.
+#[derive(Default)]
+pub struct Lanes([tokio::sync::Mutex<()>; 32]);
+
+impl Lanes {
+    async fn enter(&self, what: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let hash = what.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        match self.0.get(hash % self.0.len()) {
+            Some(lane) => Some(lane.lock().await),
+            None => None,
+        }
     }
 }
 
@@ -83,6 +98,8 @@ pub struct Request {
 pub struct Reply {
     /// `x-cenote-signout`.
     pub signout: Option<String>,
+    /// The operation has audited its own refusal.
+    pub refusal_audited: bool,
 }
 
 impl Cx {
@@ -121,18 +138,34 @@ impl Cx {
         }
     }
 
+    /// The refusal that follows was committed to the audit trail; the door need not do it again.
+    pub fn note_refusal_audited(&self) {
+        if let Ok(mut reply) = self.reply.lock() {
+            reply.refusal_audited = true;
+        }
+    }
+
     pub fn reply(&self) -> Reply {
         self.reply.lock().map(|reply| reply.clone()).unwrap_or_default()
     }
 
     /// Runs an operation again, whole, when a guard lost a race: at most three times, then the caller is told to retry.
+    /// Re-runs that lost the same race queue up in one lane, so that many parallel sign-ins of one user all succeed.
     pub async fn retrying<T, F>(&self, mut operation: impl FnMut(Cx) -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {
-        for _ in 0..3 {
+        let mut lane = None;
+        for _ in 0..4 {
+            if let Ok(mut reply) = self.reply.lock() {
+                *reply = Reply::default();
+            }
             match operation(self.clone()).await {
-                Err(error) if error.is_conflict() => continue,
+                Err(error) if error.is_conflict() => {
+                    if lane.is_none() {
+                        lane = Some(self.app.lanes.enter(error.cause().unwrap_or_default()).await);
+                    }
+                }
                 answer => return answer,
             }
         }

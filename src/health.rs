@@ -1,11 +1,11 @@
-//! How the server is: alive, ready, and what it has counted. `/healthz`, `/readyz` and `/metrics`.
+//! How the server is: `/healthz` (alive), `/readyz` (would answer requests) and `/metrics`. What is counted lives in `meters`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::ambient::{Ms, SECOND};
@@ -13,38 +13,29 @@ use crate::cx::App;
 
 /// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this (DESIGN, section 4).
 const MAX_SKEW: Ms = 30 * SECOND;
-
-#[derive(Default)]
-pub struct Health {
-    draining: AtomicBool,
-}
-
-impl Health {
-    /// From now on load balancers should send nothing.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-}
-
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.meters.text())
 }
 
 /// Whether requests would be answered: the database is there, and its clock and ours agree.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
     let not = |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"));
-    if app.health.draining.load(Ordering::Relaxed) {
+    if app.meters.is_draining() {
         return not("the server is stopping".to_owned());
     }
-    if let Err(error) = app.db.ping().await {
-        tracing::error!(?error, "not ready");
-        return not("the database does not answer".to_owned());
-    }
-    let now = app.clock.now_ms();
-    match app.db.clock_ms().await {
+    let theirs = match app.db.ping().await {
+        Ok(()) => app.db.clock_ms().await,
+        Err(error) => Err(error),
+    };
+    match theirs {
         // SQLite's clock is this machine's.
-        Ok(theirs) if !app.db.is_sqlite() && (now - theirs).abs() > MAX_SKEW => {
-            not(format!("the clock of this machine differs by {} s from the database's", (now - theirs).abs() / SECOND))
+        Ok(theirs) if !app.db.is_sqlite() && (app.clock.now_ms() - theirs).abs() > MAX_SKEW => {
+            let apart = (app.clock.now_ms() - theirs).abs() / SECOND;
+            not(format!("the clock of this machine and that of the database are {apart} s apart"))
         }
         Ok(_) => (StatusCode::OK, "ok\n".to_owned()),
         Err(error) => {

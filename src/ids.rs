@@ -9,10 +9,21 @@ use crate::ambient::{Ms, Random};
 
 const LOWER: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const ALNUM: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// `us-east-1_Ab3dEf9Gh`: clients split it at the underscore to find the region.
 pub fn pool_id(region: &str, rng: &dyn Random) -> String {
     format!("{region}_{}", text(ALNUM, 9, rng))
+}
+
+/// Cognito's pattern for pool ids, but without the hyphens and underscores after the first underscore, on which Amplify breaks.
+pub fn is_pool_id(text: &str) -> bool {
+    let Some((region, name)) = text.split_once('_') else { return false };
+    text.len() <= 55
+        && !region.is_empty()
+        && region.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+        && !name.is_empty()
+        && name.bytes().all(|c| c.is_ascii_alphanumeric())
 }
 
 /// 26 of `[a-z0-9]`.
@@ -23,6 +34,16 @@ pub fn client_id(rng: &dyn Random) -> String {
 /// 52 of `[a-z0-9]`: 268 bits.
 pub fn client_secret(rng: &dyn Random) -> String {
     text(LOWER, 52, rng)
+}
+
+/// `AKIA` and 16 of `[A-Z2-7]`, as AWS writes access keys.
+pub fn access_key_id(rng: &dyn Random) -> String {
+    format!("AKIA{}", text(BASE32, 16, rng))
+}
+
+/// 40 letters and digits: 238 bits, and nothing that a shell would take apart.
+pub fn access_key_secret(rng: &dyn Random) -> String {
+    text(ALNUM, 40, rng)
 }
 
 /// 32 random bytes in base64url, 43 characters: cookie handles, authorization codes, challenge sessions.

@@ -1,4 +1,5 @@
 //! Cenote: a self-hosted user-pool server.
+pub mod access;
 pub mod account;
 pub mod admin;
 pub mod ambient;
@@ -17,9 +18,11 @@ pub mod hosted;
 pub mod http;
 pub mod ids;
 pub mod keys;
+pub mod meters;
 pub mod notify;
 pub mod oauth;
 pub mod pool;
+pub mod seed;
 pub mod serve;
 pub mod signout;
 pub mod sigv4;

@@ -85,7 +85,7 @@ pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
 
     signals.next().await;
     tracing::info!("stopping: requests that have begun are finished");
-    app.health.drain();
+    app.meters.drain();
     // The loops end and drop their listeners: new connections are refused from here on.
     stop.send_replace(true);
     loops.join_all().await;
@@ -236,6 +236,11 @@ pub async fn bind_loopback(port: u16) -> Result<(Vec<TcpListener>, u16)> {
 
 pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| taken(address, &error))
+}
+
+/// Where a socket listens, for people to read.
+pub fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string())
 }
 
 fn taken(address: SocketAddr, error: &io::Error) -> Error {

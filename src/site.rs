@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
+use axum::http::Method;
 use axum::http::request::Parts;
 use url::form_urlencoded;
 
@@ -14,6 +15,7 @@ use crate::pool::Pool;
 use crate::store::pools::{self, Domain};
 
 const MAX_QUERY: usize = 16 << 10;
+const MAX_PARAMETERS: usize = 64;
 
 /// A pool's pages.
 pub struct Site {
@@ -57,10 +59,24 @@ impl Visit {
     }
 }
 
-/// The request's parts and a context for it; the body is handed back.
-pub fn open(app: Arc<App>, request: Request) -> (Cx, Parts, axum::body::Body) {
+/// A request whose form, if it has one, was read before the clock.
+pub async fn open(app: Arc<App>, request: Request, max_form: usize) -> (Cx, Parts, Result<Params>) {
     let (parts, body) = request.into_parts();
-    (http::cx(app, &parts), parts, body)
+    let form = if parts.method == Method::POST {
+        http::form(&parts.headers, body, max_form).await.and_then(|text| Params::parse(&text))
+    } else {
+        Ok(Params::default())
+    };
+    (http::cx(app, &parts), parts, form)
+}
+
+/// The pool that an address names by its path or its host; `None` on the bare public URL, which serves all.
+pub async fn pool_named(cx: &Cx, path: &str) -> Result<Option<String>> {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    if first.contains('_') {
+        return Ok(Some(first.to_owned()));
+    }
+    Ok(of_host(cx).await?.map(|domain| domain.pool_id))
 }
 
 async fn find(cx: &Cx, path: &str, client_id: Option<&str>) -> Result<Option<Site>> {
@@ -134,8 +150,15 @@ fn basic_user(parts: &Parts) -> Option<String> {
 }
 
 /// The parameters of a query or a form. A repeated name is refused (RFC 6749, 3.1).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
+
+/// Forms hold passwords.
+impl std::fmt::Debug for Params {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Params {
     pub fn parse(text: &str) -> Result<Params> {
@@ -143,11 +166,14 @@ impl Params {
             return Err(Error::invalid("The request has more parameters than this server reads."));
         }
         let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        if pairs.len() > MAX_PARAMETERS {
+            return Err(Error::invalid("The request has more parameters than this server reads."));
+        }
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs.iter().take(at).any(|(other, _)| other == name) {
                 return Err(Error::invalid(format!("The parameter {} is repeated.", name.chars().take(64).collect::<String>())));
             }
-            if value.contains('\0') {
+            if name.contains('\0') || value.contains('\0') {
                 return Err(Error::invalid("A parameter contains a NUL character."));
             }
         }
@@ -159,9 +185,22 @@ impl Params {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Replaces a parameter where it stands, or adds it at the end.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.remove(name);
-        self.0.push((name.to_owned(), value.to_owned()));
+        match self.0.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => *old = value.to_owned(),
+            None => self.0.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
+    /// These parameters, and of `more` those that are not there yet.
+    pub fn and(mut self, more: &Params) -> Params {
+        for (name, value) in &more.0 {
+            if !self.0.iter().any(|(key, _)| key == name) {
+                self.0.push((name.clone(), value.clone()));
+            }
+        }
+        self
     }
 
     pub fn remove(&mut self, name: &str) {

@@ -28,11 +28,23 @@ pub struct NewUser<'a> {
     pub silent: bool,
 }
 
+/// What a seed file may choose, and nobody else.
+#[derive(Default)]
+pub struct Seeded<'a> {
+    pub sub: Option<&'a str>,
+    /// Permanent: the user is confirmed.
+    pub password: Option<&'a str>,
+}
+
 /// Creates a user who must choose a password at the first sign-in, and sends the invitation.
 pub async fn create(cx: &Cx, pool: &Pool, new: NewUser<'_>) -> Result<User> {
+    create_as(cx, pool, new, Seeded::default()).await
+}
+
+pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_>) -> Result<User> {
     pool.refuse_unbuilt_triggers(if new.silent { &["PreSignUp"] } else { triggers::SIGN_UP })?;
     let mut pairs = new.attributes.to_vec();
-    let sub = ids::uuid_v4(cx.rng()).to_string();
+    let sub = seeded.sub.map_or_else(|| ids::uuid_v4(cx.rng()).to_string(), str::to_owned);
     let username = match names::choose(pool, new.name)? {
         Chosen::Name(name) => name.to_owned(),
         Chosen::Attribute(attribute, value) => {
@@ -44,15 +56,18 @@ pub async fn create(cx: &Cx, pool: &Pool, new: NewUser<'_>) -> Result<User> {
     let mut doc = UserDoc::default();
     write_pairs(&mut doc, &pairs);
     check_verified_flags(&doc)?;
-    let temporary = temporary_password(cx, pool, new.temporary_password)?;
-    doc.temporary_until_ms = Some(cx.now + pool.temporary_password_ms());
+    let password = temporary_password(cx, pool, seeded.password.or(new.temporary_password))?;
+    let status = if seeded.password.is_some() { Status::Confirmed } else { Status::ForceChangePassword };
+    if status == Status::ForceChangePassword {
+        doc.temporary_until_ms = Some(cx.now + pool.temporary_password_ms());
+    }
 
     let user = User {
         pool_id: pool.id.clone(),
-        password: Some(credential::make(cx, pool, &sub, &username, &temporary).await?),
+        password: Some(credential::make(cx, pool, &sub, &username, &password).await?),
         sub,
         username,
-        status: Status::ForceChangePassword,
+        status,
         enabled: true,
         doc,
         ver: 1,
@@ -76,7 +91,7 @@ pub async fn create(cx: &Cx, pool: &Pool, new: NewUser<'_>) -> Result<User> {
     .await?;
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
     if !new.silent {
-        invite(cx, &mut batch, pool, &user, new.name, &temporary, new.mediums)?;
+        invite(cx, &mut batch, pool, &user, new.name, &password, new.mediums)?;
     }
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminCreateUser", &user.sub, "ok", "");
     cx.db().commit(batch).await?;

@@ -159,11 +159,11 @@ pub async fn verify(cx: &Cx, access: &Access, name: &str, code: &str) -> Result<
     let (pool, user) = (&*access.pool, &access.user);
     let attribute = verifiable(name)?;
     let purpose = Purpose::Attribute(attribute);
+    codes::spend(cx, pool, &user.sub, "VerifyUserAttribute", 15).await?;
     let guess = codes::guess(cx, pool, Some(user), &user.sub, purpose, &candidates(user, attribute), code).await?;
     let mut batch = By::User(access).batch();
-    codes::allow(cx, &mut batch, pool, &user.sub, "VerifyUserAttribute", 15);
     let Guess::Right(proof) = &guess else {
-        return codes::deny(cx, batch, pool, &user.sub, purpose, guess, "VerifyUserAttribute").await;
+        return codes::deny(cx, batch, pool, &user.sub, guess, Actor::User(&user.sub), "VerifyUserAttribute").await;
     };
 
     let mut changed = user.clone();

@@ -69,21 +69,31 @@ pub fn issue(
     notify::send(cx, batch, pool, to, &purpose.text(&code))
 }
 
-/// The same work for an invented user: a code that nobody is told and that no guess matches.
-pub fn pretend(cx: &Cx, batch: &mut Batch, pool: &Pool, sub: &str, purpose: Purpose, to: &Address) -> Result<CodeDeliveryDetailsType> {
+/// The same work for an invented user, or for one who cannot be sent a code: a code that nobody is told and no guess matches.
+pub fn pretend(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    user: Option<&User>,
+    sub: &str,
+    purpose: Purpose,
+    to: &Address,
+) -> Result<CodeDeliveryDetailsType> {
     let code = ids::confirmation_code(cx.rng());
     users::touch_stranger(batch, &pool.id, sub);
     // Random, so that not even a lucky guess at six digits is right.
     let mut mac = [0; 32];
     cx.rng().fill(&mut mac);
-    codes::put_user_code(batch, &pool.id, sub, purpose.as_str(), &mac, cx.now.max(pool.epoch_ms), cx.now + purpose.lifetime());
+    // Not below an epoch, or it would be known by being dead already.
+    let birth_ms = user.map_or(cx.now, |user| user.clock_ms.max(cx.now)).max(pool.epoch_ms);
+    codes::put_user_code(batch, &pool.id, sub, purpose.as_str(), &mac, birth_ms, cx.now + purpose.lifetime());
     notify::pretend(cx, batch, pool, to, &purpose.text(&code))
 }
 
 /// What a guess came to.
 pub enum Guess {
     Right(Proof),
-    Wrong(UserCode),
+    Wrong(UserCode, Purpose),
     /// No such code, or no longer.
     Expired,
     /// Too many wrong guesses were made at it.
@@ -132,14 +142,14 @@ pub async fn guess(
     }
     Ok(match (proven, user) {
         (Some(address), Some(_)) => Guess::Right(Proof { address, code, purpose }),
-        _ => Guess::Wrong(code),
+        _ => Guess::Wrong(code, purpose),
     })
 }
 
 /// Commits a guess that was not right, so that it counts, and gives the answer to it.
-pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, purpose: Purpose, guess: Guess, action: &str) -> Result<T> {
+pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, guess: Guess, actor: Actor<'_>, action: &str) -> Result<T> {
     let error = match &guess {
-        Guess::Wrong(code) => {
+        Guess::Wrong(code, purpose) => {
             codes::miss_user_code(&mut batch, &pool.id, sub, purpose.as_str(), code);
             Error::new(Kind::CodeMismatch, "Invalid verification code provided, please try again.")
         }
@@ -147,14 +157,23 @@ pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, purpose:
         Guess::Exhausted => limit_exceeded(),
         Guess::Right(_) => Error::internal("a right code was denied"),
     };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, action, sub, error.kind.cognito(), "");
+    audit::note(&mut batch, cx, &pool.id, &actor, action, sub, error.kind.cognito(), "");
     cx.db().commit(batch).await?;
+    cx.note_refusal_audited();
     Err(error)
 }
 
 /// One of the uses that a user has in an hour (`cognito-behaviour`, 8.6); the batch fails where none is left.
 pub fn allow(cx: &Cx, batch: &mut Batch, pool: &Pool, sub: &str, action: &str, limit: i64) {
     codes::take_allowance(batch, &pool.id, sub, action, limit, HOUR, cx.now, limit_exceeded());
+}
+
+/// The same, committed at once: before anything secret is compared, so that what a guess costs does not depend on
+/// what it would have come to.
+pub async fn spend(cx: &Cx, pool: &Pool, sub: &str, action: &str, limit: i64) -> Result<()> {
+    let mut batch = Batch::new();
+    allow(cx, &mut batch, pool, sub, action, limit);
+    cx.db().commit(batch).await
 }
 
 fn limit_exceeded() -> Error {

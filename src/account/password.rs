@@ -16,18 +16,19 @@ pub async fn change(cx: &Cx, access: &Access, previous: Option<&str>, proposed: 
     let (pool, user) = (&*access.pool, &access.user);
     password::conforms(&pool.password_policy(), proposed)?;
     let previous = previous.ok_or_else(|| Error::invalid("Missing required parameter PreviousPassword"))?;
+    // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
+    codes::spend(cx, pool, &user.sub, "ChangePassword", 5).await?;
     let credential = credential::of(cx, pool, Some(user), &user.username)?;
     let right = credential::matches(cx, pool, credential, &user.username, previous).await? && user.password.is_some();
 
     let mut batch = Batch::new();
     access.guard(&mut batch);
-    // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
-    codes::allow(cx, &mut batch, pool, &user.sub, "ChangePassword", 5);
     let actor = Actor::User(&user.sub);
     if !right {
         let error = Error::not_authorized("Incorrect username or password.");
         audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, error.kind.cognito(), "");
         cx.db().commit(batch).await?;
+        cx.note_refusal_audited();
         return Err(error);
     }
     let sealed = credential::make(cx, pool, &user.sub, &user.username, proposed).await?;
@@ -54,10 +55,22 @@ pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanen
     let mut batch = Batch::new();
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, user, sealed);
-    end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    if may_have_begun(cx, user).await? {
+        end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
+    }
     let kind = if permanent { "permanent" } else { "temporary" };
     audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminSetUserPassword", &user.sub, "ok", kind);
     cx.db().commit(batch).await
+}
+
+/// Whether there may be anything to end. Whom an administrator has just made has no session, and gets none while this is decided: to
+/// sign in changes the status, and so `ver`, which the batch guards. The challenges of such a user die with the old password.
+async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
+    if user.status != Status::ForceChangePassword {
+        return Ok(true);
+    }
+    let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
+    Ok(!tokens.is_empty() || !sessions::sso_sessions_of(cx.db(), user, cx.now).await?.is_empty())
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.

@@ -38,7 +38,7 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         (_, Err(error)) if !via.client.hides_user_existence() => return Err(error),
         _ => {
             let to = existence::invented_address(cx, via, name, &order);
-            codes::pretend(cx, &mut batch, pool, &sub, Purpose::Forgot, &to)?
+            codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?
         }
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ForgotPassword", &sub, "ok", &via.client.id);
@@ -55,11 +55,11 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, new_password
     // Only verified addresses can have got the code, and only while they are still verified does it prove anything.
     let mut addresses = user.as_ref().map(address::all).unwrap_or_default();
     addresses.retain(|to: &Address| user.as_ref().is_some_and(|user| user.doc.is_verified(to.attribute)));
+    codes::spend(cx, pool, &sub, "ConfirmForgotPassword", 15).await?;
     let guess = codes::guess(cx, pool, user.as_ref(), &sub, Purpose::Forgot, &addresses, code).await?;
     let mut batch = Batch::new();
-    codes::allow(cx, &mut batch, pool, &sub, "ConfirmForgotPassword", 15);
     let (Guess::Right(proof), Some(user)) = (&guess, &user) else {
-        return codes::deny(cx, batch, pool, &sub, Purpose::Forgot, guess, "ConfirmForgotPassword").await;
+        return codes::deny(cx, batch, pool, &sub, guess, Actor::Anybody, "ConfirmForgotPassword").await;
     };
 
     let mut changed = user.clone();

@@ -94,17 +94,17 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
     let (mut tokens, mut browsers): (Vec<TokenSession>, Vec<SsoSession>) = (Vec::new(), Vec::new());
     let mut through: Vec<TokenSession> = Vec::new();
     if session_id.starts_with("tkn") {
-        let living = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
-        let session = living.into_iter().find(|session| session.id == session_id).ok_or_else(missing)?;
+        let session = sessions::token_session_by_id(cx.db(), &pool.id, session_id).await?;
+        let session = session.filter(|session| is_living(cx, pool, user, session)).ok_or_else(missing)?;
         if linked {
             browsers.extend(parent(cx, pool, &session).await?);
         }
         tokens.push(session);
     } else {
-        let living = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
-        let session = living.into_iter().find(|session| session.id == session_id).ok_or_else(missing)?;
+        let session = sessions::sso_session_by_id(cx.db(), &pool.id, session_id).await?;
+        let session = session.filter(|session| is_living_browser(cx, pool, user, session)).ok_or_else(missing)?;
         if linked {
-            through = sessions::token_sessions_through(cx.db(), &pool.id, &session.id).await?;
+            through = sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?;
         }
         browsers.push(session);
     }
@@ -112,11 +112,9 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
         By::User(_) => (Why::user("session_revoked"), Actor::User(&user.sub), "RevokeUserSession"),
         By::Administrator => (Why::admin("session_revoked"), Actor::Administrator, "AdminRevokeUserSession"),
     };
-    // The caller's own session is never ended by a call that it authorises.
-    let keep = if let By::User(access) = by { Some(access.session.id.as_str()) } else { None };
     let mut ends: Vec<End<'_>> = browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
     if let (true, true, Some(sso)) = (linked, tokens.is_empty(), browsers.first()) {
-        ends.push(End::Through { sso, tokens: &through, keep });
+        ends.push(End::Through { sso, tokens: &through });
     }
     signout::end(cx, &mut batch, pool, &ends, why);
     audit::note(&mut batch, cx, &pool.id, &actor, action, session_id, "ok", &user.sub);
@@ -137,8 +135,6 @@ pub async fn list(cx: &Cx, pool: &Pool, user: &User) -> Result<(Vec<SsoSession>,
     tokens.retain(|session| session.birth_ms >= pool.epoch_ms);
     let mut browsers = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
     browsers.retain(|session| session.birth_ms >= pool.epoch_ms);
-    tokens.reverse();
-    browsers.reverse();
     tokens.truncate(100);
     browsers.truncate(25);
     Ok((browsers, tokens))
@@ -153,6 +149,16 @@ pub fn require_tracking(pool: &Pool) -> Result<()> {
         Kind::OperationNotEnabled,
         "User session tracking is not enabled for this user pool. Enable it with SetUserPoolSessionConfiguration.",
     ))
+}
+
+fn is_living(cx: &Cx, pool: &Pool, user: &User, session: &TokenSession) -> bool {
+    let epoch = user.epoch_ms.max(pool.epoch_ms);
+    session.sub == user.sub && session.ended_ms.is_none() && session.expires_ms > cx.now && session.birth_ms >= epoch
+}
+
+fn is_living_browser(cx: &Cx, pool: &Pool, user: &User, session: &SsoSession) -> bool {
+    let epoch = user.sso_epoch_ms.max(pool.epoch_ms);
+    session.sub == user.sub && session.ended_ms.is_none() && session.expires_ms > cx.now && session.birth_ms >= epoch
 }
 
 async fn parent(cx: &Cx, pool: &Pool, session: &TokenSession) -> Result<Option<SsoSession>> {

@@ -103,11 +103,11 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
         return Err(cannot_be_confirmed(user));
     }
     let addresses = named.user.as_ref().map(address::all).unwrap_or_default();
+    codes::spend(cx, pool, &named.sub, "ConfirmSignUp", 15).await?;
     let guess = codes::guess(cx, pool, named.user.as_ref(), &named.sub, Purpose::SignUp, &addresses, code).await?;
     let mut batch = Batch::new();
-    codes::allow(cx, &mut batch, pool, &named.sub, "ConfirmSignUp", 15);
     let (Guess::Right(proof), Some(user)) = (&guess, &named.user) else {
-        return codes::deny(cx, batch, pool, &named.sub, Purpose::SignUp, guess, "ConfirmSignUp").await;
+        return codes::deny(cx, batch, pool, &named.sub, guess, Actor::Anybody, "ConfirmSignUp").await;
     };
 
     let mut changed = user.clone();
@@ -139,7 +139,7 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         }
         None => {
             let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
-            codes::pretend(cx, &mut batch, pool, &named.sub, Purpose::SignUp, &to)?
+            codes::pretend(cx, &mut batch, pool, None, &named.sub, Purpose::SignUp, &to)?
         }
     };
     audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ResendConfirmationCode", &named.sub, "ok", &via.client.id);

@@ -10,7 +10,7 @@ use crate::auth::secret_hash;
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
-use crate::pool::client::{ClientDoc, ClientSecret};
+use crate::pool::client::{ClientDoc, ClientExtensions, ClientSecret};
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
 use crate::store::{Batch, pools};
@@ -19,6 +19,17 @@ const MAX_CLIENTS: i64 = 1_000;
 const MAX_SECRETS: usize = 2;
 
 pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest) -> Result<Client> {
+    create_as(cx, pool, ids::client_id(cx.rng()), ClientExtensions::default(), request).await
+}
+
+/// The same with what a seed file may choose beside the request: the id, and what Cenote adds to the model.
+pub async fn create_as(
+    cx: &Cx,
+    pool: &Pool,
+    id: String,
+    extensions: ClientExtensions,
+    request: &CreateUserPoolClientRequest,
+) -> Result<Client> {
     let generate = request.generate_secret.unwrap_or(false);
     if generate && request.client_secret.is_some() {
         return Err(Error::invalid("Only one of GenerateSecret and ClientSecret can be set."));
@@ -29,9 +40,9 @@ pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest)
     let mut model: UserPoolClientType = in_common(request)?;
     model.client_name = Some(request.client_name.clone());
     let mut client = Client {
-        id: ids::client_id(cx.rng()),
+        id,
         pool_id: pool.id.clone(),
-        doc: ClientDoc::default(),
+        doc: ClientDoc { extensions, ..ClientDoc::default() },
         ver: 1,
         epoch_ms: cx.now,
         created_ms: cx.now,

@@ -17,6 +17,11 @@ const MAX_POOLS: i64 = 10_000;
 
 /// Makes a pool with its two signing keys.
 pub async fn create(cx: &Cx, request: &CreateUserPoolRequest) -> Result<Pool> {
+    create_as(cx, ids::pool_id(&cx.app.settings.region, cx.rng()), PoolDoc::default(), request).await
+}
+
+/// The same with what a seed file may choose beside the request: the id, and what Cenote adds to the model.
+pub async fn create_as(cx: &Cx, id: String, doc: PoolDoc, request: &CreateUserPoolRequest) -> Result<Pool> {
     if pools::count(cx.db()).await? >= MAX_POOLS {
         return Err(Error::new(Kind::LimitExceeded, "Account has too many user pools."));
     }
@@ -27,8 +32,8 @@ pub async fn create(cx: &Cx, request: &CreateUserPoolRequest) -> Result<Pool> {
     pool_rules::complete(&mut model)?;
 
     let pool = Pool {
-        id: ids::pool_id(&cx.app.settings.region, cx.rng()),
-        doc: PoolDoc { model, ..PoolDoc::default() },
+        id,
+        doc: PoolDoc { model, ..doc },
         ver: 1,
         epoch_ms: 0,
         longest_token_ms: 0,

@@ -7,13 +7,14 @@ use super::{At, Door};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::{self, Place};
+use crate::pool::User;
 use crate::store::codes::{self, Challenge};
 use crate::store::Batch;
 use crate::tokens::Birth;
 use crate::{ids, store};
 
 /// What a challenge remembers. Sealed: it may hold the server's SRP secret.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub enum Doc {
     /// PASSWORD_VERIFIER.
     Srp {
@@ -41,6 +42,14 @@ pub struct Open {
 }
 
 impl Open {
+    /// Refuses a challenge that something has ended: a sign-out kills half-done sign-ins, too.
+    pub fn check_alive(&self, user: &User) -> Result<()> {
+        if self.row.birth_ms < user.epoch_ms.max(user.code_epoch_ms) {
+            return Err(Error::not_authorized("Invalid session for the user."));
+        }
+        Ok(())
+    }
+
     /// Of several answers one is taken.
     pub fn consume(&self, cx: &Cx, batch: &mut Batch, at: At<'_>) {
         codes::consume_challenge(batch, &at.pool.id, &self.hash, cx.now);

@@ -19,14 +19,21 @@ impl Lock {
             return false;
         };
         let length = SECOND.checked_shl(u32::try_from(doublings.min(20)).unwrap_or(20)).unwrap_or(LONGEST_MS).min(LONGEST_MS);
-        // A clock that was set back must not prolong the lock for ever.
-        (self.failed_ms..self.failed_ms + length).contains(&now)
+        !self.is_over(now) && now.max(self.failed_ms) < self.failed_ms + length
     }
 
-    /// The count after one more failure. A quarter of an hour without an attempt starts it again.
-    pub fn next(self, now: Ms) -> i64 {
-        let quiet = now - self.failed_ms >= LONGEST_MS || now < self.failed_ms;
-        if quiet { 1 } else { self.failures + 1 }
+    /// The state after one more failure. A quarter of an hour without an attempt starts the count again. A request that comes
+    /// out of order, or from a node whose clock is behind, counts as if it came when the last failure did.
+    pub fn next(self, now: Ms) -> Lock {
+        if self.is_over(now) {
+            return Lock { failures: 1, failed_ms: now };
+        }
+        Lock { failures: self.failures + 1, failed_ms: self.failed_ms.max(now) }
+    }
+
+    /// Long ago; or so far ahead that the clock must have been set back, which may not prolong a lock for ever.
+    fn is_over(self, now: Ms) -> bool {
+        (now - self.failed_ms).abs() >= LONGEST_MS
     }
 }
 
@@ -47,7 +54,15 @@ mod tests {
     #[test]
     fn a_quiet_quarter_of_an_hour_starts_the_count_again() {
         let lock = Lock { failures: 9, failed_ms: 1_000_000 };
-        assert_eq!(lock.next(1_000_000 + LONGEST_MS - 1), 10);
-        assert_eq!(lock.next(1_000_000 + LONGEST_MS), 1);
+        assert_eq!(lock.next(1_000_000 + LONGEST_MS - 1).failures, 10);
+        assert_eq!(lock.next(1_000_000 + LONGEST_MS).failures, 1);
+    }
+
+    #[test]
+    fn a_request_out_of_order_neither_unlocks_nor_forgets() {
+        let lock = Lock { failures: 6, failed_ms: 1_000_000 };
+        assert!(lock.holds(999_000), "an earlier request is under the lock as well");
+        assert_eq!(lock.next(999_000), Lock { failures: 7, failed_ms: 1_000_000 });
+        assert!(!lock.holds(1_000_000 - LONGEST_MS), "a clock that was set back does not lock for ever");
     }
 }

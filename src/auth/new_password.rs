@@ -10,7 +10,7 @@ use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::attributes::{self, Writer};
-use crate::pool::{Status, User, password};
+use crate::pool::{Status, User, names, password};
 use crate::store::{Batch, users};
 use crate::tokens;
 
@@ -37,12 +37,20 @@ pub(super) fn challenged(at: At<'_>, user: &User, session: String) -> Challenged
 }
 
 /// Sets the new password and the attributes that came with it. A password that does not conform leaves the challenge open.
-pub async fn answer(cx: &Cx, at: At<'_>, session: &str, new_password: &str, pairs: &[(String, String)]) -> Result<Proven> {
+pub async fn answer(
+    cx: &Cx,
+    at: At<'_>,
+    session: &str,
+    name: &str,
+    new_password: &str,
+    pairs: &[(String, String)],
+) -> Result<Proven> {
     let open = challenge::find(cx, at, session).await?;
     let invalid = || Error::not_authorized("Invalid session for the user.");
     let Doc::NewPassword { password_ver } = open.doc else { return Err(invalid()) };
     let old = users::find(cx.db(), &at.pool.id, &open.row.sub).await?.ok_or_else(invalid)?;
-    if old.password_ver != password_ver {
+    open.check_alive(&old)?;
+    if old.password_ver != password_ver || !names::is_name_of(at.pool, &old, name) {
         return Err(invalid());
     }
     let facts = Facts { pool: at.pool, client: at.client, user: Some(&old), lock: Lock::default(), now: cx.now };

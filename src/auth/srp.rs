@@ -15,7 +15,7 @@ use super::verdict::{Subject, after_password, deny};
 use super::{At, Challenged, Outcome};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
-use crate::pool::attributes;
+use crate::pool::{attributes, names};
 use crate::store::users::{self, BornOf};
 use crate::store::Batch;
 use crate::tokens;
@@ -47,7 +47,7 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
         None if at.pool.names_are_attributes() || attributes::is_email(name) || attributes::is_phone(name) => {
             (invented.clone(), invented)
         }
-        None => (invented, name.to_owned()),
+        None => (invented, subject.login.clone()),
     };
     let doc = Doc::Srp {
         door: at.door,
@@ -64,13 +64,13 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
     let birth = match &subject.user {
         Some(user) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            // A disabled user is told so only after the password: the guard must not tell earlier.
-            if user.enabled {
-                users::advance_clock(&mut batch, &at.pool.id, &user.sub, birth.ms(), BornOf::Code(birth.ms()), Error::conflict());
-            }
+            users::advance_clock(&mut batch, &at.pool.id, &user.sub, birth.ms(), BornOf::Nothing, Error::conflict().because(&user.sub));
             birth
         }
-        None => tokens::tick_stranger(cx, at.pool, at.client),
+        None => {
+            users::touch_stranger(&mut batch, &at.pool.id, &sub);
+            tokens::tick_stranger(cx, at.pool, at.client)
+        }
     };
     let handle = challenge::insert(cx, &mut batch, at, &sub, birth, &doc)?;
     cx.db().commit(batch).await?;
@@ -87,6 +87,7 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
 
 /// What a client sends for PASSWORD_VERIFIER.
 pub struct Claim<'a> {
+    pub name: &'a str,
     pub secret_block: &'a str,
     pub timestamp: &'a str,
     pub signature: &'a str,
@@ -104,7 +105,16 @@ pub async fn answer(cx: &Cx, at: At<'_>, claim: &Claim<'_>) -> Result<Outcome> {
         return Err(incorrect());
     }
     let user = if *known { users::find(cx.db(), &at.pool.id, &open.row.sub).await? } else { None };
+    if let Some(user) = &user {
+        open.check_alive(user)?;
+    }
     let subject = Subject::of(cx, at, user, login.clone()).await?;
+    // The answer must name whom the challenge was for: a SECRET_HASH over another name proves nothing.
+    let given = names::fold(at.pool, claim.name);
+    let named = given == *login || claim.name == srp_name || subject.user.as_ref().is_some_and(|user| names::is_name_of(at.pool, user, claim.name));
+    if !named {
+        return Err(incorrect());
+    }
     let credential = credential::of(cx, at.pool, subject.user.as_ref(), &subject.login)?;
     let server = <[u8; 32]>::try_from(b_secret.as_slice()).ok().and_then(|b| Server::from_parts(b, b_public));
     let server = server.ok_or_else(|| Error::internal("a stored SRP challenge is damaged"))?;

@@ -28,10 +28,13 @@ impl Subject {
     }
 
     pub async fn of(cx: &Cx, at: At<'_>, user: Option<User>, login: String) -> Result<Subject> {
-        let (failures, failed_ms) = match &user {
-            Some(user) => (user.failures, user.failed_ms),
-            None => users::stranger(cx.db(), &at.pool.id, &hidden(cx, at, &login)).await?,
+        // Where existence is hidden the read of a stranger's failures is made for users, too: equal work.
+        let stranger = if user.is_none() || at.client.hides_user_existence() {
+            users::stranger(cx.db(), &at.pool.id, &hidden(cx, at, &login)).await?
+        } else {
+            (0, 0)
         };
+        let (failures, failed_ms) = user.as_ref().map_or(stranger, |user| (user.failures, user.failed_ms));
         Ok(Subject { user, login, lock: Lock { failures, failed_ms } })
     }
 
@@ -85,24 +88,26 @@ pub(super) async fn deny(
     error: Error,
     counts: bool,
 ) -> Result<Outcome> {
-    let failures = subject.lock.next(cx.now);
+    let next = subject.lock.next(cx.now);
     let target = match &subject.user {
         Some(user) => {
             if counts {
-                users::fail(&mut batch, user, failures, cx.now);
+                users::fail(&mut batch, user, next.failures, next.failed_ms);
             }
             user.sub.clone()
         }
         None => {
             let login = hidden(cx, at, &subject.login);
             if counts {
-                users::fail_stranger(&mut batch, &at.pool.id, &login, failures, cx.now);
+                let seen = (subject.lock.failures, subject.lock.failed_ms);
+                users::fail_stranger(&mut batch, &at.pool.id, &login, seen, (next.failures, next.failed_ms));
             }
             format!("unknown:{login}")
         }
     };
     audit::note(&mut batch, cx, &at.pool.id, &Actor::Anybody, "SignIn", &target, error.kind.cognito(), at.door.as_str());
     cx.db().commit(batch).await?;
+    cx.note_refusal_audited();
     Err(error)
 }
 

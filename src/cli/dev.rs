@@ -3,20 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ready;
 use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
 use crate::app::{self, Parts};
 use crate::config::Settings;
-use crate::cx::App;
-use crate::error::{Error, Result};
+use crate::cx::{App, Cx};
+use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ids;
 use crate::keys::{KeySource, MasterKey, Vault};
+use crate::seed;
 use crate::serve::{self, Door, Signals};
 use crate::store::{Db, Options};
 use crate::tls;
 
 /// Start a server for development: on loopback only, with a pool to try, accepting any AWS credentials
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub struct Args {
     /// The port of the API and of issuers, in plain HTTP; 0 takes a free one
     #[arg(long, default_value_t = 9229)]
@@ -47,6 +49,10 @@ pub async fn run(args: Args) -> Result<()> {
     let signals = Signals::catch()?;
     let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock));
     let data = Data::open(&args, &*random)?;
+    if let Some(file) = &args.ready_file {
+        // An old one would speak of a server that has ended.
+        let _ = std::fs::remove_file(file);
+    }
     let (plain, port) = serve::bind_loopback(args.port).await?;
     let (over_tls, tls_port) = serve::bind_loopback(args.tls_port).await?;
 
@@ -60,14 +66,34 @@ pub async fn run(args: Args) -> Result<()> {
     let url = args.database_url.clone().unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
     let db = Db::open(&url, Options::default()).await?;
     let vault = Vault::new(&data.master_key(&*random)?);
-    let app = App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await?;
+    let app = App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await;
+    let app = app.map_err(|error| data.explain(error, args.database_url.is_some()))?;
+
+    let cx = Cx::system(app.clone());
+    ready::prepare(&cx).await?;
+    if let Some(file) = &args.seed {
+        sow(&cx, file).await?;
+    }
+    let ready = ready::describe(&cx, &certificates.ca).await?;
+    if let Some(file) = &args.ready_file {
+        ready::write(file, &ready)?;
+    }
+    super::out::say(&ready::greeting(&ready));
 
     let router = app::router(app.clone());
     let doors = plain.into_iter().map(|listener| (listener, None));
     let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
     let doors = doors.map(|(listener, tls)| Door { listener, tls, router: router.clone() }).collect();
-    super::out::say(&format!("Cenote listens on {}\n", app.settings.public_url));
     serve::run(app, doors, signals).await;
+    Ok(())
+}
+
+async fn sow(cx: &Cx, file: &Path) -> Result<()> {
+    let wrong = |error: Error| Error::invalid(format!("The seed file {}: {}", file.display(), error.message)).because(format!("{error:?}"));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(Error::invalid(format!("it cannot be read: {error}."))))?;
+    let seed = seed::parse(&text).map_err(wrong)?;
+    let [pools, clients, users] = seed::apply(cx, &seed).await.map_err(wrong)?;
+    tracing::info!(pools, clients, users, "seeded; what existed stayed as it was");
     Ok(())
 }
 
@@ -98,6 +124,17 @@ impl Data {
         let file = self.path.join("master.key");
         self.write_once("master.key", &MasterKey::generate(random).to_hex())?;
         MasterKey::from_file(&file)
+    }
+
+    /// A developer who lost the key has not chosen one, and has nothing to lose: say how to begin anew.
+    fn explain(&self, error: Error, elsewhere: bool) -> Error {
+        if error.kind != Kind::InvalidParameter || !error.message.starts_with("The master key") {
+            return error;
+        }
+        let key = self.path.join("master.key");
+        let anew = if elsewhere { "use an empty database".to_owned() } else { format!("remove {}", self.path.display()) };
+        let message = format!("{} This server's key is in {}. To begin anew, {anew}.", error.message, key.display());
+        Error::invalid(message).because(error.cause().unwrap_or_default())
     }
 
     fn write_once(&self, name: &str, text: &str) -> Result<()> {

@@ -1,8 +1,15 @@
 //! The command line: what each command takes, and the one place where its outcome becomes an exit code. Each command lives in
 //! a file of its own beside this one; what they print goes through `out`.
 
+mod access_key;
+mod audit;
 mod dev;
+mod keys;
+mod operator;
 mod out;
+mod ready;
+mod serve;
+mod time;
 
 use std::process::ExitCode;
 
@@ -11,16 +18,20 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 
 /// A self-hosted user-pool server that speaks the Amazon Cognito user pools API.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "cenote", version, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Dev(dev::Args),
+    Serve(Box<serve::Args>),
+    AccessKey(access_key::Args),
+    Keys(keys::Args),
+    Audit(audit::Args),
 }
 
 /// 0: done. 1: failed, with a sentence on standard error. 2: bad usage, which clap has said.
@@ -46,5 +57,9 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<()> {
     match command {
         Command::Dev(args) => dev::run(args).await,
+        Command::Serve(args) => serve::run(*args).await,
+        Command::AccessKey(args) => access_key::run(args).await,
+        Command::Keys(args) => keys::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
     }
 }

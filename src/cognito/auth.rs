@@ -150,28 +150,20 @@ impl Start {
             {
                 disabled("Auth flow not enabled for this client")
             }
-            "USER_SRP_AUTH" if !(allows(&["ALLOW_USER_SRP_AUTH"]) || self.uses_legacy_flows()) => {
+            "USER_SRP_AUTH" if !(allows(&["ALLOW_USER_SRP_AUTH"]) || self.client.uses_legacy_flows()) => {
                 disabled("USER_SRP_AUTH is not enabled for the client.")
             }
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" if self.client.rotation().is_some() => disabled(
                 "Refresh token rotation is enabled for this client: use GetTokensFromRefreshToken in place of REFRESH_TOKEN_AUTH.",
             ),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN"
-                if !(allows(&["ALLOW_REFRESH_TOKEN_AUTH"]) || self.uses_legacy_flows()) =>
+                if !self.client.allows_refresh() =>
             {
                 disabled("REFRESH_TOKEN_AUTH flow not enabled for this client")
             }
             "USER_AUTH" if !allows(&["ALLOW_USER_AUTH"]) => disabled("USER_AUTH flow not enabled for this client"),
             _ => Ok(()),
         }
-    }
-
-    /// The names before `ALLOW_*` only ever added to SRP and refresh.
-    fn uses_legacy_flows(&self) -> bool {
-        let flows = self.client.model().explicit_auth_flows.as_deref().unwrap_or_default();
-        !flows.is_empty()
-            && flows.iter().all(|flow| !flow.starts_with("ALLOW_"))
-            && !flows.iter().any(|flow| flow == "CUSTOM_AUTH_FLOW_ONLY")
     }
 
     fn parameter(&self, name: &str) -> Result<&str> {
@@ -202,6 +194,7 @@ async fn respond(
     match challenge {
         "PASSWORD_VERIFIER" => {
             let claim = srp::Claim {
+                name,
                 secret_block: required("PASSWORD_CLAIM_SECRET_BLOCK")?,
                 timestamp: required("TIMESTAMP")?,
                 signature: required("PASSWORD_CLAIM_SIGNATURE")?,
@@ -215,7 +208,7 @@ async fn respond(
                 .iter()
                 .filter_map(|(key, value)| Some((key.strip_prefix("userAttributes.")?.to_owned(), value.clone())))
                 .collect();
-            let proven = new_password::answer(cx, at, &session, password, &pairs).await?;
+            let proven = new_password::answer(cx, at, &session, name, password, &pairs).await?;
             finish(cx, at, Outcome::Proven(Box::new(proven))).await
         }
         challenge => Err(Error::invalid(format!("The challenge {challenge} is not built in this version of Cenote."))),

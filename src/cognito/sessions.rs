@@ -92,8 +92,9 @@ pub async fn set_user_pool_session_configuration(
     input: SetUserPoolSessionConfigurationRequest,
 ) -> Result<SetUserPoolSessionConfigurationResponse> {
     let mut pool = (*lookup::pool(&cx, &input.user_pool_id).await?).clone();
-    pool.doc.sessions =
-        SessionRules { tracking: input.user_session_tracking == "ENABLED", max_per_user: input.token_session.max_per_user };
+    let longest_minutes = pool.doc.sessions.longest_minutes;
+    let tracking_on = input.user_session_tracking == "ENABLED";
+    pool.doc.sessions = SessionRules { tracking: tracking_on, max_per_user: input.token_session.max_per_user, longest_minutes };
     let mut batch = Batch::new();
     pools::update(&mut batch, &pool, cx.now)?;
     audit::note(&mut batch, &cx, &pool.id, &Actor::Administrator, "SetUserPoolSessionConfiguration", &pool.id, "ok", "");
@@ -126,6 +127,12 @@ pub async fn set_user_pool_client_session_configuration(
     let mut client = (*client).clone();
     client.doc.sso_minutes = Some(input.sso_session.max_validity_minutes);
     let mut batch = Batch::new();
+    let minutes = input.sso_session.max_validity_minutes;
+    if minutes > pool.doc.sessions.longest_minutes {
+        let mut pool = (*pool).clone();
+        pool.doc.sessions.longest_minutes = minutes;
+        pools::update(&mut batch, &pool, cx.now)?;
+    }
     pools::update_client(&mut batch, &client, cx.now)?;
     audit::note(&mut batch, &cx, &pool.id, &Actor::Administrator, "SetUserPoolClientSessionConfiguration", &client.id, "ok", "");
     cx.db().commit(batch).await?;

@@ -5,14 +5,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use cenote_interface::Operation;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::call;
+use super::{call, signature};
+use crate::audit::{self, Actor};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
+use crate::store::Batch;
 
 /// 1 MiB: the largest legitimate request (branding aside) is far smaller.
 const MAX_BODY: usize = 1 << 20;
@@ -29,11 +30,12 @@ const ALLOWED: &str = "content-type,x-amz-target,x-amz-user-agent,amz-sdk-invoca
 /// `POST /`.
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let body = http::read(body, MAX_BODY).await;
     let cx = http::cx(app, &parts);
     let name = target(&parts.headers).unwrap_or_default().to_owned();
     let operation = cenote_interface::operation(&name);
 
-    let result = match read(body).await {
+    let result = match body {
         Ok(body) => answer(&cx, &parts, &name, operation, &body).await,
         Err(error) => Err(error),
     };
@@ -77,10 +79,12 @@ async fn answer(
         return Err(super::unknown(name));
     };
     let mut cx = cx.clone();
+    let mut caller = None;
     if !operation.unsigned {
         http::refuse_foreign_origin(&cx, &parts.headers)?;
-        if let Some(key) = super::signature::check(&cx, parts, body, operation.name).await? {
-            cx = cx.signed_by(key);
+        caller = signature::check(&cx, parts, body).await?;
+        if let Some(caller) = &caller {
+            cx = cx.signed_by(caller.key_id.clone());
         }
     }
     if !super::BUILT.contains(&operation.name) {
@@ -91,8 +95,41 @@ async fn answer(
         cenote_interface::Refusal::Serialization(message) => Error::new(Kind::Serialization, message),
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
-    super::signature::check_scope(&cx, operation.name, input.get("UserPoolId").and_then(Value::as_str)).await?;
-    call(operation.name, cx, input).await
+    let target = target_of(&input);
+    let allowed = match &caller {
+        Some(caller) => caller.check_scope(&cx, operation.name, &input).await,
+        None => Ok(()),
+    };
+    let answer = match allowed {
+        Ok(()) => call(operation.name, cx.clone(), input).await,
+        Err(denied) => Err(denied),
+    };
+    if let Err(error) = &answer {
+        audit_refusal(&cx, operation, &target, error).await;
+    }
+    answer
+}
+
+/// Refusals of what would have changed something, in a batch of their own unless the operation committed one.
+async fn audit_refusal(cx: &Cx, operation: &Operation, (pool, target): &(String, String), error: &Error) {
+    let reads = ["Get", "List", "Describe", "AdminGet", "AdminList"].iter().any(|prefix| operation.name.starts_with(prefix));
+    let ours = matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict);
+    if reads || ours || cx.reply().refusal_audited {
+        return;
+    }
+    let actor = if operation.unsigned { Actor::Anybody } else { Actor::Administrator };
+    let mut batch = Batch::new();
+    audit::note(&mut batch, cx, pool, &actor, operation.name, target, error.kind.cognito(), "");
+    if let Err(error) = cx.db().commit(batch).await {
+        tracing::warn!(request_id = %cx.request.id, ?error, "a refusal was not audited");
+    }
+}
+
+/// The pool that a request names, and what in it: never a secret, and a name only where it was meant as one.
+fn target_of(input: &Value) -> (String, String) {
+    let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let target = ["ClientId", "Domain", "SessionId", "ResourceArn"].iter().map(|name| text(name)).find(|text| !text.is_empty());
+    (text("UserPoolId"), target.unwrap_or_default())
 }
 
 fn parse(body: &Bytes) -> Result<Value> {
@@ -102,17 +139,6 @@ fn parse(body: &Bytes) -> Result<Value> {
     serde_json::from_slice(body).map_err(|error| {
         Error::new(Kind::Serialization, format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column()))
     })
-}
-
-async fn read(body: Body) -> Result<Bytes> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
-            Kind::RequestEntityTooLarge,
-            format!("The request body is larger than {MAX_BODY} bytes."),
-        )),
-        Err(error) => Err(Error::new(Kind::Serialization, "The request body could not be read.").because(error)),
-    }
 }
 
 fn target(headers: &HeaderMap) -> Option<&str> {

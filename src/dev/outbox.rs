@@ -1,4 +1,4 @@
-//! `GET /dev/outbox?to=ADDRESS`: the mail and text messages that a production server would have sent, with the codes in them.
+//! `GET /dev/outbox?to=ADDRESS` (and `pool=ID`, to see those of one pool): the mail and text messages that a production server would have sent, with the codes in them.
 //! Dev only, for programs as JSON and for people as a page. It shows secrets, so web pages of other origins must not read it: no
 //! CORS headers, no foreign origins, only this machine's names.
 
@@ -23,12 +23,13 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
     let query = parts.uri.query().unwrap_or_default();
-    let to = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "to").map(|(_, value)| value.into_owned());
+    let asked = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let (to, pool) = (asked("to"), asked("pool"));
     let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let as_json = accept.contains("application/json");
 
     let messages = match allowed(&cx, &parts.headers) {
-        Ok(()) => list(&cx, to.as_deref()).await,
+        Ok(()) => list(&cx, to.as_deref(), pool.as_deref()).await,
         Err(error) => Err(error),
     };
     http::log(&cx, "dev", "outbox", messages.as_ref().err());
@@ -36,7 +37,11 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
         Ok(messages) if as_json => answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string()),
         Ok(messages) => answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref())),
         Err(error) => {
-            let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST);
+            // The JSON door has its own statuses; this is plain HTTP.
+            let status = match error.kind {
+                Kind::Forbidden => StatusCode::FORBIDDEN,
+                kind => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            };
             answer(status, "application/json", json!({ "message": error.message }).to_string())
         }
     }
@@ -49,8 +54,8 @@ fn allowed(cx: &Cx, headers: &axum::http::HeaderMap) -> Result<()> {
     http::refuse_foreign_origin(cx, headers)
 }
 
-async fn list(cx: &Cx, to: Option<&str>) -> Result<Vec<Value>> {
-    jobs::outbox(cx.db(), to, SHOWN).await?.iter().map(|message| show(cx, message)).collect()
+async fn list(cx: &Cx, to: Option<&str>, pool: Option<&str>) -> Result<Vec<Value>> {
+    jobs::outbox(cx.db(), to, pool, SHOWN).await?.iter().map(|message| show(cx, message)).collect()
 }
 
 fn show(cx: &Cx, message: &Message) -> Result<Value> {

@@ -26,8 +26,7 @@ pub async fn session(visit: &Visit) -> Result<Option<(Browser, [u8; 32])>> {
 /// The session of this request's cookie, alive or not, for the sign-out that ends it.
 pub async fn any_session(visit: &Visit) -> Result<Option<SsoSession>> {
     let Some(handle) = read(visit, SESSION) else { return Ok(None) };
-    let browser = sessions::browser(visit.cx.db(), &visit.site.pool.id, &keys::hash(handle)).await?;
-    Ok(browser.map(|browser| browser.session).filter(|session| session.ended_ms.is_none()))
+    sessions::sso_session_to_end(visit.cx.db(), &visit.site.pool.id, &keys::hash(handle)).await
 }
 
 fn is_alive(visit: &Visit, Browser { session, user }: &Browser) -> bool {
@@ -66,7 +65,7 @@ pub fn check_csrf(visit: &Visit, form: &Params) -> Result<()> {
     let cookie = read(visit, CSRF).unwrap_or_default();
     let field = form.get("_csrf").unwrap_or_default();
     let origin = visit.parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-    let foreign = origin.is_some_and(|origin| origin != "null" && origin != visit.cx.request.origin);
+    let foreign = origin.is_some_and(|origin| origin != visit.cx.request.origin);
     if foreign || !is_token(field) || !keys::same(cookie.as_bytes(), field.as_bytes()) {
         return Err(Error::new(Kind::Forbidden, "This page has expired. Go back to the app and sign in again."));
     }

@@ -32,7 +32,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         None => match (&client, query.get("logout_uri").or_else(|| query.get("post_logout_redirect_uri"))) {
             (Some(client), Some(uri)) if !client.is_logout_url(uri) => (
                 "Required String parameter 'redirect_uri' is not present",
-                format!("You are signed out here. But {} is not in the LogoutURLs of the app client {name}, so the browser cannot be sent there. \
+                format!("The session of this browser has ended. But {} is not in the LogoutURLs of the app client {name}, so the browser cannot be sent there. \
                          It must match to the letter.", bounded(uri)),
             ),
             (Some(_), _) if query.get("id_token_hint").is_some() => {
@@ -40,7 +40,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
             }
             (Some(_), _) => (
                 "Required String parameter 'redirect_uri' is not present",
-                "You are signed out here. The request named no logout_uri, so the browser cannot be sent on.".to_owned(),
+                "The session of this browser has ended. The request named no logout_uri, so the browser cannot be sent on.".to_owned(),
             ),
             (None, _) => ("Required String parameter 'client_id' is not present", "A sign-out must name an app client of this user pool with client_id.".to_owned()),
         },

@@ -29,7 +29,6 @@ pub async fn form(visit: &Visit, failed: Option<(&str, &str)>) -> Result<Respons
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
-    visit.site.pool.refuse_unbuilt_mfa()?;
     let session = cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
     let csrf = cookies::csrf(visit);
     let common = context! { csrf => csrf.as_str(), action => action(visit), client => request.client.model().client_name.clone() };
@@ -98,7 +97,8 @@ async fn renew(visit: &Visit, request: &AuthorizeRequest, browser: &Browser, old
     let (cx, settings) = (&visit.cx, &visit.cx.app.settings);
     let session = &browser.session;
     let limit = session.auth_ms + settings.browser_session_limit_ms;
-    let expires_ms = (cx.now + settings.browser_session_ms).min(limit).max(session.expires_ms.min(limit));
+    // Never shortened: in version 2 a session may already reach further than an hour.
+    let expires_ms = session.expires_ms.max((cx.now + settings.browser_session_ms).min(limit));
     let handle = ids::handle(cx.rng());
 
     let mut batch = Batch::new();
@@ -126,7 +126,7 @@ async fn sign_in(visit: &Visit, request: &AuthorizeRequest, proven: Proven) -> R
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let Proven { user, birth, mut batch } = proven;
     let handle = ids::handle(cx.rng());
-    let expires_ms = cx.now + session_ms(visit, request);
+    let expires_ms = cx.now + session_ms(visit);
     let before = cookies::session(visit).await?;
 
     let sso_id = match before {
@@ -167,11 +167,12 @@ async fn sign_in(visit: &Visit, request: &AuthorizeRequest, proven: Proven) -> R
     Ok(response)
 }
 
-/// In version 2 of a pool that tracks sessions the cookie lives as long as the client's re-use, at least an hour.
-fn session_ms(visit: &Visit, request: &AuthorizeRequest) -> Ms {
+/// In version 2 of a pool that tracks sessions the cookie lives as long as the longest re-use that any client of the pool
+/// was given, at least an hour.
+fn session_ms(visit: &Visit) -> Ms {
     let hour = visit.cx.app.settings.browser_session_ms;
     if visit.site.managed_login_version == 2 && visit.site.pool.doc.sessions.tracking {
-        hour.max(request.client.sso_silent_ms())
+        hour.max(visit.site.pool.doc.sessions.longest_minutes * MINUTE)
     } else {
         hour
     }

@@ -1,11 +1,13 @@
 //! `/logout` (`cognito-behaviour`, 1.1; OIDC RP-Initiated Logout 1.0): ends this browser's session first, then decides where
 //! to go. A refused address still ends the session, and the page says which client's list lacks it.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 
 use super::{cookies, pages};
 use crate::audit::{self, Actor};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::pool::Client;
 use crate::signout::{self, End, Why};
 use crate::site::{Params, Visit, with_query};
@@ -14,35 +16,15 @@ use crate::tokens::verify;
 
 /// A form post of a relying party becomes a GET: only then does the browser send the cookie (SameSite=Lax).
 pub fn redirect_to_get(visit: &Visit, form: &Params) -> Response {
-    pages::see_other(&visit.page("/logout", form))
+    pages::see_other(&visit.page("/logout", &visit.query.clone().and(form)))
 }
 
 pub async fn page(visit: &Visit) -> Result<Response> {
-    let (query, pool) = (&visit.query, &visit.site.pool);
-    // The hint identifies, it never authorises: only the cookie's session ends.
-    let hinted = match query.get("id_token_hint") {
-        None => None,
-        Some(hint) => match verify::genuine(&visit.cx, hint, "id").await {
-            Ok((claims, of)) if of.id == pool.id => claims.str("aud").map(str::to_owned),
-            Err(error) if matches!(error.kind, crate::error::Kind::ServiceUnavailable | crate::error::Kind::Internal) => return Err(error),
-            _ => return Ok(pages::to_logout_error(visit, "id_token_hint is not an ID token of this user pool")),
-        },
+    end_session(visit).await?;
+    let mut response = match client(visit).await? {
+        Ok(client) => destination(visit, &client),
+        Err(reason) => pages::to_logout_error(visit, reason),
     };
-    let client_id = match (query.get("client_id"), &hinted) {
-        (Some(id), Some(aud)) if id != aud => {
-            return Ok(pages::to_logout_error(visit, "client_id and the audience of id_token_hint differ"));
-        }
-        (Some(id), _) => id.to_owned(),
-        (None, Some(aud)) => aud.clone(),
-        (None, None) => return Ok(pages::to_logout_error(visit, "Required String parameter 'client_id' is not present")),
-    };
-    let found = visit.cx.app.directory.client(visit.cx.db(), &client_id).await?.filter(|(of, _)| of.id == pool.id);
-    let Some((_, client)) = found else {
-        return Ok(pages::to_logout_error(visit, "The client does not exist"));
-    };
-
-    end_session(visit, &client).await?;
-    let mut response = destination(visit, &client);
     cookies::clear_session(visit, &mut response);
     if let Some(signout) = visit.cx.reply().signout {
         crate::http::insert(response.headers_mut(), axum::http::HeaderName::from_static("x-cenote-signout"), &signout);
@@ -50,23 +32,46 @@ pub async fn page(visit: &Visit) -> Result<Response> {
     Ok(response)
 }
 
+/// The client that the request comes from: named by `client_id`, or by the audience of `id_token_hint`. The hint may be
+/// expired; it identifies, it never authorises. Cognito's own form ignores it.
+async fn client(visit: &Visit) -> Result<std::result::Result<Arc<Client>, &'static str>> {
+    let (query, pool) = (&visit.query, &visit.site.pool);
+    let cognitos_form = query.get("client_id").is_some() && query.get("logout_uri").is_some();
+    let hinted = match query.get("id_token_hint").filter(|_| !cognitos_form) {
+        None => None,
+        Some(hint) => match verify::genuine(&visit.cx, hint, "id").await {
+            Ok((claims, of)) if of.id == pool.id => claims.str("aud").map(str::to_owned),
+            Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => return Err(error),
+            _ => return Ok(Err("id_token_hint is not an ID token of this user pool")),
+        },
+    };
+    let client_id = match (query.get("client_id"), &hinted) {
+        (Some(id), Some(aud)) if id != aud => return Ok(Err("client_id and the audience of id_token_hint differ")),
+        (Some(id), _) => id,
+        (None, Some(aud)) => aud,
+        (None, None) => return Ok(Err("Required String parameter 'client_id' is not present")),
+    };
+    let found = visit.cx.app.directory.client(visit.cx.db(), client_id).await?.filter(|(of, _)| of.id == pool.id);
+    Ok(found.map(|(_, client)| client).ok_or("the client does not exist"))
+}
+
 /// Ends the browser session behind the cookie, with the codes that came through it and, where the pool says so, the token
 /// sessions. Durable before the browser goes on.
-async fn end_session(visit: &Visit, client: &Client) -> Result<()> {
+async fn end_session(visit: &Visit) -> Result<()> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let Some(session) = cookies::any_session(visit).await? else { return Ok(()) };
     let tokens = if pool.doc.extensions.logout_ends_token_sessions {
-        sessions::token_sessions_through(cx.db(), &pool.id, &session.id).await?
+        sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?
     } else {
         Vec::new()
     };
     let mut ends = vec![End::Browser(&session)];
     if pool.doc.extensions.logout_ends_token_sessions {
-        ends.push(End::Through { sso: &session, tokens: &tokens, keep: None });
+        ends.push(End::Through { sso: &session, tokens: &tokens });
     }
     let mut batch = Batch::new();
     signout::end(cx, &mut batch, pool, &ends, Why::user("logout"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&session.sub), "Logout", &session.id, "ok", &client.id);
+    audit::note(&mut batch, cx, &pool.id, &Actor::User(&session.sub), "Logout", &session.id, "ok", visit.query.get("client_id").unwrap_or_default());
     cx.db().commit(batch).await
 }
 

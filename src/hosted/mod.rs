@@ -41,19 +41,14 @@ pub async fn error(State(app): State<Arc<App>>, request: Request) -> Response {
 
 /// Finds the pool, reads the form, runs the page (again, if a guard lost a race), and turns what went wrong into a page.
 async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response {
-    let (cx, parts, body) = site::open(app, request);
+    let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
     let post = parts.method == Method::POST;
-    let form = if post { read(&parts.headers, body).await } else { Ok(Params::default()) };
     let answer = match form {
         Ok(form) => cx.retrying(|cx| run(cx, parts.clone(), form.clone(), post, page)).await,
         Err(error) => Err(error),
     };
     http::log(&cx, "hosted", page, answer.as_ref().err());
     answer.unwrap_or_else(|error| pages::failure(&cx, &error))
-}
-
-async fn read(headers: &axum::http::HeaderMap, body: axum::body::Body) -> Result<Params> {
-    Params::parse(&http::form(headers, body, MAX_FORM).await?)
 }
 
 async fn run(cx: Cx, parts: axum::http::request::Parts, form: Params, post: bool, page: &'static str) -> Result<Response> {
@@ -65,7 +60,8 @@ async fn run(cx: Cx, parts: axum::http::request::Parts, form: Params, post: bool
     };
     if visit.site.bare {
         // The bare public URL only says where the pool's own pages are.
-        let query = if post { form } else { visit.query.clone() };
+        // A form is not carried on, since its fields would end in an address; only a relying party's sign-out has no secrets.
+        let query = if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
         let path = match page {
             "authorize" => "/oauth2/authorize",
             "login" => "/login",

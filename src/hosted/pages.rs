@@ -104,7 +104,13 @@ pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
 fn redirect(status: StatusCode, location: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    http::insert(response.headers_mut(), header::LOCATION, location);
+    match HeaderValue::from_str(location) {
+        Ok(location) if location.to_str().is_ok() => {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        // Never filtered: an address with characters taken out is another address.
+        _ => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
     no_store(&mut response);
     response
 }
@@ -125,7 +131,7 @@ fn harden(cx: &Cx, response: &mut Response, nonce: &str, target: Option<&str>) {
     http::insert(headers, header::CONTENT_SECURITY_POLICY, &policy);
     http::insert(headers, HeaderName::from_static("x-amz-cognito-request-id"), &cx.request.id);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("1; mode=block"));
     if cx.request.origin.starts_with("https://") && !cx.app.settings.dev {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000 ; includeSubDomains"));

@@ -9,6 +9,7 @@ use super::pages;
 use crate::ambient::{Ms, SECOND};
 use crate::error::Result;
 use crate::pool::Client;
+use crate::pool::realm::triggers;
 use crate::site::{Visit, with_query};
 
 pub struct AuthorizeRequest {
@@ -38,6 +39,9 @@ impl AuthorizeRequest {
     /// `Err` holds the answer: an error page while the redirect URI is not known to be good, a redirect to it afterwards.
     pub async fn check(visit: &Visit) -> Result<std::result::Result<AuthorizeRequest, Response>> {
         let (cx, query) = (&visit.cx, &visit.query);
+        // A factor or a trigger that is asked for and not built stops every hosted sign-in, also one by an earlier session.
+        visit.site.pool.refuse_unbuilt_mfa()?;
+        visit.site.pool.refuse_unbuilt_triggers(triggers::SIGN_IN)?;
         let Some(client_id) = query.get("client_id") else {
             return Ok(Err(pages::to_error(visit, "invalid_request", "")));
         };

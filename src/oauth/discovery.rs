@@ -11,17 +11,20 @@ use serde_json::{Value, json};
 use super::wire;
 use crate::cx::{App, Cx};
 use crate::error::Result;
+use crate::http;
 use crate::site;
 use crate::tokens::{claims, ring};
 
 pub async fn openid_configuration(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
-    let (cx, _, _) = site::open(app, request);
+    let (parts, _) = request.into_parts();
+    let cx = http::cx(app, &parts);
     let document = document(&cx, &pool_id).await;
     write(&cx, document)
 }
 
 pub async fn jwks(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
-    let (cx, _, _) = site::open(app, request);
+    let (parts, _) = request.into_parts();
+    let cx = http::cx(app, &parts);
     let keys = key_set(&cx, &pool_id).await;
     write(&cx, keys)
 }

@@ -13,9 +13,11 @@ use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::site::{self, Params, Visit};
 
+const MAX_FORM: usize = 64 << 10;
+
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (cx, parts, body) = site::open(app, request);
-    let form = match http::form(&parts.headers, body, 64 << 10).await.and_then(|text| Params::parse(&text)) {
+    let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
+    let form = match form {
         Ok(form) => form,
         Err(error) => return wire::refuse(&cx, &error),
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use base64::Engine;
@@ -14,6 +15,7 @@ use super::{client_auth, wire};
 use crate::audit::{self, Actor};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
+use crate::pool::realm::triggers;
 use crate::pool::session::Flow;
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
@@ -26,8 +28,8 @@ use crate::{http, keys};
 const MAX_FORM: usize = 64 << 10;
 
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (cx, parts, body) = site::open(app, request);
-    let form = match http::form(&parts.headers, body, MAX_FORM).await.and_then(|text| Params::parse(&text)) {
+    let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
+    let form = match form {
         Ok(form) => form,
         Err(error) => return wire::refuse(&cx, &error),
     };
@@ -35,6 +37,8 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     http::log(&cx, "oauth", "token", answer.as_ref().err());
     match answer {
         Ok(body) => wire::ok(&cx, body),
+        // Every refusal of this endpoint is a 400 in Cognito (`cognito-behaviour`, 4.2).
+        Err(error) if error.kind == Kind::OauthInvalidClient => wire::refuse_with(&cx, &error, StatusCode::BAD_REQUEST),
         Err(error) => wire::refuse(&cx, &error),
     }
 }
@@ -66,6 +70,7 @@ async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<Map<String, Value>
 /// Redeems an authorization code, once. A second redemption by its own client ends the session that the first one made: somebody
 /// else has the code (RFC 6749, 4.1.2).
 async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<mint::Issued> {
+    pool.refuse_unbuilt_triggers(triggers::TOKENS)?;
     if !client.allows_oauth("code") {
         return Err(Error::new(Kind::OauthUnauthorizedClient, ""));
     }
@@ -127,7 +132,7 @@ async fn replayed(cx: &Cx, pool: &Pool, session_id: &str) -> Result<mint::Issued
 }
 
 async fn refreshed(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<mint::Issued> {
-    if client.rotation().is_none() && !client.allows_flow(&["ALLOW_REFRESH_TOKEN_AUTH"]) {
+    if !client.allows_refresh() {
         return Err(Error::new(Kind::OauthUnauthorizedClient, ""));
     }
     let token = form.get("refresh_token").ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "refresh_token is missing."))?;

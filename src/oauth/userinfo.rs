@@ -14,7 +14,8 @@ use crate::site;
 use crate::tokens::{claims, verify};
 
 pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (cx, parts, _) = site::open(app, request);
+    let (parts, _) = request.into_parts();
+    let cx = http::cx(app, &parts);
     let Some(token) = http::bearer(&parts.headers) else {
         http::log(&cx, "oauth", "userInfo", None);
         return challenge(&cx, StatusCode::BAD_REQUEST, "invalid_request", "Bad OAuth2 request at UserInfo Endpoint");
@@ -36,8 +37,7 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
 /// `None` where the token may not ask: it lacks `openid`, or belongs to another pool than the address.
 async fn answer(cx: &Cx, token: &str, path: &str) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
     let access = verify::access(cx, token).await?;
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    let here = !first.contains('_') || first == access.pool.id;
+    let here = site::pool_named(cx, path).await?.is_none_or(|pool| pool == access.pool.id);
     if !here || !access.has_scope("openid") {
         return Ok(None);
     }

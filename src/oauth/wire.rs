@@ -44,6 +44,15 @@ pub fn refuse(cx: &Cx, error: &Error) -> Response {
         Kind::OauthInvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         kind => (StatusCode::BAD_REQUEST, kind.oauth()),
     };
+    refuse_as(cx, error, status, code)
+}
+
+/// The same, where an endpoint has a status of its own for it.
+pub fn refuse_with(cx: &Cx, error: &Error, status: StatusCode) -> Response {
+    refuse_as(cx, error, status, error.kind.oauth())
+}
+
+fn refuse_as(cx: &Cx, error: &Error, status: StatusCode, code: &str) -> Response {
     let body = if error.message.is_empty() {
         json!({ "error": code })
     } else {
@@ -53,9 +62,7 @@ pub fn refuse(cx: &Cx, error: &Error) -> Response {
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cenote\""));
-    }
+    response.headers_mut().remove("x-cenote-signout");
     response
 }
 

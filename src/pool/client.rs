@@ -67,8 +67,21 @@ impl Client {
 
     /// Whether one of these flows is enabled: an `ALLOW_*` name or its legacy form.
     pub fn allows_flow(&self, names: &[&str]) -> bool {
-        let flows = self.model().explicit_auth_flows.as_deref().unwrap_or(DEFAULT_FLOWS_OWNED.as_slice());
-        flows.iter().any(|flow| names.contains(&flow.as_str()))
+        let flows = self.model().explicit_auth_flows.as_deref().filter(|flows| !flows.is_empty());
+        flows.unwrap_or(DEFAULT_FLOWS_OWNED.as_slice()).iter().any(|flow| names.contains(&flow.as_str()))
+    }
+
+    /// The names before `ALLOW_*` only ever added to SRP and refresh.
+    pub fn uses_legacy_flows(&self) -> bool {
+        let flows = self.model().explicit_auth_flows.as_deref().unwrap_or_default();
+        !flows.is_empty()
+            && flows.iter().all(|flow| !flow.starts_with("ALLOW_"))
+            && !flows.iter().any(|flow| flow == "CUSTOM_AUTH_FLOW_ONLY")
+    }
+
+    /// Whether refresh tokens of this client can be used; with rotation the flow itself must be off.
+    pub fn allows_refresh(&self) -> bool {
+        self.rotation().is_some() || self.allows_flow(&["ALLOW_REFRESH_TOKEN_AUTH"]) || self.uses_legacy_flows()
     }
 
     pub fn hides_user_existence(&self) -> bool {

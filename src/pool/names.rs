@@ -40,6 +40,12 @@ pub fn choose<'a>(pool: &Pool, name: &'a str) -> Result<Chosen<'a>> {
     Ok(Chosen::Name(name))
 }
 
+/// Whether a name, alias or `sub` means this user.
+pub fn is_name_of(pool: &Pool, user: &User, name: &str) -> bool {
+    let folded = fold(pool, name);
+    name == user.sub || logins(pool, user).iter().any(|(_, login)| *login == folded)
+}
+
 /// Everything that this user can sign in with: (kind, folded name), the username first. Addresses that stand in
 /// for a username count as soon as they are set; aliases only once they are verified.
 pub fn logins(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {

@@ -37,11 +37,18 @@ pub struct PoolDoc {
 pub struct SessionRules {
     pub tracking: bool,
     pub max_per_user: i64,
+    /// The longest MaxValidityMinutes that any client of the pool was ever given.
+    #[serde(default = "an_hour")]
+    pub longest_minutes: i64,
+}
+
+fn an_hour() -> i64 {
+    60
 }
 
 impl Default for SessionRules {
     fn default() -> SessionRules {
-        SessionRules { tracking: false, max_per_user: 20 }
+        SessionRules { tracking: false, max_per_user: 20, longest_minutes: an_hour() }
     }
 }
 

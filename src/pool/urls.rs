@@ -10,7 +10,8 @@ const DANGEROUS: &[&str] = &["javascript", "data", "vbscript", "file", "blob", "
 /// Accepts an absolute URI without fragment: `https`, `http` on this machine only, or an app's own scheme.
 pub fn check(uri: &str) -> Result<()> {
     let refuse = |why: &str| Err(Error::invalid(format!("{uri} {why}")));
-    if uri.chars().any(|c| c.is_control() || c.is_whitespace()) || uri.contains('\\') {
+    // ASCII only: what is matched to the letter must also be what the Location header says.
+    if !uri.chars().all(|c| c.is_ascii_graphic()) || uri.contains(['\\', '"', '<', '>']) {
         return refuse("has characters that a redirect URI cannot have.");
     }
     let Ok(url) = Url::parse(uri) else {
@@ -21,6 +22,9 @@ pub fn check(uri: &str) -> Result<()> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("must not have a user name or password.");
+    }
+    if url.host_str().is_some_and(|host| host.contains([';', ',', '*'])) {
+        return refuse("has a host that is not one.");
     }
     match url.scheme() {
         "https" => Ok(()),
@@ -35,6 +39,8 @@ pub fn check(uri: &str) -> Result<()> {
 pub fn csp_source(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     match url.scheme() {
+        // A bracketed IPv6 address is no host-source; browsers would ignore it and block the redirect.
+        "http" | "https" if url.host_str().is_some_and(|host| host.starts_with('[')) => Some(format!("{}:", url.scheme())),
         "http" | "https" => Some(url.origin().ascii_serialization()),
         scheme => Some(format!("{scheme}:")),
     }
@@ -75,6 +81,8 @@ mod tests {
             "https://app.example.com/a\nb",
             "https://app.example.com\\@evil.example",
             "http://localhost.evil.example/",
+            "https://bücher.example/cb",
+            "https://a;b.example/cb",
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }

@@ -22,9 +22,9 @@ pub enum End<'a> {
     Tokens(&'a TokenSession),
     /// One browser session, with the codes that came through it.
     Browser(&'a SsoSession),
-    /// The token sessions that came through a browser session, all but `keep`. `tokens` must be exactly those:
-    /// one that a racing redemption adds makes the operation run again.
-    Through { sso: &'a SsoSession, tokens: &'a [TokenSession], keep: Option<&'a str> },
+    /// The token sessions that came through a browser session. `tokens` must be exactly those that live: one that a
+    /// racing redemption adds makes the operation run again.
+    Through { sso: &'a SsoSession, tokens: &'a [TokenSession] },
     /// Every token session of a user, with codes and challenges; with `browsers`, the browser sessions too.
     User { user: &'a User, browsers: bool },
     /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
@@ -70,11 +70,9 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
         match end {
             End::Tokens(session) => records.token_session(batch, session),
             End::Browser(session) => records.browser_session(batch, session),
-            End::Through { sso, tokens, keep } => {
-                let ending = tokens.iter().filter(|session| Some(session.id.as_str()) != *keep);
-                let count = ending.clone().count() as u64;
-                sessions::end_sessions_through(batch, &pool.id, &sso.id, keep.unwrap_or_default(), cx.now, count);
-                for session in ending {
+            End::Through { sso, tokens } => {
+                sessions::end_sessions_through(batch, &pool.id, &sso.id, cx.now, tokens.len() as u64);
+                for session in *tokens {
                     records.add(batch, session);
                 }
             }
@@ -91,7 +89,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                     records.browser_session(batch, session);
                 }
                 if let Some(spare) = spare {
-                    sessions::spare_sso_session(batch, &pool.id, spare);
+                    sessions::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
                 }
             }
             End::Codes { user } => {

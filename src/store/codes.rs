@@ -223,10 +223,11 @@ pub fn take_allowance(
         Rank::Code,
         "INSERT INTO allowances (pool_id, subject, purpose, used, since_ms) VALUES (?1, ?2, ?3, 1, ?4) \
          ON CONFLICT (pool_id, subject, purpose) DO UPDATE SET \
-         used = CASE WHEN allowances.since_ms <= ?5 THEN 1 ELSE allowances.used + 1 END, \
-         since_ms = CASE WHEN allowances.since_ms <= ?5 THEN ?4 ELSE allowances.since_ms END \
-         WHERE allowances.used < ?6 OR allowances.since_ms <= ?5",
-        params![pool_id, subject, purpose, now, now - window_ms, limit],
+         used = CASE WHEN allowances.since_ms <= ?5 OR allowances.since_ms > ?7 THEN 1 ELSE allowances.used + 1 END, \
+         since_ms = CASE WHEN allowances.since_ms <= ?5 OR allowances.since_ms > ?7 THEN ?4 ELSE allowances.since_ms END \
+         WHERE allowances.used < ?6 OR allowances.since_ms <= ?5 OR allowances.since_ms > ?7",
+        // An hour that begins in the future was begun before the clock was set back.
+        params![pool_id, subject, purpose, now, now - window_ms, limit, now + window_ms],
         exhausted,
     );
 }

@@ -162,20 +162,19 @@ pub fn insert_decoy(batch: &mut Batch, message: &Message) {
     );
 }
 
-/// The newest messages, to one address or to all: dev's visible outbox.
-pub async fn outbox(db: &Db, address: Option<&str>, limit: i64) -> Result<Vec<Message>> {
-    let rows = match address {
-        Some(address) => {
-            let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
-                       WHERE address = ?1 AND state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?2";
-            db.scan(sql, params![address, limit]).await?
+/// The newest messages, to one address or to all, of one pool or of all: dev's visible outbox.
+pub async fn outbox(db: &Db, address: Option<&str>, pool_id: Option<&str>, limit: i64) -> Result<Vec<Message>> {
+    let sql = match address {
+        Some(_) => {
+            "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
+             WHERE address = ?1 AND (?2 = '' OR pool_id = ?2) AND state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?3"
         }
         None => {
-            let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
-                       WHERE state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?1";
-            db.scan(sql, params![limit]).await?
+            "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
+             WHERE ?1 = '' AND (?2 = '' OR pool_id = ?2) AND state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?3"
         }
     };
+    let rows = db.scan(sql, params![address.unwrap_or_default(), pool_id.unwrap_or_default(), limit]).await?;
     rows.iter().map(message).collect()
 }
 

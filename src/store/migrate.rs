@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// Both databases take this as it is.
 const TABLE: &str = "CREATE TABLE schema_version (version BIGINT NOT NULL PRIMARY KEY)";
-const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+pub(super) const VERSION: &str = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
 
 /// Any number will do, as long as every release uses the same.
 const ADVISORY_LOCK: &str = "SELECT pg_advisory_xact_lock(7164033820531203221)";

@@ -96,6 +96,7 @@ CREATE TABLE sso_sessions (
   session_id TEXT NOT NULL,
   sub TEXT NOT NULL,
   handle BYTEA NOT NULL,
+  previous_handle BYTEA,
   client_id TEXT NOT NULL,
   birth_ms BIGINT NOT NULL,
   auth_ms BIGINT NOT NULL,
@@ -108,6 +109,7 @@ CREATE TABLE sso_sessions (
   PRIMARY KEY (pool_id, session_id)
 );
 CREATE UNIQUE INDEX sso_sessions_by_handle ON sso_sessions (pool_id, handle);
+CREATE INDEX sso_sessions_by_previous_handle ON sso_sessions (pool_id, previous_handle);
 CREATE INDEX sso_sessions_by_user ON sso_sessions (pool_id, sub);
 CREATE INDEX sso_sessions_by_expiry ON sso_sessions (expires_ms);
 

@@ -74,22 +74,39 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
     );
 }
 
-/// The living token sessions of a user, least recently used first.
+/// The living token sessions of a user, most recently used first.
 pub async fn token_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<TokenSession>> {
     const SQL: &str = concat!(
-        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sub = ?2 AND t.ended_ms IS NULL \
-         AND t.expires_ms > ?3 AND t.birth_ms >= ?4 ORDER BY t.active_ms, t.session_id LIMIT 1000"
+        "SELECT ", token_columns!(), " FROM token_sessions t JOIN clients c ON c.client_id = t.client_id \
+         WHERE t.pool_id = ?1 AND t.sub = ?2 AND t.ended_ms IS NULL AND t.expires_ms > ?3 AND t.birth_ms >= ?4 \
+         AND t.birth_ms >= c.epoch_ms ORDER BY t.active_ms DESC, t.session_id DESC LIMIT 10000"
     );
     let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.epoch_ms]).await?;
     rows.iter().map(|row| token_session(row, 0)).collect()
 }
 
 /// The living token sessions that came through a browser session.
-pub async fn token_sessions_through(db: &Db, pool_id: &str, sso_id: &str) -> Result<Vec<TokenSession>> {
+pub async fn token_sessions_through(db: &Db, pool_id: &str, sso_id: &str, now: Ms) -> Result<Vec<TokenSession>> {
     const SQL: &str = concat!(
-        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sso_id = ?2 AND t.ended_ms IS NULL LIMIT 1000"
+        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sso_id = ?2 AND t.ended_ms IS NULL AND t.expires_ms > ?3"
     );
-    db.query(SQL, &params![pool_id, sso_id]).await?.iter().map(|row| token_session(row, 0)).collect()
+    db.scan(SQL, params![pool_id, sso_id, now]).await?.iter().map(|row| token_session(row, 0)).collect()
+}
+
+/// A guard alone: the session has not ended.
+pub fn guard(batch: &mut Batch, pool_id: &str, session_id: &str, miss: Error) {
+    batch.one(
+        Rank::TokenSession,
+        "UPDATE token_sessions SET active_ms = active_ms WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
+        params![pool_id, session_id],
+        miss,
+    );
+}
+
+/// A token session by its id, with nothing said of its life.
+pub async fn token_session_by_id(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<TokenSession>> {
+    const SQL: &str = concat!("SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.session_id = ?2");
+    db.one(SQL, &params![pool_id, session_id]).await?.map(|row| token_session(&row, 0)).transpose()
 }
 
 pub fn end_token_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: Ms) {
@@ -102,12 +119,12 @@ pub fn end_token_session(batch: &mut Batch, pool_id: &str, session_id: &str, now
 
 /// Ends what came through a browser session, if that is exactly `count` sessions. The browser session's row, which a
 /// redemption locks too, orders the two.
-pub fn end_sessions_through(batch: &mut Batch, pool_id: &str, sso_id: &str, keep: &str, now: Ms, count: u64) {
+pub fn end_sessions_through(batch: &mut Batch, pool_id: &str, sso_id: &str, now: Ms, count: u64) {
     batch.exactly(
         Rank::TokenSession,
         count,
-        "UPDATE token_sessions SET ended_ms = ?4 WHERE pool_id = ?1 AND sso_id = ?2 AND session_id <> ?3 AND ended_ms IS NULL",
-        params![pool_id, sso_id, keep, now],
+        "UPDATE token_sessions SET ended_ms = ?3 WHERE pool_id = ?1 AND sso_id = ?2 AND ended_ms IS NULL AND expires_ms > ?3",
+        params![pool_id, sso_id, now],
         Error::conflict(),
     );
 }
@@ -180,16 +197,25 @@ pub async fn browser(db: &Db, pool_id: &str, handle: &[u8; 32]) -> Result<Option
     row.map(|row| Ok(Browser { session: sso_session(&row, WIDTH)?, user: users::user(&row)? })).transpose()
 }
 
+/// The session that a sign-out means: a renewal in another tab may just have replaced the handle that this one still sends.
+pub async fn sso_session_to_end(db: &Db, pool_id: &str, handle: &[u8; 32]) -> Result<Option<SsoSession>> {
+    const SQL: &str = concat!(
+        "SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND (s.handle = ?2 OR s.previous_handle = ?2) \
+         AND s.ended_ms IS NULL"
+    );
+    db.one(SQL, &params![pool_id, handle.as_slice()]).await?.map(|row| sso_session(&row, 0)).transpose()
+}
+
 pub async fn sso_session_by_id(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<SsoSession>> {
     const SQL: &str = concat!("SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.session_id = ?2");
     db.one(SQL, &params![pool_id, session_id]).await?.map(|row| sso_session(&row, 0)).transpose()
 }
 
-/// The living browser sessions of a user, least recently used first.
+/// The living browser sessions of a user, most recently used first.
 pub async fn sso_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<SsoSession>> {
     const SQL: &str = concat!(
         "SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.sub = ?2 AND s.ended_ms IS NULL \
-         AND s.expires_ms > ?3 AND s.birth_ms >= ?4 ORDER BY s.active_ms, s.session_id LIMIT 1000"
+         AND s.expires_ms > ?3 AND s.birth_ms >= ?4 ORDER BY s.active_ms DESC, s.session_id DESC LIMIT 10000"
     );
     let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.sso_epoch_ms]).await?;
     rows.iter().map(|row| sso_session(row, 0)).collect()
@@ -221,7 +247,7 @@ pub fn insert_sso_session(batch: &mut Batch, pool_id: &str, session: &SsoSession
 pub fn renew_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, old: &[u8; 32], new: &[u8; 32], now: Ms, expires_ms: Ms) {
     batch.one(
         Rank::SsoSession,
-        "UPDATE sso_sessions SET handle = ?4, active_ms = ?5, expires_ms = ?6 \
+        "UPDATE sso_sessions SET handle = ?4, previous_handle = ?3, active_ms = ?5, expires_ms = ?6 \
          WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL AND expires_ms > ?5",
         params![pool_id, session_id, old.as_slice(), new.as_slice(), now, expires_ms],
         Error::conflict(),
@@ -242,7 +268,7 @@ pub fn authenticate_sso_session(
 ) {
     batch.one(
         Rank::SsoSession,
-        "UPDATE sso_sessions SET handle = ?4, birth_ms = ?5, auth_ms = ?6, active_ms = ?6, expires_ms = ?7 \
+        "UPDATE sso_sessions SET handle = ?4, previous_handle = ?3, birth_ms = ?5, auth_ms = ?6, active_ms = ?6, expires_ms = ?7 \
          WHERE pool_id = ?1 AND session_id = ?2 AND handle = ?3 AND ended_ms IS NULL",
         params![pool_id, session_id, old.as_slice(), new.as_slice(), birth_ms, now, expires_ms],
         Error::conflict(),
@@ -269,12 +295,13 @@ pub fn end_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, now: 
 
 /// Gives the one browser session that survives an event that ends the others its new birth: the user's clock, which the
 /// same batch has just raised to the new epoch.
-pub fn spare_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str) {
+/// One that was dead already, below the epoch that was read, stays dead.
+pub fn spare_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, epoch_ms: Ms) {
     batch.any(
         Rank::SsoSession,
         "UPDATE sso_sessions SET birth_ms = (SELECT u.clock_ms FROM users u WHERE u.pool_id = sso_sessions.pool_id AND u.sub = sso_sessions.sub) \
-         WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL",
-        params![pool_id, session_id],
+         WHERE pool_id = ?1 AND session_id = ?2 AND ended_ms IS NULL AND birth_ms >= ?3",
+        params![pool_id, session_id, epoch_ms],
     );
 }
 

@@ -39,13 +39,13 @@ pub async fn by_login(db: &Db, pool: &Pool, name: &str) -> Result<Option<User>> 
     db.one(SQL, &params![pool.id.as_str(), folded, name]).await?.map(|row| user(&row)).transpose()
 }
 
-/// A new user with its names and filters. `taken` is the answer if one of the names is somebody's already.
+/// A new user with its names and filters. Its epochs begin with it: nothing of an earlier user with this `sub` lives. `taken` is the answer if one of the names is somebody's already.
 pub fn insert(batch: &mut Batch, pool: &Pool, user: &User, taken: &Error) -> Result<()> {
     batch.one(
         Rank::User,
         "INSERT INTO users (pool_id, sub, username, status, enabled, doc, ver, password, password_ver, clock_ms, epoch_ms, \
          code_epoch_ms, sso_epoch_ms, session_gen, failures, failed_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, 1, ?8, 0, 0, 0, 0, 0, 0, ?8, ?8) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, 1, ?8, ?8, ?8, ?8, 0, 0, 0, ?8, ?8) ON CONFLICT DO NOTHING",
         params![
             user.pool_id.as_str(),
             user.sub.as_str(),
@@ -148,12 +148,12 @@ pub fn delete(batch: &mut Batch, user: &User) {
 // Failures: part of the lock-out rule in `auth::lockout`.
 
 /// Records one wrong password, if no other was recorded since `user` was read: racing guesses are counted one by one.
-pub fn fail(batch: &mut Batch, user: &User, failures: i64, now: Ms) {
+pub fn fail(batch: &mut Batch, user: &User, failures: i64, failed_ms: Ms) {
     batch.one(
         Rank::User,
         "UPDATE users SET failures = ?4, failed_ms = ?5 WHERE pool_id = ?1 AND sub = ?2 AND failures = ?3 AND failed_ms = ?6",
-        params![user.pool_id.as_str(), user.sub.as_str(), user.failures, failures, now, user.failed_ms],
-        Error::conflict(),
+        params![user.pool_id.as_str(), user.sub.as_str(), user.failures, failures, failed_ms, user.failed_ms],
+        lost(user),
     );
 }
 
@@ -164,14 +164,15 @@ pub async fn stranger(db: &Db, pool_id: &str, login: &str) -> Result<(i64, Ms)> 
     row.map_or(Ok((0, 0)), |row| Ok((row.i64(0)?, row.i64(1)?)))
 }
 
-pub fn fail_stranger(batch: &mut Batch, pool_id: &str, login: &str, failures: i64, now: Ms) {
+/// The same for a name that nobody has; `seen` is what was read.
+pub fn fail_stranger(batch: &mut Batch, pool_id: &str, login: &str, seen: (i64, Ms), next: (i64, Ms)) {
     batch.one(
         Rank::User,
         "INSERT INTO strangers (pool_id, login, failures, failed_ms) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (pool_id, login) DO UPDATE SET failures = ?3, failed_ms = ?4 \
-         WHERE strangers.failures = ?3 - 1 OR ?3 = 1",
-        params![pool_id, login, failures, now],
-        Error::conflict(),
+         WHERE strangers.failures = ?5 AND strangers.failed_ms = ?6",
+        params![pool_id, login, next.0, next.1, seen.0, seen.1],
+        Error::conflict().because(login),
     );
 }
 
@@ -200,8 +201,13 @@ pub fn sign_in(batch: &mut Batch, user: &User, birth: Ms, proved: Ms) {
             user.status.as_str(),
             proved
         ],
-        Error::conflict(),
+        lost(user),
     );
+}
+
+/// A race on this user's row was lost; the cause names the user, so that re-runs of the same user queue up.
+fn lost(user: &User) -> Error {
+    Error::conflict().because(&user.sub)
 }
 
 /// In a pool that tracks sessions a sign-in also takes the next generation, so that MaxPerUser is exact.
@@ -210,23 +216,23 @@ pub fn next_generation(batch: &mut Batch, user: &User) {
         Rank::User,
         "UPDATE users SET session_gen = session_gen + 1 WHERE pool_id = ?1 AND sub = ?2 AND session_gen = ?3",
         params![user.pool_id.as_str(), user.sub.as_str(), user.session_gen],
-        Error::conflict(),
+        lost(user),
     );
 }
 
 /// What everything else that is born commits: a code redeemed, a challenge made, a browser session renewed. `code_birth`
 /// and `sso_birth` are the births of what it was made from, where that matters.
 pub fn advance_clock(batch: &mut Batch, pool_id: &str, sub: &str, birth: Ms, born_of: BornOf, miss: Error) {
-    let (token, code, sso) = match born_of {
-        BornOf::Token(ms) => (ms, Ms::MAX, Ms::MAX),
-        BornOf::Code(ms) => (ms, ms, Ms::MAX),
-        BornOf::Browser(ms) => (Ms::MAX, Ms::MAX, ms),
+    let (token, code, sso, enabled) = match born_of {
+        BornOf::Nothing => (birth, birth, Ms::MAX, false),
+        BornOf::Code(ms) => (ms, ms, Ms::MAX, true),
+        BornOf::Browser(ms) => (birth, birth, ms, true),
     };
     batch.one(
         Rank::User,
         "UPDATE users SET clock_ms = CASE WHEN clock_ms < ?3 THEN ?3 ELSE clock_ms END \
-         WHERE pool_id = ?1 AND sub = ?2 AND epoch_ms <= ?4 AND code_epoch_ms <= ?5 AND sso_epoch_ms <= ?6 AND enabled = 1",
-        params![pool_id, sub, birth, token, code, sso],
+         WHERE pool_id = ?1 AND sub = ?2 AND epoch_ms <= ?4 AND code_epoch_ms <= ?5 AND sso_epoch_ms <= ?6 AND enabled >= ?7",
+        params![pool_id, sub, birth, token, code, sso, enabled],
         miss,
     );
 }
@@ -234,8 +240,11 @@ pub fn advance_clock(batch: &mut Batch, pool_id: &str, sub: &str, birth: Ms, bor
 /// What an act stands on: it commits only while that still lives.
 #[derive(Clone, Copy, Debug)]
 pub enum BornOf {
-    Token(Ms),
+    /// Of a request alone: a challenge. Of a disabled user too, who must not be told so before the password.
+    Nothing,
+    /// Of a code with this birth, which must still live.
     Code(Ms),
+    /// Of a browser session with this birth, which must still live; what it gives is above the other epochs.
     Browser(Ms),
 }
 

@@ -41,7 +41,10 @@ pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
         living.retain(|session| session.birth_ms >= pool.epoch_ms);
         let room = usize::try_from(pool.doc.sessions.max_per_user - 1).unwrap_or(0);
         let evicted = living.len().saturating_sub(room);
-        let ends: Vec<End<'_>> = living.iter().take(evicted).map(End::Tokens).collect();
+        // Most recently used first; rows are locked in one order.
+        let mut last = living.split_off(living.len() - evicted);
+        last.sort_by(|one, other| one.id.cmp(&other.id));
+        let ends: Vec<End<'_>> = last.iter().map(End::Tokens).collect();
         if !ends.is_empty() {
             signout::end(cx, batch, pool, &ends, Why::policy("max_sessions_per_user"));
         }

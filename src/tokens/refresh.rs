@@ -65,7 +65,8 @@ async fn rotate(cx: &Cx, presented: Presented, rotation: Rotation) -> Result<Iss
     let Presented { held: Held { session, user, client, pool }, row, hash } = presented;
     let mut batch = Batch::new();
     if let Some(rotated_ms) = row.rotated_ms {
-        let since = cx.now - rotated_ms;
+        // A node whose clock is behind sees a rotation of the future; that is no time at all.
+        let since = (cx.now - rotated_ms).max(0);
         if since >= rotation.grace_ms {
             if since >= rotation.grace_ms.max(2 * SECOND) {
                 signout::end(cx, &mut batch, &pool, &[End::Tokens(&session)], Why::policy("refresh_token_reuse"));

@@ -37,12 +37,20 @@ fn every_built_operation_is_one_of_the_interface_and_named_once() {
     }
 }
 
+#[test]
+fn whoever_counts_the_operations_counts_alike() {
+    for file in ["README.md", "CHANGELOG.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        assert!(text.contains(&count()), "{file} must say: {}", count());
+    }
+}
+
+fn count() -> String {
+    format!("{} of the {} operations", BUILT.len(), operations().len())
+}
+
 fn list() -> String {
-    let mut list = format!(
-        "{} of the {} operations are built.\n\n| operation | built | signed |\n|---|---|---|\n",
-        BUILT.len(),
-        operations().len()
-    );
+    let mut list = format!("{} are built.\n\n| operation | built | signed |\n|---|---|---|\n", count());
     for operation in operations() {
         let yes = |yes: bool| if yes { "yes" } else { "no" };
         let built = yes(BUILT.contains(&operation.name));

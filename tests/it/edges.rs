@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 const FLOW: &[(&str, &str)] = &[
     // The program: arguments, sockets, the list of routes and workers.
     ("main", "cli"),
-    ("cli", "serve app seed admin account access tokens audit notify cx store pool keys tls config files ids ambient error"),
+    ("cli", "serve app seed admin account access auth tokens audit notify cx store pool keys tls config files ids ambient error"),
     ("serve", "app http cx tls config ambient error"),
-    ("app", "cognito hosted oauth dev health delivery notify http cx store keys config ambient error"),
+    ("app", "cognito hosted oauth dev health delivery notify http cx store keys config meters ambient error"),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
     ("cognito", "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error"),
@@ -34,7 +34,7 @@ const FLOW: &[(&str, &str)] = &[
     ("notify", "audit cx store pool keys config ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store keys config ids ambient error"),
+    ("cx", "store keys config meters ids ambient error"),
     ("store", "pool ambient error"),
     ("pool", "ambient error"),
     // Leaves.
@@ -43,6 +43,7 @@ const FLOW: &[(&str, &str)] = &[
     ("tls", "files ambient error"),
     ("config", "ambient error"),
     ("ids", "ambient"),
+    ("meters", ""),
     ("files", ""),
     ("ambient", ""),
     ("error", ""),

@@ -184,6 +184,39 @@ impl House {
         self.ok("InitiateAuth", input).await["AuthenticationResult"].clone()
     }
 
+    /// The messages to an address that this pool sent, newest first.
+    pub async fn outbox(&self, pool: &str, to: &str) -> Vec<Value> {
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).append_pair("pool", pool).finish();
+        let request = Request::get(format!("/dev/outbox?{query}"))
+            .header("host", "localhost:9229")
+            .header("accept", "application/json")
+            .body(Body::empty())
+            .unwrap();
+        let mut answer = self.send(request).await.json();
+        let messages = std::mem::take(answer["messages"].as_array_mut().unwrap());
+        assert!(messages.iter().all(|message| message["pool"] == pool));
+        messages
+    }
+
+    /// The last code that this pool sent to an address.
+    pub async fn code(&self, pool: &str, to: &str) -> String {
+        let messages = self.outbox(pool, to).await;
+        messages.first().unwrap_or_else(|| panic!("no message to {to}"))["code"].as_str().unwrap().to_owned()
+    }
+
+    /// What AdminGetUser says of an attribute.
+    pub async fn attribute(&self, pool: &str, name: &str, attribute: &str) -> Option<String> {
+        let user = self.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": name })).await;
+        let attributes = user["UserAttributes"].as_array().unwrap().clone();
+        attributes.iter().find(|item| item["Name"] == attribute).map(|item| item["Value"].as_str().unwrap().to_owned())
+    }
+
+    /// The user's UserStatus.
+    pub async fn status(&self, pool: &str, name: &str) -> String {
+        let user = self.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": name })).await;
+        user["UserStatus"].as_str().unwrap().to_owned()
+    }
+
     pub fn advance(&self, by: Ms) {
         self.clock.advance(by);
     }
@@ -213,11 +246,21 @@ fn vault() -> Vault {
     static MASTER: OnceLock<MasterKey> = OnceLock::new();
     Vault::new(MASTER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        cenote::files::write_private(&path, "0123456789abcdef".repeat(4).as_bytes()).unwrap();
+        cenote::files::write_private(&path, b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045").unwrap();
         let key = MasterKey::from_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         key
     }))
+}
+
+/// Six digits that are not these.
+pub fn another_code(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+/// A refusal as `House::refused` gives it.
+pub fn refusal(kind: &str, message: &str) -> (String, String) {
+    (format!("{kind}Exception"), message.to_owned())
 }
 
 fn fixtures() -> KeySource {
@@ -248,4 +291,10 @@ pub async fn together<T: Send>(racers: impl IntoIterator<Item = impl Future<Outp
     })
     .await;
     results.into_iter().flatten().collect()
+}
+
+/// For what happens after an answer: a moment of real time.
+#[allow(clippy::disallowed_methods, reason = "a background task is waited for in real time")]
+pub async fn pause() {
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
 }

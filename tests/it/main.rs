@@ -1,18 +1,30 @@
 //! The one integration-test binary: a module per subject.
 #![cfg(test)]
 
+mod admin_users;
+mod attributes;
 mod births;
 mod browser;
+mod cli;
 mod clients;
+mod dev;
 mod domains;
 mod failures;
 mod hosted;
 mod house;
 mod keys;
+mod list_users;
+mod outbox;
+mod passwords;
 mod pools;
 mod process;
+mod recovery;
+mod seed;
+mod serve;
 mod sign_in;
 mod sign_out;
+mod sign_up;
+mod signature;
 mod sigv4;
 mod store;
 mod tls;

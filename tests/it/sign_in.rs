@@ -117,7 +117,8 @@ async fn a_half_done_sign_in_dies_with_a_sign_out() {
         let (pool, client) = given(&house, json!({})).await;
         let handshake = Handshake::begin(&house, &client, "ann").await;
         house.ok("AdminUserGlobalSignOut", json!({ "UserPoolId": pool, "Username": "ann" })).await;
-        house.refused("RespondToAuthChallenge", handshake.answer(&pool, &client, PASSWORD)).await;
+        let refused = house.refused("RespondToAuthChallenge", handshake.answer(&pool, &client, PASSWORD)).await;
+        assert_eq!((refused.0.as_str(), refused.1.as_str()), ("NotAuthorizedException", "Invalid session for the user."));
     }
 }
 
@@ -218,7 +219,8 @@ async fn racing_guesses_are_counted_one_by_one() {
         let answers = together(racers).await;
         let judged = answers.iter().filter(|answer| answer.body.contains("Incorrect")).count();
         assert!(judged <= 5, "{judged} guesses were judged before the lock");
-        assert_eq!(house.refused("InitiateAuth", password(&client, "ann", PASSWORD)).await.1, "Password attempts exceeded");
+        let locked = answers.iter().filter(|answer| answer.body.contains("Password attempts exceeded")).count();
+        assert!(judged == 5 || locked == 0, "{judged} were judged, and {locked} were refused by a lock");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The conformance suite of the storage layer: each test runs on SQLite and, where there is one, on PostgreSQL.
 
-mod bed;
+pub mod bed;
 mod model;
 
 use cenote::error::Kind;

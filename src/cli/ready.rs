@@ -1,0 +1,101 @@
+//! The pool that every `cenote dev` has: made by a seed of its own with fixed ids, so that what a developer configures survives
+//! restarts, fresh databases and other machines. And how scripts (the ready file) and people (the greeting) learn of it.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::auth::secret_hash;
+use crate::config::Settings;
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::pool::realm::SessionRules;
+use crate::seed::{self, Seed};
+
+const SEED: &str = include_str!("ready.json");
+const MAX_PER_USER: i64 = 100;
+
+/// Makes what is missing of the ready pool.
+pub async fn prepare(cx: &Cx) -> Result<()> {
+    let Seed { mut pools } = seed::parse(SEED)?;
+    for pool in &mut pools {
+        pool.sessions = SessionRules { tracking: true, max_per_user: MAX_PER_USER, ..SessionRules::default() };
+    }
+    seed::apply(cx, &Seed { pools }).await?;
+    Ok(())
+}
+
+/// What the ready file says (DESIGN, section 6: scripts depend on it).
+pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
+    let seeded: Value = serde_json::from_str(SEED).map_err(Error::internal)?;
+    let text = |pointer: &str| seeded.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Settings { public_url, pages_url, region, .. } = &cx.app.settings;
+    let pool_id = text("/pools/0/Id");
+    let confidential = text("/pools/0/Clients/1/ClientId");
+    // From the database: it may have been replaced since.
+    let secret = match cx.app.directory.client(cx.db(), &confidential).await? {
+        Some((_, client)) => secret_hash::secrets(cx, &client)?.first().map(|secret| secret.as_str().to_owned()),
+        None => None,
+    };
+    Ok(json!({
+        "endpoint": public_url,
+        "tls_endpoint": pages_url,
+        "ca_file": ca_file,
+        "region": region,
+        "user_pool_id": pool_id,
+        "issuer": format!("{public_url}/{pool_id}"),
+        "domain_url": format!("{pages_url}/{pool_id}"),
+        "client_id": text("/pools/0/Clients/0/ClientId"),
+        "confidential_client_id": confidential,
+        "confidential_client_secret": secret.unwrap_or_default(),
+        "username": text("/pools/0/Users/0/Username"),
+        "password": text("/pools/0/Users/0/Password"),
+    }))
+}
+
+/// Whole or not at all, and for its owner only: it holds a password and a secret.
+pub fn write(file: &Path, ready: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(ready).map_err(Error::internal)? + "\n";
+    files::write_private(file, text.as_bytes())
+        .map_err(|error| Error::invalid(format!("The ready file {} cannot be written: {error}.", file.display())))
+}
+
+/// What to open and what to try.
+pub fn greeting(ready: &Value) -> String {
+    let get = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (endpoint, region, client) = (get("endpoint"), get("region"), get("client_id"));
+    let (username, password, pages) = (get("username"), get("password"), get("domain_url"));
+    format!(
+        "
+Cenote is ready. Any AWS credentials are accepted; nothing leaves this machine.
+
+  endpoint       {endpoint}   (TLS: {tls})
+  pool           {pool}   issuer {issuer}
+  app client     {client}   (with a secret: {confidential})
+  user           {username}   password {password}
+  authority      {ca}   (trust it, or accept the browser's warning)
+
+Sign in with a browser:
+  {pages}/login?client_id={client}&response_type=code&scope=openid+email&redirect_uri=http://localhost:3000/callback
+
+With the AWS CLI:
+  aws cognito-idp initiate-auth --endpoint-url {endpoint} --region {region} --no-sign-request \\
+    --auth-flow USER_PASSWORD_AUTH --client-id {client} \\
+    --auth-parameters USERNAME={username},PASSWORD={password}
+
+With boto3:
+  idp = boto3.client(\"cognito-idp\", endpoint_url=\"{endpoint}\", region_name=\"{region}\",
+                     aws_access_key_id=\"any\", aws_secret_access_key=\"any\")
+  idp.admin_get_user(UserPoolId=\"{pool}\", Username=\"{username}\")
+
+Mail and text messages wait at {endpoint}/dev/outbox
+
+",
+        tls = get("tls_endpoint"),
+        pool = get("user_pool_id"),
+        issuer = get("issuer"),
+        confidential = get("confidential_client_id"),
+        ca = get("ca_file"),
+    )
+}

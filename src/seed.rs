@@ -1,0 +1,341 @@
+//! Seed files: pools, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
+//! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
+
+use cenote_interface::types::{CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest, CustomDomainConfigType};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use crate::account::admin::{self as accounts, NewUser, Seeded};
+use crate::admin::{clients, domains, pools};
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::ids;
+use crate::pool::client::ClientExtensions;
+use crate::pool::realm::{Extensions, SessionRules};
+use crate::pool::{Pool, PoolDoc};
+use crate::store::users;
+
+/// A seed file, read and checked, with nothing done yet.
+pub struct Seed {
+    pub pools: Vec<PoolSeed>,
+}
+
+pub struct PoolSeed {
+    pub id: String,
+    /// Not in the file: the ready pool of `cenote dev` has tracking on from its first moment.
+    pub sessions: SessionRules,
+    at: String,
+    request: CreateUserPoolRequest,
+    domain: Option<String>,
+    issuer: Option<String>,
+    extensions: Extensions,
+    clients: Vec<ClientSeed>,
+    users: Vec<UserSeed>,
+}
+
+struct ClientSeed {
+    at: String,
+    id: String,
+    request: CreateUserPoolClientRequest,
+    extensions: ClientExtensions,
+}
+
+struct UserSeed {
+    at: String,
+    name: String,
+    sub: Option<String>,
+    password: Option<String>,
+    attributes: Vec<(String, String)>,
+}
+
+// Reading
+
+/// Reads a seed file. Messages say where in the file the mistake is.
+pub fn parse(text: &str) -> Result<Seed> {
+    let whole: Value = serde_json::from_str(text).map_err(|error| Error::invalid(format!("It is not valid JSON: {error}.")))?;
+    let mut file = Object::new("the file", whole)?;
+    let pools = file.list("pools")?.ok_or_else(|| file.wrong("has no member \"pools\""))?;
+    file.finish()?;
+    Ok(Seed { pools: each("pools", pools, pool)? })
+}
+
+fn pool(mut pool: Object) -> Result<PoolSeed> {
+    let id = pool.required("Id")?;
+    if !ids::is_pool_id(&id) {
+        return Err(pool.wrong(&format!("has the Id {id:?}, which is not of the form us-east-1_Ab3dEf9Gh")));
+    }
+    pool.at = format!("{} ({id})", pool.at);
+    let (clients, users) = (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
+    let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
+    let extensions = pool.extensions()?;
+    if let Some(issuer) = &issuer
+        && (issuer.ends_with('/') || !Url::parse(issuer).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
+    {
+        return Err(pool.wrong(&format!("has the Issuer {issuer:?}, which is not an http(s) URL without a slash at its end")));
+    }
+    let at = pool.at.clone();
+    Ok(PoolSeed {
+        clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
+        users: each(&format!("{at}.Users"), users, |object| user(&id, object))?,
+        request: pool.request("CreateUserPool")?,
+        sessions: SessionRules::default(),
+        id,
+        at,
+        domain,
+        issuer,
+        extensions,
+    })
+}
+
+fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
+    let id = client.required("ClientId")?;
+    if id.is_empty() || id.len() > 128 || !id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'+')) {
+        return Err(client.wrong(&format!("has the ClientId {id:?}, which is not 1 to 128 letters and digits")));
+    }
+    client.at = format!("{} ({id})", client.at);
+    let extensions = client.extensions()?;
+    client.members.insert("UserPoolId".to_owned(), json!(pool_id));
+    Ok(ClientSeed { at: client.at.clone(), request: client.request("CreateUserPoolClient")?, id, extensions })
+}
+
+fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
+    let name = user.required("Username")?;
+    user.at = format!("{} ({name})", user.at);
+    let (sub, password) = (user.text("Sub")?, user.text("Password")?);
+    if let Some(sub) = &sub
+        && !Uuid::try_parse(sub).is_ok_and(|uuid| uuid.to_string() == *sub)
+    {
+        return Err(user.wrong(&format!("has the Sub {sub:?}, which is not a UUID in lower case")));
+    }
+    if user.list("Groups")?.is_some_and(|groups| !groups.is_empty()) {
+        return Err(user.wrong("has Groups, and groups are not built in this version"));
+    }
+    let attributes = attributes(&mut user)?;
+    let at = user.at.clone();
+    // The limits of the API on names and values, in its words.
+    let list: Vec<Value> = attributes.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+    user.members.extend(object(json!({ "UserPoolId": pool_id, "Username": name, "UserAttributes": list })));
+    user.check("AdminCreateUser")?;
+    if let Some(password) = &password {
+        let members = object(json!({ "UserPoolId": pool_id, "Username": name, "Password": password }));
+        Object { at: at.clone(), members }.check("AdminSetUserPassword")?;
+    }
+    for member in ["UserPoolId", "Username", "UserAttributes"] {
+        user.members.remove(member);
+    }
+    user.finish()?;
+    Ok(UserSeed { at, name, sub, password, attributes })
+}
+
+/// A list of `{"Name", "Value"}` as in the API, or an object.
+fn attributes(user: &mut Object) -> Result<Vec<(String, String)>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let pair = |item: &Value| {
+        let members = item.as_object().filter(|members| members.len() == 2)?;
+        Some((text(members.get("Name")?)?, text(members.get("Value")?)?))
+    };
+    let pairs: Option<Vec<_>> = match user.members.shift_remove("UserAttributes") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(pair).collect(),
+        Some(Value::Object(map)) => map.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect(),
+        Some(_) => None,
+    };
+    pairs.ok_or_else(|| user.wrong("has UserAttributes that are neither a list of {\"Name\", \"Value\"} nor an object, with texts as values"))
+}
+
+/// One object of the file, and where it is. Members are taken out; what remains must be known to an operation, or be nothing.
+struct Object {
+    at: String,
+    members: Map<String, Value>,
+}
+
+impl Object {
+    fn new(at: &str, value: Value) -> Result<Object> {
+        match value {
+            Value::Object(members) => Ok(Object { at: at.to_owned(), members }),
+            _ => Err(Error::invalid(format!("{at} is not an object."))),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> Error {
+        Error::invalid(format!("{} {what}.", self.at))
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>> {
+        match self.members.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong(&format!("has a member {name:?} that is not a text"))),
+        }
+    }
+
+    fn required(&mut self, name: &str) -> Result<String> {
+        self.text(name)?.ok_or_else(|| self.wrong(&format!("has no member {name:?}")))
+    }
+
+    fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>> {
+        match self.members.shift_remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(list)) => Ok(Some(list)),
+            Some(_) => Err(self.wrong(&format!("has a member {name:?} that is not a list"))),
+        }
+    }
+
+    fn extensions<T: DeserializeOwned + Default>(&mut self) -> Result<T> {
+        match self.members.shift_remove("Extensions") {
+            None | Some(Value::Null) => Ok(T::default()),
+            Some(value) => serde_json::from_value(value).map_err(|error| Error::invalid(format!("{}.Extensions: {error}.", self.at))),
+        }
+    }
+
+    fn finish(&self) -> Result<()> {
+        match self.members.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(self.wrong(&format!("has an unknown member {name:?}"))),
+        }
+    }
+
+    /// Holds the members against an operation's input, in the words of the API.
+    fn check(&self, operation: &str) -> Result<()> {
+        let operation = cenote_interface::operation(operation).ok_or_else(|| Error::internal("an operation is missing"))?;
+        let checked = cenote_interface::check(operation, &Value::Object(self.members.clone()));
+        checked.map_err(|refusal| match refusal {
+            cenote_interface::Refusal::Serialization(message) | cenote_interface::Refusal::Validation(message) => {
+                Error::invalid(format!("{}: {message}", self.at))
+            }
+        })
+    }
+
+    /// The members as the request of an operation. The API ignores members that it does not know; here they are mistakes.
+    fn request<T: Serialize + DeserializeOwned>(self, operation: &str) -> Result<T> {
+        self.check(operation)?;
+        let given = Value::Object(self.members);
+        let request: T = serde_json::from_value(given.clone()).map_err(|error| Error::invalid(format!("{}: {error}.", self.at)))?;
+        let kept = serde_json::to_value(&request).map_err(Error::internal)?;
+        match unknown(&given, &kept) {
+            None => Ok(request),
+            Some(path) => Err(Error::invalid(format!("{} has an unknown member {:?}.", self.at, path.trim_start_matches('.')))),
+        }
+    }
+}
+
+/// The path of the first member that reading has dropped.
+fn unknown(given: &Value, kept: &Value) -> Option<String> {
+    match (given, kept) {
+        (Value::Object(given), Value::Object(kept)) => given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
+            let rest = match kept.get(name) {
+                Some(kept) => unknown(value, kept)?,
+                None => String::new(),
+            };
+            Some(format!(".{name}{rest}"))
+        }),
+        (Value::Array(given), Value::Array(kept)) => {
+            given.iter().zip(kept).enumerate().find_map(|(at, (given, kept))| Some(format!("[{at}]{}", unknown(given, kept)?)))
+        }
+        _ => None,
+    }
+}
+
+fn each<T>(at: &str, list: Vec<Value>, read: impl Fn(Object) -> Result<T>) -> Result<Vec<T>> {
+    list.into_iter().enumerate().map(|(n, value)| read(Object::new(&format!("{at}[{n}]"), value)?)).collect()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(members) = value { members } else { Map::new() }
+}
+
+// Applying
+
+/// Makes what does not exist yet: how many pools, clients and users were made.
+pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
+    let mut made = [0; 3];
+    let [pools, clients, users] = &mut made;
+    for pool in &seed.pools {
+        *pools += usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
+        for client in &pool.clients {
+            *clients += usize::from(apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?);
+        }
+        for user in &pool.users {
+            *users += usize::from(apply_user(cx, pool, user).await.map_err(|error| located(&user.at, error))?);
+        }
+    }
+    Ok(made)
+}
+
+fn located(at: &str, mut error: Error) -> Error {
+    error.message = format!("{at}: {}", error.message).into();
+    error
+}
+
+async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
+    let existing = cx.app.directory.pool(cx.db(), &seed.id).await?;
+    let made = existing.is_none();
+    if made {
+        let doc = PoolDoc {
+            sessions: seed.sessions.clone(),
+            extensions: seed.extensions.clone(),
+            issuer: seed.issuer.clone(),
+            ..PoolDoc::default()
+        };
+        pools::create_as(cx, seed.id.clone(), doc, &seed.request).await?;
+    }
+    // Also for a pool that a crash left without its domain.
+    if let Some(domain) = &seed.domain {
+        let pool = find(cx, &seed.id).await?;
+        let has = crate::store::pools::domains_of(cx.db(), &pool.id).await?;
+        if has.is_empty() {
+            let request = CreateUserPoolDomainRequest {
+                domain: domain.clone(),
+                user_pool_id: pool.id.clone(),
+                // A host name of the operator's own is told apart by this member. There is no certificate to name.
+                custom_domain_config: domain.contains('.').then(CustomDomainConfigType::default),
+                ..CreateUserPoolDomainRequest::default()
+            };
+            domains::create(cx, &pool, &request).await?;
+        }
+    }
+    Ok(made)
+}
+
+async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<bool> {
+    if let Some((owner, _)) = cx.app.directory.client(cx.db(), &seed.id).await? {
+        if owner.id != pool.id {
+            return Err(Error::invalid(format!("An app client with this ClientId exists in the pool {}.", owner.id)));
+        }
+        return Ok(false);
+    }
+    let pool = find(cx, &pool.id).await?;
+    clients::create_as(cx, &pool, seed.id.clone(), seed.extensions.clone(), &seed.request).await?;
+    Ok(true)
+}
+
+async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
+    let pool = find(cx, &pool.id).await?;
+    if users::by_login(cx.db(), &pool, &seed.name).await?.is_some() {
+        return Ok(false);
+    }
+    if let Some(sub) = &seed.sub
+        && users::by_login(cx.db(), &pool, sub).await?.is_some()
+    {
+        return Err(Error::invalid(format!("Another user of the pool has the Sub {sub}.")));
+    }
+    let new = NewUser {
+        name: &seed.name,
+        attributes: &seed.attributes,
+        temporary_password: None,
+        mediums: None,
+        force_alias: false,
+        silent: true,
+    };
+    let seeded = Seeded { sub: seed.sub.as_deref(), password: seed.password.as_deref() };
+    accounts::create_as(cx, &pool, new, seeded).await?;
+    Ok(true)
+}
+
+async fn find(cx: &Cx, pool_id: &str) -> Result<std::sync::Arc<Pool>> {
+    let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
+    pool.ok_or_else(|| Error::internal(format!("the pool {pool_id} disappeared while it was seeded")))
+}

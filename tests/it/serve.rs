@@ -1,0 +1,242 @@
+//! `cenote serve` in real processes, on loopback: what it refuses to start with, and how it stops.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use cenote::config::Config;
+use serde_json::Value;
+
+use crate::cli::{Scratch, cenote, complaint};
+use crate::process::{Process, pause};
+
+const MASTER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// A server on ports of its own choosing, which it tells in its log.
+struct Server {
+    child: Child,
+    listen: String,
+    health: String,
+}
+
+impl Server {
+    fn start(scratch: &Scratch, more: &[&str]) -> Server {
+        let key = scratch.write("master.key", MASTER);
+        let url = format!("sqlite://{}", scratch.path("cenote.db"));
+        let mut command = cenote(&["serve", "--public-url", "http://localhost", "--database-url", &url, "--master-key-file", &key]);
+        command.args(["--listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"]).args(more);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            if log.read_line(&mut line).unwrap() == 0 {
+                let _ = child.wait();
+                panic!("the server ended at once: {seen}");
+            }
+            seen += &line;
+            let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+            if entry["message"] == "cenote serves" {
+                let text = |name: &str| entry[name].as_str().unwrap().to_owned();
+                // Whatever it logs from now on must not fill the pipe.
+                std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+                return Server { child, listen: text("listen"), health: text("health") };
+            }
+        }
+    }
+
+    fn terminate(&self) {
+        let status = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The exit code, once it has ended.
+    fn ended(mut self) -> Option<i32> {
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            pause(50);
+        }
+        panic!("the server did not end within 30 seconds");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_stop_finishes_what_was_begun_and_exits_with_0() {
+    let scratch = Scratch::new();
+    let server = Server::start(&scratch, &[]);
+    let body = r#"{"AccessToken":"x"}"#;
+    let mut begun = TcpStream::connect(&server.listen).unwrap();
+    begun.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\nx-amz-target: AWSCognitoIdentityProviderService.GetUser\r\ncontent-length: {}\r\n\r\n{}",
+        body.len(),
+        &body[..10]
+    );
+    begun.write_all(head.as_bytes()).unwrap();
+    // The request has begun once the server has read its head, of which it gives no sign.
+    pause(300);
+    server.terminate();
+    for _ in 0..200 {
+        if TcpStream::connect(&server.listen).is_err() {
+            break;
+        }
+        pause(20);
+    }
+    assert!(TcpStream::connect(&server.listen).is_err(), "a stopping server takes no connections");
+    begun.write_all(body[10..].as_bytes()).unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("NotAuthorizedException"), "{answer}");
+    assert_eq!(server.ended(), Some(0));
+    // The lock is free again.
+    drop(Server::start(&scratch, &[]));
+}
+
+#[test]
+fn health_is_told_on_a_listener_of_its_own() {
+    let scratch = Scratch::new();
+    let server = Server::start(&scratch, &[]);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert!(get(&server.health, path).starts_with("HTTP/1.1 200 "), "{path}");
+        assert!(get(&server.listen, path).starts_with("HTTP/1.1 404 "), "{path}");
+    }
+    assert!(get(&server.listen, "/dev/outbox").starts_with("HTTP/1.1 404 "));
+    assert!(get(&server.health, "/metrics").contains("cenote_build_info"));
+    assert!(get(&server.health, "/").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn a_database_that_is_not_this_servers_is_refused() {
+    let scratch = Scratch::new();
+    let key = scratch.write("master.key", MASTER);
+    let serve = |database: &str, key: &str| {
+        let url = format!("sqlite://{database}");
+        complaint(&["serve", "--public-url", "http://localhost", "--listen", "127.0.0.1:0", "--database-url", &url, "--master-key-file", key])
+    };
+
+    let server = Server::start(&scratch, &[]);
+    let text = serve(&scratch.path("cenote.db"), &key);
+    assert!(text.contains("Another server uses the database") && text.contains("Stop it first"), "{text}");
+    drop(server);
+
+    let other = scratch.write("other.key", &"fedcba9876543210".repeat(4));
+    let text = serve(&scratch.path("cenote.db"), &other);
+    assert!(text.contains("The master key does not match this database"), "{text}");
+
+    let text = complaint(&["dev", "--port", "0", "--tls-port", "0", "--data", &scratch.path("d"), "--database-url", &format!("sqlite://{}", scratch.path("cenote.db"))]);
+    assert!(text.contains("The master key does not match this database") && text.contains("use an empty database"), "{text}");
+
+    drop(Process::start(&scratch.0, &[]));
+    let text = serve(&scratch.path("data/cenote.db"), &scratch.path("data/master.key"));
+    assert!(text.contains("This database was made by `cenote dev`"), "{text}");
+    // The other way round, with the right key.
+    std::fs::copy(&key, scratch.0.join("data/master.key")).unwrap();
+    let text = complaint(&["dev", "--port", "0", "--tls-port", "0", "--data", &scratch.path("data"), "--database-url", &format!("sqlite://{}", scratch.path("cenote.db"))]);
+    assert!(text.contains("This database belongs to `cenote serve`"), "{text}");
+
+    let connection = rusqlite::Connection::open(scratch.0.join("cenote.db")).unwrap();
+    connection.execute("INSERT INTO schema_version (version) VALUES (999)", []).unwrap();
+    drop(connection);
+    let text = serve(&scratch.path("cenote.db"), &key);
+    assert!(text.contains("schema version 999") && text.contains("A newer release has migrated it"), "{text}");
+}
+
+fn config(toml: &str) -> Config {
+    toml::from_str(toml).unwrap()
+}
+
+const GOOD: &str = r#"
+public_url = "https://id.example.com/"
+database_url = "sqlite:///var/lib/cenote/cenote.db"
+master_key_file = "/etc/cenote/master.key"
+"#;
+
+#[test]
+fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
+    let checked = config(GOOD).check().unwrap();
+    assert_eq!(checked.settings.public_url, "https://id.example.com");
+    assert!(!checked.settings.dev && !checked.settings.path_form && checked.settings.trusted_proxies.is_empty());
+    assert!(checked.listen.ip().is_loopback() && checked.health_listen.ip().is_loopback() && checked.tls.is_none());
+    for more in [
+        "listen = \"0.0.0.0:443\"\ntls_cert = \"c\"\ntls_key = \"k\"",
+        "listen = \"0.0.0.0:80\"\ntrusted_proxies = [\"10.0.0.1\"]",
+        "smtp_url = \"smtps://u:p@mail.example.com\"\nmail_from = \"no-reply@example.com\"",
+        "smtp_url = \"smtp://localhost\"\nmail_from = \"no-reply@example.com\"",
+    ] {
+        assert!(config(&format!("{GOOD}{more}")).check().is_ok(), "{more}");
+    }
+}
+
+#[test]
+fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
+    let without = |name: &str| GOOD.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n");
+    let with = |more: &str| format!("{}\n{more}", if more.starts_with("public_url") { without("public_url") } else { GOOD.to_owned() });
+    for (toml, message) in [
+        (without("public_url"), "public_url is not set. Give --public-url, the variable CENOTE_PUBLIC_URL or the key public_url"),
+        (without("database_url"), "database_url is not set"),
+        (without("master_key_file"), "master_key_file is not set"),
+        (with("public_url = \"http://id.example.com\""), "is not https"),
+        (with("public_url = \"id.example.com\""), "is not a URL"),
+        (with("public_url = \"https://id.example.com/auth\""), "scheme and host only"),
+        (with("public_url = \"https://u:p@id.example.com\""), "scheme and host only"),
+        (with("tls_cert = \"c\""), "tls_cert is set without tls_key"),
+        (with("tls_key = \"k\""), "tls_key is set without tls_cert"),
+        (with("listen = \"0.0.0.0:80\""), "would take passwords in plain HTTP from other machines"),
+        (with("health_listen = \"127.0.0.1:9229\""), "are both 127.0.0.1:9229"),
+        (with("region = \"local\""), "is not of the form us-east-1"),
+        (with("account_id = \"1\""), "is not twelve digits"),
+        (with("smtp_url = \"smtps://mail.example.com\""), "without mail_from"),
+        (with("smtp_url = \"smtp://u:secret@mail.example.com\"\nmail_from = \"a@b.c\""), "?tls=required"),
+        (with("smtp_url = \"http://mail.example.com\"\nmail_from = \"a@b.c\""), "must start with smtps://"),
+    ] {
+        let error = config(&toml).check().unwrap_err();
+        assert!(error.message.contains(message) && !error.message.contains("secret"), "{toml}: {}", error.message);
+    }
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let scratch = Scratch::new();
+    let file = scratch.write("cenote.toml", "public_url = \"http://file.example\"\n");
+    let said = |flag: Option<&str>, variable: Option<&str>| {
+        let mut command = cenote(&["serve", "--config", &file]);
+        command.args(flag.map(|url| format!("--public-url={url}")));
+        command.envs(variable.map(|url| ("CENOTE_PUBLIC_URL", url)));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    assert!(said(None, None).contains("\"http://file.example\" is not https"));
+    assert!(said(None, Some("http://env.example")).contains("\"http://env.example\" is not https"));
+    assert!(said(Some("http://flag.example"), Some("http://env.example")).contains("\"http://flag.example\" is not https"));
+}
+
+#[test]
+fn a_configuration_file_with_a_mistake_is_told_by_line_and_without_its_secrets() {
+    let scratch = Scratch::new();
+    for (text, message) in [
+        ("public_url = \"https://x.example\"\ncolour = \"red\"\n", "is not valid in line 2: unknown field `colour`"),
+        ("database_url = \"postgres://u:hunter2@h/d\n", "is not valid in line 1: "),
+        ("listen = \"nowhere\"\n", "is not valid in line 1: "),
+    ] {
+        let complaint = complaint(&["serve", "--config", &scratch.write("cenote.toml", text)]);
+        assert!(complaint.contains(message) && !complaint.contains("hunter2"), "{complaint}");
+    }
+    assert!(complaint(&["serve", "--config", &scratch.path("none.toml")]).contains("cannot be read"));
+}
