@@ -8,8 +8,8 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::keys::Place;
-use crate::store::keys::{self, AccessKeyRow};
 use crate::store::Batch;
+use crate::store::keys::{self, AccessKeyRow};
 
 const PREFIX: &str = "cognito-idp:";
 
@@ -29,10 +29,13 @@ impl Grant {
     /// Takes what the operator wrote: the prefix of actions may be left out. A name that matches no signed operation is refused:
     /// it would be a permission that silently is none.
     pub fn new(actions: &[String], pools: &[String], note: &str) -> Result<Grant> {
-        let actions = actions.iter().map(|action| action_pattern(action)).collect::<Result<Vec<_>>>()?;
+        let actions =
+            actions.iter().map(|action| action_pattern(action)).collect::<Result<Vec<_>>>()?;
         for pool in pools {
             if pool != "*" && !ids::is_pool_id(pool) {
-                return Err(Error::invalid(format!("{pool:?} is not a pool id such as us-east-1_Ab3dEf9Gh, nor * for all pools.")));
+                return Err(Error::invalid(format!(
+                    "{pool:?} is not a pool id such as us-east-1_Ab3dEf9Gh, nor * for all pools."
+                )));
             }
         }
         Ok(Grant { actions: or_all(actions), pools: or_all(pools.to_vec()), note: note.to_owned() })
@@ -60,10 +63,17 @@ fn action_pattern(given: &str) -> Result<String> {
     if signed.any(|operation| matches(&pattern, &format!("{PREFIX}{}", operation.name))) {
         return Ok(pattern);
     }
-    Err(Error::invalid(match cenote_interface::operation(pattern.strip_prefix(PREFIX).unwrap_or(given)) {
-        Some(operation) => format!("{} needs no access key: its caller proves itself by a token, a session or a password.", operation.name),
-        None => format!("{given:?} matches no operation that access keys sign. Write cognito-idp:AdminGetUser, cognito-idp:Admin* or *."),
-    }))
+    Err(Error::invalid(
+        match cenote_interface::operation(pattern.strip_prefix(PREFIX).unwrap_or(given)) {
+            Some(operation) => format!(
+                "{} needs no access key: its caller proves itself by a token, a session or a password.",
+                operation.name
+            ),
+            None => format!(
+                "{given:?} matches no operation that access keys sign. Write cognito-idp:AdminGetUser, cognito-idp:Admin* or *."
+            ),
+        },
+    ))
 }
 
 /// A `*` at the end stands for anything; elsewhere it means nothing.
@@ -95,7 +105,9 @@ pub async fn create(cx: &Cx, grant: &Grant) -> Result<(String, Zeroizing<String>
 /// From now on the key is unknown: every request reads it anew.
 pub async fn delete(cx: &Cx, id: &str) -> Result<()> {
     let mut batch = Batch::new();
-    let missing = Error::invalid(format!("There is no access key {id}. `cenote access-key list` shows those that exist."));
+    let missing = Error::invalid(format!(
+        "There is no access key {id}. `cenote access-key list` shows those that exist."
+    ));
     keys::delete_access_key(&mut batch, id, missing);
     audit::note(&mut batch, cx, "", &Actor::Operator, "DeleteAccessKey", id, "ok", "");
     cx.db().commit(batch).await
@@ -111,7 +123,9 @@ pub async fn find(cx: &Cx, id: &str) -> Result<Option<(Zeroizing<String>, Grant)
 
 /// What a stored key allows.
 pub fn grant(row: &AccessKeyRow) -> Result<Grant> {
-    serde_json::from_str(&row.doc).map_err(|error| Error::internal(format!("the access key {} does not parse: {error}", row.id)))
+    serde_json::from_str(&row.doc).map_err(|error| {
+        Error::internal(format!("the access key {} does not parse: {error}", row.id))
+    })
 }
 
 fn place(id: &str) -> Place<'_> {
@@ -143,14 +157,21 @@ mod tests {
             assert!(!some.allows(operation, pool), "{operation} {pool:?}");
         }
         let all = grant(&[], &[]).unwrap();
-        assert!(all.allows("CreateUserPool", None) && all.allows("AdminGetUser", Some("us-east-1_b")));
+        assert!(
+            all.allows("CreateUserPool", None) && all.allows("AdminGetUser", Some("us-east-1_b"))
+        );
     }
 
     #[test]
     fn a_grant_that_would_silently_allow_nothing_is_refused() {
-        for (actions, pools) in
-            [(&["AdminGetUsr"][..], &[][..]), (&["cognito-idp:*User"], &[]), (&["s3:*"], &[]), (&["GetUser"], &[]), (&[""], &[]), (&[], &["all"])]
-        {
+        for (actions, pools) in [
+            (&["AdminGetUsr"][..], &[][..]),
+            (&["cognito-idp:*User"], &[]),
+            (&["s3:*"], &[]),
+            (&["GetUser"], &[]),
+            (&[""], &[]),
+            (&[], &["all"]),
+        ] {
             assert!(grant(actions, pools).is_err(), "{actions:?} {pools:?}");
         }
     }

@@ -99,7 +99,10 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/error"), get(hosted::error))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
-        .route(&at("/oauth2/userInfo"), get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight))
+        .route(
+            &at("/oauth2/userInfo"),
+            get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight),
+        )
 }
 
 /// Every loop of the house. They end when `stopped` turns true.
@@ -111,8 +114,12 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
 }
 
 /// Runs a worker whenever it is due. One that fails is asked again a minute later.
-async fn repeat<F>(app: Arc<App>, mut stopped: watch::Receiver<bool>, name: &'static str, run_once: fn(Cx) -> F)
-where
+async fn repeat<F>(
+    app: Arc<App>,
+    mut stopped: watch::Receiver<bool>,
+    name: &'static str,
+    run_once: fn(Cx) -> F,
+) where
     F: Future<Output = Result<Ms>> + Send,
 {
     loop {
@@ -122,7 +129,8 @@ where
             tracing::error!(?error, worker = name, "a worker failed");
             now + MINUTE
         });
-        let pause = Duration::from_millis(u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10));
+        let pause =
+            Duration::from_millis(u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10));
         #[allow(clippy::disallowed_methods, reason = "this is the one place where workers wait")]
         let pause = tokio::time::sleep(pause);
         tokio::select! {
@@ -159,7 +167,10 @@ async fn only_dev_hosts(State(app): State<Arc<App>>, request: Request, next: Nex
 }
 
 async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
     let began = std::time::Instant::now();
     let response = next.run(request).await;

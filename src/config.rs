@@ -167,9 +167,15 @@ impl Config {
     /// Reads a configuration file. An unknown key is an error: it would be a setting that silently does nothing.
     pub fn read(file: &Path) -> Result<Config> {
         let shown = file.display();
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Error::invalid(format!("The configuration file {shown} cannot be read: {error}.")))?;
-        toml::from_str(&text).map_err(|error| Error::invalid(format!("The configuration file {shown} is not valid{}", whats_wrong(&error, &text))))
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Error::invalid(format!("The configuration file {shown} cannot be read: {error}."))
+        })?;
+        toml::from_str(&text).map_err(|error| {
+            Error::invalid(format!(
+                "The configuration file {shown} is not valid{}",
+                whats_wrong(&error, &text)
+            ))
+        })
     }
 
     /// What is given here, and where nothing is, what `file` says.
@@ -199,12 +205,25 @@ impl Config {
         let plain = self.allow_plain_http.unwrap_or(false);
         let listen = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9229)));
         let proxies = self.trusted_proxies.unwrap_or_default();
-        let public_url = public_url(self.public_url.as_deref().ok_or_else(|| missing("public_url", "https://id.example.com"))?, plain)?;
+        let public_url = public_url(
+            self.public_url
+                .as_deref()
+                .ok_or_else(|| missing("public_url", "https://id.example.com"))?,
+            plain,
+        )?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
-            (Some(_), None) => return refuse("tls_cert is set without tls_key. Set both, or neither behind a proxy that speaks TLS."),
-            (None, Some(_)) => return refuse("tls_key is set without tls_cert. Set both, or neither behind a proxy that speaks TLS."),
+            (Some(_), None) => {
+                return refuse(
+                    "tls_cert is set without tls_key. Set both, or neither behind a proxy that speaks TLS.",
+                );
+            }
+            (None, Some(_)) => {
+                return refuse(
+                    "tls_key is set without tls_cert. Set both, or neither behind a proxy that speaks TLS.",
+                );
+            }
         };
         if tls.is_none() && !listen.ip().is_loopback() && proxies.is_empty() && !plain {
             return refuse(format!(
@@ -214,11 +233,15 @@ impl Config {
         }
         let health_listen = self.health_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9231)));
         if health_listen == listen && listen.port() != 0 {
-            return refuse(format!("listen and health_listen are both {listen}. /metrics is not for the public: choose another port."));
+            return refuse(format!(
+                "listen and health_listen are both {listen}. /metrics is not for the public: choose another port."
+            ));
         }
         let region = self.region.unwrap_or_else(|| Settings::default().region);
         if !is_region(&region) {
-            return refuse(format!("region = {region:?} is not of the form us-east-1. Clients take pool ids apart by it and refuse others."));
+            return refuse(format!(
+                "region = {region:?} is not of the form us-east-1. Clients take pool ids apart by it and refuse others."
+            ));
         }
         let account_id = self.account_id.unwrap_or_else(|| Settings::default().account_id);
         if account_id.len() != 12 || !account_id.bytes().all(|c| c.is_ascii_digit()) {
@@ -226,7 +249,11 @@ impl Config {
         }
         let mail = match (self.smtp_url, self.mail_from) {
             (None, _) => None,
-            (Some(_), None) => return refuse("smtp_url is set without mail_from. Set mail_from to the sender, as in \"Example <no-reply@example.com>\"."),
+            (Some(_), None) => {
+                return refuse(
+                    "smtp_url is set without mail_from. Set mail_from to the sender, as in \"Example <no-reply@example.com>\".",
+                );
+            }
             (Some(Hidden(url)), Some(from)) => Some(Mail { smtp_url: smtp_url(url, plain)?, from }),
         };
         Ok(Checked {
@@ -244,7 +271,9 @@ impl Config {
             listen,
             health_listen,
             tls,
-            database_url: self.database_url.ok_or_else(|| missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?,
+            database_url: self
+                .database_url
+                .ok_or_else(|| missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?,
             master_key_file: self.master_key_file.ok_or_else(|| missing_key("master_key_file"))?,
         })
     }
@@ -253,8 +282,13 @@ impl Config {
 /// The origin, as every issuer begins.
 fn public_url(given: &str, plain: bool) -> Result<String> {
     let wrong = |why: &str| Error::invalid(format!("public_url = {given:?} {why}"));
-    let url = Url::parse(given).map_err(|_| wrong("is not a URL. Write scheme and host, as in https://id.example.com."))?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let url = Url::parse(given)
+        .map_err(|_| wrong("is not a URL. Write scheme and host, as in https://id.example.com."))?;
+    let bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     if !bare || !matches!(url.scheme(), "https" | "http") {
         return Err(wrong("must be scheme and host only, as in https://id.example.com."));
     }
@@ -269,11 +303,16 @@ fn public_url(given: &str, plain: bool) -> Result<String> {
 
 /// The URL is not repeated in messages: it may hold a password.
 fn smtp_url(given: String, plain: bool) -> Result<String> {
-    let Ok(url) = Url::parse(&given) else { return refuse("smtp_url is not a URL, as in smtps://user:password@mail.example.com:465.") };
-    let tls = url.scheme() == "smtps" || url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+    let Ok(url) = Url::parse(&given) else {
+        return refuse("smtp_url is not a URL, as in smtps://user:password@mail.example.com:465.");
+    };
+    let tls = url.scheme() == "smtps"
+        || url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
     match url.scheme() {
         "smtp" | "smtps" if tls || plain || is_loopback(&url) => Ok(given),
-        "smtp" | "smtps" => refuse("smtp_url would send mail, and its password, in the clear. Write smtps://, or add ?tls=required for STARTTLS."),
+        "smtp" | "smtps" => refuse(
+            "smtp_url would send mail, and its password, in the clear. Write smtps://, or add ?tls=required for STARTTLS.",
+        ),
         _ => refuse("smtp_url must start with smtps:// or smtp://."),
     }
 }
@@ -281,7 +320,9 @@ fn smtp_url(given: String, plain: bool) -> Result<String> {
 fn is_loopback(url: &Url) -> bool {
     match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
         Some(host) => {
-            host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            host == "localhost"
+                || host.ends_with(".localhost")
+                || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         }
         None => false,
     }
@@ -303,11 +344,16 @@ fn is_region(region: &str) -> bool {
 pub fn missing(name: &str, example: &str) -> Error {
     let flag = name.replace('_', "-");
     let variable = name.to_uppercase();
-    Error::invalid(format!("{name} is not set. Give --{flag}, the variable CENOTE_{variable} or the key {name} of the configuration file, as in {example}"))
+    Error::invalid(format!(
+        "{name} is not set. Give --{flag}, the variable CENOTE_{variable} or the key {name} of the configuration file, as in {example}"
+    ))
 }
 
 pub fn missing_key(name: &str) -> Error {
-    missing(name, "/etc/cenote/master.key. Make one with: (umask 077; openssl rand -hex 32 > master.key)")
+    missing(
+        name,
+        "/etc/cenote/master.key. Make one with: (umask 077; openssl rand -hex 32 > master.key)",
+    )
 }
 
 fn refuse<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {

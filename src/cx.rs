@@ -38,14 +38,20 @@ pub struct Compute {
 impl Compute {
     /// As many at once as there are cores, and a bounded queue behind them.
     pub fn new(cores: usize) -> Compute {
-        Compute { slots: Arc::new(Semaphore::new(cores.max(1))), waiting: Arc::new(Semaphore::new(cores.max(1) * 256)) }
+        Compute {
+            slots: Arc::new(Semaphore::new(cores.max(1))),
+            waiting: Arc::new(Semaphore::new(cores.max(1) * 256)),
+        }
     }
 
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let _place = self
-            .waiting
-            .try_acquire()
-            .map_err(|_| Error::new(Kind::TooManyRequests, "Rate exceeded").because("the queue for password arithmetic is full"))?;
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let _place = self.waiting.try_acquire().map_err(|_| {
+            Error::new(Kind::TooManyRequests, "Rate exceeded")
+                .because("the queue for password arithmetic is full")
+        })?;
         let slot = self.slots.clone().acquire_owned().await.map_err(Error::internal)?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
@@ -62,7 +68,9 @@ pub struct Lanes([tokio::sync::Mutex<()>; 32]);
 
 impl Lanes {
     async fn enter(&self, what: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let hash = what.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        let hash = what
+            .bytes()
+            .fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
         match self.0.get(hash % self.0.len()) {
             Some(lane) => Some(lane.lock().await),
             None => None,
@@ -111,8 +119,13 @@ impl Cx {
     /// A context for what the process does by itself: workers and operator's commands.
     pub fn system(app: Arc<App>) -> Cx {
         let id = crate::ids::uuid_v7(app.clock.now_ms(), &*app.random).to_string();
-        let request =
-            Request { id, ip: String::new(), device: String::new(), access_key: None, origin: app.settings.public_url.clone() };
+        let request = Request {
+            id,
+            ip: String::new(),
+            device: String::new(),
+            access_key: None,
+            origin: app.settings.public_url.clone(),
+        };
         Cx::new(app, request)
     }
 
@@ -169,7 +182,10 @@ impl Cx {
                 answer => return answer,
             }
         }
-        Err(Error::new(Kind::TooManyRequests, "Too many concurrent changes to the same user or resource. Try again shortly."))
+        Err(Error::new(
+            Kind::TooManyRequests,
+            "Too many concurrent changes to the same user or resource. Try again shortly.",
+        ))
     }
 }
 

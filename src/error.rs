@@ -103,14 +103,20 @@ impl Error {
 
     /// Something that should not happen. The caller learns nothing but that; the log has the cause.
     pub fn internal(cause: impl fmt::Display) -> Error {
-        Error::new(Kind::Internal, "An internal error occurred. The server's log has the cause under this request id.")
-            .because(cause)
+        Error::new(
+            Kind::Internal,
+            "An internal error occurred. The server's log has the cause under this request id.",
+        )
+        .because(cause)
     }
 
     /// The database did not answer, or its answer is unknown. Nothing is retried here; clients retry a 503.
     pub fn unavailable(cause: impl fmt::Display) -> Error {
-        Error::new(Kind::ServiceUnavailable, "The service is temporarily unavailable. Try again shortly.")
-            .because(cause)
+        Error::new(
+            Kind::ServiceUnavailable,
+            "The service is temporarily unavailable. Try again shortly.",
+        )
+        .because(cause)
     }
 
     /// A guard lost a race; see `Kind::Conflict`.

@@ -14,7 +14,10 @@ use crate::cx::App;
 /// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this (DESIGN, section 4).
 const MAX_SKEW: Ms = 30 * SECOND;
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics))
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {

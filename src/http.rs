@@ -88,9 +88,13 @@ pub fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<()> {
 /// Every browser names a host; what names none is no browser.
 pub fn is_dev_host(cx: &Cx) -> bool {
     let host = host(cx);
-    let public = cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
-    let configured = public.rsplit_once(':').map_or(public, |(host, _)| host).trim_matches(['[', ']']);
-    matches!(host, "" | "localhost" | "127.0.0.1" | "::1") || host.ends_with(".localhost") || host == configured
+    let public =
+        cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
+    let configured =
+        public.rsplit_once(':').map_or(public, |(host, _)| host).trim_matches(['[', ']']);
+    matches!(host, "" | "localhost" | "127.0.0.1" | "::1")
+        || host.ends_with(".localhost")
+        || host == configured
 }
 
 /// One line per request, and one more in its counter. Nothing from its body.
@@ -98,7 +102,11 @@ pub fn log(cx: &Cx, door: &'static str, what: &str, error: Option<&Error>) {
     let request_id = &cx.request.id;
     // At the JSON door the name is whatever the client wrote.
     let known = door != "cognito" || cenote_interface::operation(what).is_some();
-    cx.app.meters.count(door, if known { what } else { "unknown" }, error.map_or("ok", |error| error.kind.cognito()));
+    cx.app.meters.count(
+        door,
+        if known { what } else { "unknown" },
+        error.map_or("ok", |error| error.kind.cognito()),
+    );
     match error {
         None => tracing::info!(%request_id, door, what, ip = %cx.request.ip, "ok"),
         Some(error) if matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable) => {
@@ -127,7 +135,11 @@ pub fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    let decode = |text: &str| form_urlencoded::parse(format!("x={text}").as_bytes()).next().map(|(_, value)| value.into_owned());
+    let decode = |text: &str| {
+        form_urlencoded::parse(format!("x={text}").as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+    };
     // A `+` in a secret that was not form-encoded must stay one.
     let plain = |text: &str| if text.contains('%') { decode(text) } else { Some(text.to_owned()) };
     Some((plain(user)?, plain(password)?))
@@ -149,19 +161,28 @@ pub async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes> {
     let collected = tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await;
     match collected {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Error::new(Kind::RequestEntityTooLarge, format!("The request body is larger than {limit} bytes.")))
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::new(
+            Kind::RequestEntityTooLarge,
+            format!("The request body is larger than {limit} bytes."),
+        )),
+        Ok(Err(error)) => {
+            Err(Error::new(Kind::Serialization, "The request body could not be read.")
+                .because(error))
         }
-        Ok(Err(error)) => Err(Error::new(Kind::Serialization, "The request body could not be read.").because(error)),
-        Err(_) => Err(Error::new(Kind::Serialization, "The request body did not arrive within 15 seconds.")),
+        Err(_) => Err(Error::new(
+            Kind::Serialization,
+            "The request body did not arrive within 15 seconds.",
+        )),
     }
 }
 
 /// A form body of at most `limit` bytes.
 pub async fn form(headers: &HeaderMap, body: Body, limit: usize) -> Result<String> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
         return Err(Error::invalid("The Content-Type must be application/x-www-form-urlencoded."));
     }
-    String::from_utf8(read(body, limit).await?.to_vec()).map_err(|_| Error::invalid("The form is not UTF-8."))
+    String::from_utf8(read(body, limit).await?.to_vec())
+        .map_err(|_| Error::invalid("The form is not UTF-8."))
 }

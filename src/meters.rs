@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Different sets of labels. What is beyond counts as `other`: a scraper's memory must not be at the mercy of requests.
 const MAX_SERIES: usize = 1_000;
 /// Upper bounds of the histogram, in seconds.
-const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, f64::INFINITY];
+const BUCKETS: [f64; 11] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, f64::INFINITY];
 
 #[derive(Default)]
 pub struct Meters {
@@ -54,7 +55,9 @@ impl Meters {
         let histogram = durations.entry(route.to_owned()).or_default();
         histogram.seconds += seconds;
         // Each bucket counts on its own; the text adds them up.
-        if let Some((count, _)) = histogram.counts.iter_mut().zip(BUCKETS).find(|(_, bound)| seconds <= *bound) {
+        if let Some((count, _)) =
+            histogram.counts.iter_mut().zip(BUCKETS).find(|(_, bound)| seconds <= *bound)
+        {
             *count += 1;
         }
     }
@@ -66,9 +69,14 @@ impl Meters {
              # HELP cenote_requests_total Requests by door, operation and result.\n# TYPE cenote_requests_total counter\n",
             env!("CARGO_PKG_VERSION")
         );
-        for ((door, operation, result), count) in &*self.requests.lock().unwrap_or_else(PoisonError::into_inner) {
+        for ((door, operation, result), count) in
+            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        {
             let operation = label(operation);
-            let _ = writeln!(text, "cenote_requests_total{{door=\"{door}\",operation=\"{operation}\",result=\"{result}\"}} {count}");
+            let _ = writeln!(
+                text,
+                "cenote_requests_total{{door=\"{door}\",operation=\"{operation}\",result=\"{result}\"}} {count}"
+            );
         }
         text.push_str("# HELP cenote_request_duration_seconds Time to the answer, by route.\n# TYPE cenote_request_duration_seconds histogram\n");
         for (route, histogram) in &*self.durations.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -77,15 +85,25 @@ impl Meters {
             for (count, bound) in histogram.counts.iter().zip(BUCKETS) {
                 sum += count;
                 let le = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
-                let _ = writeln!(text, "cenote_request_duration_seconds_bucket{{route=\"{route}\",le=\"{le}\"}} {sum}");
+                let _ = writeln!(
+                    text,
+                    "cenote_request_duration_seconds_bucket{{route=\"{route}\",le=\"{le}\"}} {sum}"
+                );
             }
-            let _ = writeln!(text, "cenote_request_duration_seconds_sum{{route=\"{route}\"}} {}", histogram.seconds);
-            let _ = writeln!(text, "cenote_request_duration_seconds_count{{route=\"{route}\"}} {sum}");
+            let _ = writeln!(
+                text,
+                "cenote_request_duration_seconds_sum{{route=\"{route}\"}} {}",
+                histogram.seconds
+            );
+            let _ =
+                writeln!(text, "cenote_request_duration_seconds_count{{route=\"{route}\"}} {sum}");
         }
         text
     }
 }
 
 fn label(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' }).collect()
+    text.chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\') { c } else { '_' })
+        .collect()
 }

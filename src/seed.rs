@@ -1,7 +1,10 @@
 //! Seed files: pools, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
 
-use cenote_interface::types::{CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest, CustomDomainConfigType};
+use cenote_interface::types::{
+    CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest,
+    CustomDomainConfigType,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -55,7 +58,8 @@ struct UserSeed {
 
 /// Reads a seed file. Messages say where in the file the mistake is.
 pub fn parse(text: &str) -> Result<Seed> {
-    let whole: Value = serde_json::from_str(text).map_err(|error| Error::invalid(format!("It is not valid JSON: {error}.")))?;
+    let whole: Value = serde_json::from_str(text)
+        .map_err(|error| Error::invalid(format!("It is not valid JSON: {error}.")))?;
     let mut file = Object::new("the file", whole)?;
     let pools = file.list("pools")?.ok_or_else(|| file.wrong("has no member \"pools\""))?;
     file.finish()?;
@@ -65,16 +69,22 @@ pub fn parse(text: &str) -> Result<Seed> {
 fn pool(mut pool: Object) -> Result<PoolSeed> {
     let id = pool.required("Id")?;
     if !ids::is_pool_id(&id) {
-        return Err(pool.wrong(&format!("has the Id {id:?}, which is not of the form us-east-1_Ab3dEf9Gh")));
+        return Err(
+            pool.wrong(&format!("has the Id {id:?}, which is not of the form us-east-1_Ab3dEf9Gh"))
+        );
     }
     pool.at = format!("{} ({id})", pool.at);
-    let (clients, users) = (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
+    let (clients, users) =
+        (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
     let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
     let extensions = pool.extensions()?;
     if let Some(issuer) = &issuer
-        && (issuer.ends_with('/') || !Url::parse(issuer).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
+        && (issuer.ends_with('/')
+            || !Url::parse(issuer).is_ok_and(|url| matches!(url.scheme(), "https" | "http")))
     {
-        return Err(pool.wrong(&format!("has the Issuer {issuer:?}, which is not an http(s) URL without a slash at its end")));
+        return Err(pool.wrong(&format!(
+            "has the Issuer {issuer:?}, which is not an http(s) URL without a slash at its end"
+        )));
     }
     let at = pool.at.clone();
     Ok(PoolSeed {
@@ -92,13 +102,22 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
 
 fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
     let id = client.required("ClientId")?;
-    if id.is_empty() || id.len() > 128 || !id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'+')) {
-        return Err(client.wrong(&format!("has the ClientId {id:?}, which is not 1 to 128 letters and digits")));
+    if id.is_empty()
+        || id.len() > 128
+        || !id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'+'))
+    {
+        return Err(client
+            .wrong(&format!("has the ClientId {id:?}, which is not 1 to 128 letters and digits")));
     }
     client.at = format!("{} ({id})", client.at);
     let extensions = client.extensions()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
-    Ok(ClientSeed { at: client.at.clone(), request: client.request("CreateUserPoolClient")?, id, extensions })
+    Ok(ClientSeed {
+        at: client.at.clone(),
+        request: client.request("CreateUserPoolClient")?,
+        id,
+        extensions,
+    })
 }
 
 fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
@@ -116,11 +135,14 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
     let attributes = attributes(&mut user)?;
     let at = user.at.clone();
     // The limits of the API on names and values, in its words.
-    let list: Vec<Value> = attributes.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
-    user.members.extend(object(json!({ "UserPoolId": pool_id, "Username": name, "UserAttributes": list })));
+    let list: Vec<Value> =
+        attributes.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+    user.members
+        .extend(object(json!({ "UserPoolId": pool_id, "Username": name, "UserAttributes": list })));
     user.check("AdminCreateUser")?;
     if let Some(password) = &password {
-        let members = object(json!({ "UserPoolId": pool_id, "Username": name, "Password": password }));
+        let members =
+            object(json!({ "UserPoolId": pool_id, "Username": name, "Password": password }));
         Object { at: at.clone(), members }.check("AdminSetUserPassword")?;
     }
     for member in ["UserPoolId", "Username", "UserAttributes"] {
@@ -140,7 +162,9 @@ fn attributes(user: &mut Object) -> Result<Vec<(String, String)>> {
     let pairs: Option<Vec<_>> = match user.members.shift_remove("UserAttributes") {
         None | Some(Value::Null) => Some(Vec::new()),
         Some(Value::Array(list)) => list.iter().map(pair).collect(),
-        Some(Value::Object(map)) => map.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect(),
+        Some(Value::Object(map)) => {
+            map.iter().map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+        }
         Some(_) => None,
     };
     pairs.ok_or_else(|| user.wrong("has UserAttributes that are neither a list of {\"Name\", \"Value\"} nor an object, with texts as values"))
@@ -187,7 +211,8 @@ impl Object {
     fn extensions<T: DeserializeOwned + Default>(&mut self) -> Result<T> {
         match self.members.shift_remove("Extensions") {
             None | Some(Value::Null) => Ok(T::default()),
-            Some(value) => serde_json::from_value(value).map_err(|error| Error::invalid(format!("{}.Extensions: {error}.", self.at))),
+            Some(value) => serde_json::from_value(value)
+                .map_err(|error| Error::invalid(format!("{}.Extensions: {error}.", self.at))),
         }
     }
 
@@ -200,10 +225,12 @@ impl Object {
 
     /// Holds the members against an operation's input, in the words of the API.
     fn check(&self, operation: &str) -> Result<()> {
-        let operation = cenote_interface::operation(operation).ok_or_else(|| Error::internal("an operation is missing"))?;
+        let operation = cenote_interface::operation(operation)
+            .ok_or_else(|| Error::internal("an operation is missing"))?;
         let checked = cenote_interface::check(operation, &Value::Object(self.members.clone()));
         checked.map_err(|refusal| match refusal {
-            cenote_interface::Refusal::Serialization(message) | cenote_interface::Refusal::Validation(message) => {
+            cenote_interface::Refusal::Serialization(message)
+            | cenote_interface::Refusal::Validation(message) => {
                 Error::invalid(format!("{}: {message}", self.at))
             }
         })
@@ -213,11 +240,16 @@ impl Object {
     fn request<T: Serialize + DeserializeOwned>(self, operation: &str) -> Result<T> {
         self.check(operation)?;
         let given = Value::Object(self.members);
-        let request: T = serde_json::from_value(given.clone()).map_err(|error| Error::invalid(format!("{}: {error}.", self.at)))?;
+        let request: T = serde_json::from_value(given.clone())
+            .map_err(|error| Error::invalid(format!("{}: {error}.", self.at)))?;
         let kept = serde_json::to_value(&request).map_err(Error::internal)?;
         match unknown(&given, &kept) {
             None => Ok(request),
-            Some(path) => Err(Error::invalid(format!("{} has an unknown member {:?}.", self.at, path.trim_start_matches('.')))),
+            Some(path) => Err(Error::invalid(format!(
+                "{} has an unknown member {:?}.",
+                self.at,
+                path.trim_start_matches('.')
+            ))),
         }
     }
 }
@@ -225,22 +257,29 @@ impl Object {
 /// The path of the first member that reading has dropped.
 fn unknown(given: &Value, kept: &Value) -> Option<String> {
     match (given, kept) {
-        (Value::Object(given), Value::Object(kept)) => given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
-            let rest = match kept.get(name) {
-                Some(kept) => unknown(value, kept)?,
-                None => String::new(),
-            };
-            Some(format!(".{name}{rest}"))
-        }),
-        (Value::Array(given), Value::Array(kept)) => {
-            given.iter().zip(kept).enumerate().find_map(|(at, (given, kept))| Some(format!("[{at}]{}", unknown(given, kept)?)))
+        (Value::Object(given), Value::Object(kept)) => {
+            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
+                let rest = match kept.get(name) {
+                    Some(kept) => unknown(value, kept)?,
+                    None => String::new(),
+                };
+                Some(format!(".{name}{rest}"))
+            })
         }
+        (Value::Array(given), Value::Array(kept)) => given
+            .iter()
+            .zip(kept)
+            .enumerate()
+            .find_map(|(at, (given, kept))| Some(format!("[{at}]{}", unknown(given, kept)?))),
         _ => None,
     }
 }
 
 fn each<T>(at: &str, list: Vec<Value>, read: impl Fn(Object) -> Result<T>) -> Result<Vec<T>> {
-    list.into_iter().enumerate().map(|(n, value)| read(Object::new(&format!("{at}[{n}]"), value)?)).collect()
+    list.into_iter()
+        .enumerate()
+        .map(|(n, value)| read(Object::new(&format!("{at}[{n}]"), value)?))
+        .collect()
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -254,12 +293,17 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
     let mut made = [0; 3];
     let [pools, clients, users] = &mut made;
     for pool in &seed.pools {
-        *pools += usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
+        *pools +=
+            usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
         for client in &pool.clients {
-            *clients += usize::from(apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?);
+            *clients += usize::from(
+                apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
+            );
         }
         for user in &pool.users {
-            *users += usize::from(apply_user(cx, pool, user).await.map_err(|error| located(&user.at, error))?);
+            *users += usize::from(
+                apply_user(cx, pool, user).await.map_err(|error| located(&user.at, error))?,
+            );
         }
     }
     Ok(made)
@@ -303,7 +347,10 @@ async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
 async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<bool> {
     if let Some((owner, _)) = cx.app.directory.client(cx.db(), &seed.id).await? {
         if owner.id != pool.id {
-            return Err(Error::invalid(format!("An app client with this ClientId exists in the pool {}.", owner.id)));
+            return Err(Error::invalid(format!(
+                "An app client with this ClientId exists in the pool {}.",
+                owner.id
+            )));
         }
         return Ok(false);
     }
@@ -337,5 +384,7 @@ async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
 
 async fn find(cx: &Cx, pool_id: &str) -> Result<std::sync::Arc<Pool>> {
     let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
-    pool.ok_or_else(|| Error::internal(format!("the pool {pool_id} disappeared while it was seeded")))
+    pool.ok_or_else(|| {
+        Error::internal(format!("the pool {pool_id} disappeared while it was seeded"))
+    })
 }

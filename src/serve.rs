@@ -59,8 +59,14 @@ pub struct Signals {
 
 impl Signals {
     pub fn catch() -> Result<Signals> {
-        let catch = |kind| signal(kind).map_err(|error| Error::internal(format!("signals cannot be caught: {error}")));
-        Ok(Signals { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
+        let catch = |kind| {
+            signal(kind)
+                .map_err(|error| Error::internal(format!("signals cannot be caught: {error}")))
+        };
+        Ok(Signals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
     }
 
     pub async fn next(&mut self) {
@@ -104,7 +110,12 @@ pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
     tracing::info!("stopped");
 }
 
-async fn accept(door: Door, graceful: Arc<GracefulShutdown>, slots: Arc<Semaphore>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    door: Door,
+    graceful: Arc<GracefulShutdown>,
+    slots: Arc<Semaphore>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let Door { listener, tls, router } = door;
     let tls = tls.map(TlsAcceptor::from);
     loop {
@@ -140,7 +151,10 @@ async fn refused(error: &io::Error) {
         return;
     }
     tracing::error!(%error, "a connection could not be accepted");
-    #[allow(clippy::disallowed_methods, reason = "without a pause the loop would spin until files are free again")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "without a pause the loop would spin until files are free again"
+    )]
     tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
@@ -185,7 +199,11 @@ where
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD).max_buf_size(MAX_HEAD_BYTES as usize);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_HEAD)
+        .max_buf_size(MAX_HEAD_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -204,12 +222,15 @@ where
 fn name_host(request: &mut Request<Body>) -> Result<(), Response> {
     let refuse = |why: &'static str| (StatusCode::BAD_REQUEST, why).into_response();
     if let Some(authority) = request.uri().authority() {
-        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| refuse("The host is malformed.\n"))?;
+        let authority = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| refuse("The host is malformed.\n"))?;
         request.headers_mut().insert(header::HOST, authority);
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.as_bytes().contains(&b'@') => Err(refuse("The host is malformed.\n")),
+        (Some(host), None) if host.as_bytes().contains(&b'@') => {
+            Err(refuse("The host is malformed.\n"))
+        }
         (Some(_), Some(_)) => Err(refuse("The request names two hosts.\n")),
         _ => Ok(()),
     }
@@ -224,7 +245,9 @@ pub async fn bind_loopback(port: u16) -> Result<(Vec<TcpListener>, u16)> {
         match TcpListener::bind((Ipv6Addr::LOCALHOST, bound)).await {
             Ok(v6) => return Ok((vec![v4, v6], bound)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && port == 0 => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(taken(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), &error)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(taken(([0, 0, 0, 0, 0, 0, 0, 1], port).into(), &error));
+            }
             Err(error) => {
                 tracing::warn!(%error, "[::1] cannot be bound; only 127.0.0.1 is served");
                 return Ok((vec![v4], bound));
@@ -245,8 +268,12 @@ pub fn address(listener: &TcpListener) -> String {
 
 fn taken(address: SocketAddr, error: &io::Error) -> Error {
     let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => " Another program listens there: end it, or choose another port.",
-        io::ErrorKind::PermissionDenied => " Ports below 1024 need a privilege: choose another port.",
+        io::ErrorKind::AddrInUse => {
+            " Another program listens there: end it, or choose another port."
+        }
+        io::ErrorKind::PermissionDenied => {
+            " Ports below 1024 need a privilege: choose another port."
+        }
         _ => "",
     };
     Error::invalid(format!("Cannot listen on {address}: {error}.{hint}"))

@@ -42,9 +42,12 @@ impl Visit {
     /// Splits the body off a request and finds its pool. `form` is read too where `client_id` may be in the body.
     pub async fn begin(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Option<Visit>> {
         let query = Params::parse(parts.uri.query().unwrap_or_default())?;
-        let client_id = query.get("client_id").or_else(|| form.and_then(|form| form.get("client_id")));
+        let client_id =
+            query.get("client_id").or_else(|| form.and_then(|form| form.get("client_id")));
         let client_id = client_id.map(str::to_owned).or_else(|| basic_user(&parts));
-        let Some(site) = find(&cx, parts.uri.path(), client_id.as_deref()).await? else { return Ok(None) };
+        let Some(site) = find(&cx, parts.uri.path(), client_id.as_deref()).await? else {
+            return Ok(None);
+        };
         Ok(Some(Visit { cx, site, parts, query }))
     }
 
@@ -55,7 +58,11 @@ impl Visit {
     /// The address of another page of this site, with a query.
     pub fn page(&self, path: &str, query: &Params) -> String {
         let query = query.to_string();
-        if query.is_empty() { format!("{}{path}", self.site.base) } else { format!("{}{path}?{query}", self.site.base) }
+        if query.is_empty() {
+            format!("{}{path}", self.site.base)
+        } else {
+            format!("{}{path}?{query}", self.site.base)
+        }
     }
 }
 
@@ -92,16 +99,32 @@ async fn find(cx: &Cx, path: &str, client_id: Option<&str>) -> Result<Option<Sit
         let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
         let version = managed_login_version(domain.as_ref());
         let cookie_path = format!("/{}/", pool.id);
-        return Ok(Some(Site { pool, base, cookie_path, managed_login_version: version, bare: false }));
+        return Ok(Some(Site {
+            pool,
+            base,
+            cookie_path,
+            managed_login_version: version,
+            bare: false,
+        }));
     }
     if let Some(domain) = of_host(cx).await? {
-        let Some(pool) = cx.app.directory.pool(cx.db(), &domain.pool_id).await? else { return Ok(None) };
+        let Some(pool) = cx.app.directory.pool(cx.db(), &domain.pool_id).await? else {
+            return Ok(None);
+        };
         let version = managed_login_version(Some(&domain));
         let base = cx.request.origin.clone();
-        return Ok(Some(Site { pool, base, cookie_path: "/".to_owned(), managed_login_version: version, bare: false }));
+        return Ok(Some(Site {
+            pool,
+            base,
+            cookie_path: "/".to_owned(),
+            managed_login_version: version,
+            bare: false,
+        }));
     }
     let Some(client_id) = client_id else { return Ok(None) };
-    let Some((pool, _)) = cx.app.directory.client(cx.db(), client_id).await? else { return Ok(None) };
+    let Some((pool, _)) = cx.app.directory.client(cx.db(), client_id).await? else {
+        return Ok(None);
+    };
     let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
     let Some(base) = base_of(cx, &pool, domain.as_ref()) else { return Ok(None) };
     let version = managed_login_version(domain.as_ref());
@@ -121,7 +144,11 @@ fn base_of(cx: &Cx, pool: &Pool, domain: Option<&Domain>) -> Option<String> {
     match domain {
         Some(domain) if !settings.dev => {
             let (scheme, authority) = settings.public_url.split_once("://")?;
-            let host = if domain.domain.contains('.') { domain.domain.clone() } else { format!("{}.{authority}", domain.domain) };
+            let host = if domain.domain.contains('.') {
+                domain.domain.clone()
+            } else {
+                format!("{}.{authority}", domain.domain)
+            };
             Some(format!("{scheme}://{host}"))
         }
         _ if settings.path_form => Some(format!("{}/{}", settings.pages_url, pool.id)),
@@ -132,7 +159,8 @@ fn base_of(cx: &Cx, pool: &Pool, domain: Option<&Domain>) -> Option<String> {
 /// The domain under which the request came: a host of its own, or a label in front of the public host.
 async fn of_host(cx: &Cx) -> Result<Option<Domain>> {
     let host = http::host(cx);
-    let public = cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
+    let public =
+        cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
     let public = public.rsplit_once(':').map_or(public, |(host, _)| host);
     if host == public {
         return Ok(None);
@@ -142,7 +170,10 @@ async fn of_host(cx: &Cx) -> Result<Option<Domain>> {
 }
 
 fn managed_login_version(domain: Option<&Domain>) -> i64 {
-    domain.and_then(|domain| domain.doc.get("ManagedLoginVersion")).and_then(serde_json::Value::as_i64).unwrap_or(1)
+    domain
+        .and_then(|domain| domain.doc.get("ManagedLoginVersion"))
+        .and_then(serde_json::Value::as_i64)
+        .unwrap_or(1)
 }
 
 fn basic_user(parts: &Parts) -> Option<String> {
@@ -165,13 +196,17 @@ impl Params {
         if text.len() > MAX_QUERY {
             return Err(Error::invalid("The request has more parameters than this server reads."));
         }
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         if pairs.len() > MAX_PARAMETERS {
             return Err(Error::invalid("The request has more parameters than this server reads."));
         }
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs.iter().take(at).any(|(other, _)| other == name) {
-                return Err(Error::invalid(format!("The parameter {} is repeated.", name.chars().take(64).collect::<String>())));
+                return Err(Error::invalid(format!(
+                    "The parameter {} is repeated.",
+                    name.chars().take(64).collect::<String>()
+                )));
             }
             if name.contains('\0') || value.contains('\0') {
                 return Err(Error::invalid("A parameter contains a NUL character."));
@@ -182,7 +217,11 @@ impl Params {
 
     /// A value that is there and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// Replaces a parameter where it stands, or adds it at the end.
@@ -209,7 +248,12 @@ impl Params {
 
     /// Only these, in this order.
     pub fn only(&self, names: &[&str]) -> Params {
-        Params(names.iter().filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned()))).collect())
+        Params(
+            names
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned())))
+                .collect(),
+        )
     }
 }
 

@@ -24,19 +24,25 @@ pub fn of(user: &User, attribute: &'static str) -> Option<Address> {
 
 /// Where a sign-up is confirmed: among the AutoVerifiedAttributes that the user has, the phone number first.
 pub fn for_sign_up(pool: &Pool, user: &User) -> Option<Address> {
-    ATTRIBUTES.into_iter().filter(|attribute| pool.auto_verifies(attribute)).find_map(|attribute| of(user, attribute))
+    ATTRIBUTES
+        .into_iter()
+        .filter(|attribute| pool.auto_verifies(attribute))
+        .find_map(|attribute| of(user, attribute))
 }
 
 /// Where a forgotten password is got back: the first verified address in the order of AccountRecoverySetting.
 pub fn for_recovery(pool: &Pool, user: &User) -> Result<Address> {
-    let found = recovery_order(pool)?.into_iter().find_map(|attribute| of(user, attribute).filter(|_| user.doc.is_verified(attribute)));
+    let found = recovery_order(pool)?
+        .into_iter()
+        .find_map(|attribute| of(user, attribute).filter(|_| user.doc.is_verified(attribute)));
     found.ok_or_else(no_address)
 }
 
 /// `verified_phone_number`, then `verified_email`, where the pool says nothing.
 pub fn recovery_order(pool: &Pool) -> Result<Vec<&'static str>> {
     let setting = pool.model().account_recovery_setting.as_ref();
-    let mut mechanisms = setting.and_then(|setting| setting.recovery_mechanisms.clone()).unwrap_or_default();
+    let mut mechanisms =
+        setting.and_then(|setting| setting.recovery_mechanisms.clone()).unwrap_or_default();
     if mechanisms.is_empty() {
         return Ok(ATTRIBUTES.to_vec());
     }
@@ -44,9 +50,14 @@ pub fn recovery_order(pool: &Pool) -> Result<Vec<&'static str>> {
     if mechanisms.iter().any(|mechanism| mechanism.name == "admin_only") {
         return Err(Error::not_authorized("Contact administrator to reset password."));
     }
-    Ok(mechanisms.iter().filter_map(|mechanism| attribute(mechanism.name.strip_prefix("verified_")?)).collect())
+    Ok(mechanisms
+        .iter()
+        .filter_map(|mechanism| attribute(mechanism.name.strip_prefix("verified_")?))
+        .collect())
 }
 
 pub fn no_address() -> Error {
-    Error::invalid("Cannot reset password for the user as there is no registered/verified email or phone_number")
+    Error::invalid(
+        "Cannot reset password for the user as there is no registered/verified email or phone_number",
+    )
 }

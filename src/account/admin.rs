@@ -57,7 +57,8 @@ pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_
     write_pairs(&mut doc, &pairs);
     check_verified_flags(&doc)?;
     let password = temporary_password(cx, pool, seeded.password.or(new.temporary_password))?;
-    let status = if seeded.password.is_some() { Status::Confirmed } else { Status::ForceChangePassword };
+    let status =
+        if seeded.password.is_some() { Status::Confirmed } else { Status::ForceChangePassword };
     if status == Status::ForceChangePassword {
         doc.temporary_until_ms = Some(cx.now + pool.temporary_password_ms());
     }
@@ -85,7 +86,9 @@ pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_
     let mut batch = Batch::new();
     claims::claim(cx, &mut batch, pool, None, &user, new.force_alias, |kind| match kind {
         "username" => Error::new(Kind::UsernameExists, "User account already exists"),
-        kind if pool.signs_in_with(kind) => Error::new(Kind::UsernameExists, "User account already exists"),
+        kind if pool.signs_in_with(kind) => {
+            Error::new(Kind::UsernameExists, "User account already exists")
+        }
         kind => claims::alias_exists(kind),
     })
     .await?;
@@ -93,7 +96,16 @@ pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_
     if !new.silent {
         invite(cx, &mut batch, pool, &user, new.name, &password, new.mediums)?;
     }
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminCreateUser", &user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminCreateUser",
+        &user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await?;
     Ok(user)
 }
@@ -115,7 +127,16 @@ pub async fn invite_again(cx: &Cx, pool: &Pool, user: User, new: NewUser<'_>) ->
     users::update(&mut batch, pool, &user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, &user, sealed);
     invite(cx, &mut batch, pool, &changed, new.name, &temporary, new.mediums)?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminCreateUser", &user.sub, "ok", "RESEND");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminCreateUser",
+        &user.sub,
+        "ok",
+        "RESEND",
+    );
     cx.db().commit(batch).await?;
     changed.modified_ms = cx.now;
     Ok(changed)
@@ -134,7 +155,10 @@ pub async fn confirm(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
 
 /// `User cannot be confirmed. Current status is CONFIRMED`
 pub(super) fn cannot_be_confirmed(user: &User) -> Error {
-    Error::not_authorized(format!("User cannot be confirmed. Current status is {}", user.status.as_str()))
+    Error::not_authorized(format!(
+        "User cannot be confirmed. Current status is {}",
+        user.status.as_str()
+    ))
 }
 
 /// AdminEnableUser. What ended when the user was disabled stays ended.
@@ -149,7 +173,8 @@ pub async fn disable(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     let mut changed = user.clone();
     changed.enabled = false;
     // Of a disabled user nothing is alive, and nothing comes to life.
-    let end = user.enabled.then_some((End::User { user, browsers: true }, Why::admin("user_disabled")));
+    let end =
+        user.enabled.then_some((End::User { user, browsers: true }, Why::admin("user_disabled")));
     change(cx, pool, user, &changed, "AdminDisableUser", end).await
 }
 
@@ -158,7 +183,16 @@ pub async fn delete(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     let mut batch = Batch::new();
     users::delete(&mut batch, user);
     signout::end(cx, &mut batch, pool, &[End::Deletion { user }], Why::admin("user_deleted"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminDeleteUser", &user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminDeleteUser",
+        &user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await
 }
 
@@ -169,11 +203,27 @@ pub async fn delete_self(cx: &Cx, access: &Access) -> Result<()> {
     access.guard(&mut batch);
     users::delete(&mut batch, user);
     signout::end(cx, &mut batch, pool, &[End::Deletion { user }], Why::user("user_deleted"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "DeleteUser", &user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "DeleteUser",
+        &user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await
 }
 
-async fn change(cx: &Cx, pool: &Pool, old: &User, new: &User, action: &str, end: Option<(End<'_>, Why)>) -> Result<()> {
+async fn change(
+    cx: &Cx,
+    pool: &Pool,
+    old: &User,
+    new: &User,
+    action: &str,
+    end: Option<(End<'_>, Why)>,
+) -> Result<()> {
     let mut batch = Batch::new();
     users::update(&mut batch, pool, old, new, cx.now, &Error::conflict())?;
     if let Some((end, why)) = end {
@@ -184,11 +234,15 @@ async fn change(cx: &Cx, pool: &Pool, old: &User, new: &User, action: &str, end:
 }
 
 /// In a pool whose names are addresses, the name becomes that attribute.
-pub(super) fn name_as_attribute(pairs: &mut Vec<(String, String)>, attribute: &str, value: &str) -> Result<()> {
+pub(super) fn name_as_attribute(
+    pairs: &mut Vec<(String, String)>,
+    attribute: &str,
+    value: &str,
+) -> Result<()> {
     match pairs.iter().find(|(name, _)| name == attribute) {
-        Some((_, given)) if given != value => {
-            Err(Error::invalid(format!("The attribute {attribute} must be the same as the Username.")))
-        }
+        Some((_, given)) if given != value => Err(Error::invalid(format!(
+            "The attribute {attribute} must be the same as the Username."
+        ))),
         Some(_) => Ok(()),
         None => {
             pairs.push((attribute.to_owned(), value.to_owned()));
@@ -203,7 +257,10 @@ pub(super) fn write_pairs(doc: &mut UserDoc, pairs: &[(String, String)]) {
         let flag = name == "email_verified" || name == "phone_number_verified";
         match value.as_str() {
             "" => doc.remove(name),
-            value if flag => doc.set(name, if matches!(value, "true" | "True" | "TRUE" | "1") { "true" } else { "false" }),
+            value if flag => doc.set(
+                name,
+                if matches!(value, "true" | "True" | "TRUE" | "1") { "true" } else { "false" },
+            ),
             value => doc.set(name, value),
         }
     }
@@ -227,13 +284,24 @@ fn temporary_password(cx: &Cx, pool: &Pool, given: Option<&str>) -> Result<Strin
             password::conforms(&policy, given)?;
             Ok(given.to_owned())
         }
-        None => Ok(ids::temporary_password(usize::try_from(policy.minimum_length.unwrap_or(0)).unwrap_or(0), cx.rng())),
+        None => Ok(ids::temporary_password(
+            usize::try_from(policy.minimum_length.unwrap_or(0)).unwrap_or(0),
+            cx.rng(),
+        )),
     }
 }
 
 /// By the mediums that were asked for. Where the request says nothing, Cognito means SMS; a user who has no phone number but an
 /// email address gets mail, and one who has neither gets nothing.
-fn invite(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, name: &str, temporary: &str, mediums: Option<&[String]>) -> Result<()> {
+fn invite(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    user: &User,
+    name: &str,
+    temporary: &str,
+    mediums: Option<&[String]>,
+) -> Result<()> {
     let address = |attribute: &'static str| {
         let value = user.doc.get(attribute).filter(|value| !value.is_empty())?;
         Some(Address { attribute, value: value.to_owned() })
@@ -247,14 +315,23 @@ fn invite(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, name: &str, temp
             }
             let wanted: Vec<Address> = wanted.into_iter().flatten().collect();
             if wanted.is_empty() {
-                return Err(Error::invalid(format!("User does not have delivery medium: {}", mediums.join(", "))));
+                return Err(Error::invalid(format!(
+                    "User does not have delivery medium: {}",
+                    mediums.join(", ")
+                )));
             }
             wanted
         }
         _ => address("phone_number").or_else(|| address("email")).into_iter().collect(),
     };
     for to in &wanted {
-        notify::send(cx, batch, pool, to, &Text::Invitation { username: name, password: temporary })?;
+        notify::send(
+            cx,
+            batch,
+            pool,
+            to,
+            &Text::Invitation { username: name, password: temporary },
+        )?;
     }
     Ok(())
 }

@@ -50,20 +50,35 @@ impl<'a> By<'a> {
 
 /// UpdateUserAttributes and its Admin form: where codes went. A new address is unverified until its code is confirmed; where the pool
 /// asks for verification before update, the old one stays until then.
-pub async fn update(cx: &Cx, pool: &Pool, user: &User, by: By<'_>, pairs: &[(String, String)]) -> Result<Vec<CodeDeliveryDetailsType>> {
+pub async fn update(
+    cx: &Cx,
+    pool: &Pool,
+    user: &User,
+    by: By<'_>,
+    pairs: &[(String, String)],
+) -> Result<Vec<CodeDeliveryDetailsType>> {
     attributes::check(pool, by.writer(), true, pairs)?;
     let change = plan(pool, user, pairs)?;
     if !change.codes.is_empty() {
         pool.refuse_unbuilt_triggers(triggers::SEND)?;
     }
     let mut batch = by.batch();
-    claims::claim(cx, &mut batch, pool, Some(user), &change.user, false, claims::alias_exists).await?;
+    claims::claim(cx, &mut batch, pool, Some(user), &change.user, false, claims::alias_exists)
+        .await?;
     users::update(&mut batch, pool, user, &change.user, cx.now, &Error::conflict())?;
     let birth = tokens::tick_for(cx, pool, user);
     let mut details = Vec::new();
     // To a disabled user no code is sent: it could not be used.
     for to in change.codes.iter().filter(|_| user.enabled) {
-        details.push(codes::issue(cx, &mut batch, pool, user, birth, Purpose::Attribute(to.attribute), to)?);
+        details.push(codes::issue(
+            cx,
+            &mut batch,
+            pool,
+            user,
+            birth,
+            Purpose::Attribute(to.attribute),
+            to,
+        )?);
     }
     let action = match by {
         By::User(_) => "UpdateUserAttributes",
@@ -87,14 +102,19 @@ fn plan(pool: &Pool, old: &User, pairs: &[(String, String)]) -> Result<Change> {
     let mut now = pairs.to_vec();
     for attribute in address::ATTRIBUTES {
         let flag = format!("{attribute}_verified");
-        let Some(value) = pairs.iter().find(|(name, _)| name == attribute).map(|(_, value)| value.as_str()) else { continue };
+        let Some(value) =
+            pairs.iter().find(|(name, _)| name == attribute).map(|(_, value)| value.as_str())
+        else {
+            continue;
+        };
         user.doc.pending.retain(|(name, _)| name != attribute);
         if value.is_empty() {
             user.doc.remove(&flag);
             continue;
         }
         // Who vouches for the address in the same request (only administrators can) leaves nothing to verify.
-        let vouched = pairs.iter().any(|(name, value)| *name == flag && value.eq_ignore_ascii_case("true"));
+        let vouched =
+            pairs.iter().any(|(name, value)| *name == flag && value.eq_ignore_ascii_case("true"));
         if old.doc.get(attribute) == Some(value) || vouched {
             continue;
         }
@@ -118,7 +138,8 @@ fn plan(pool: &Pool, old: &User, pairs: &[(String, String)]) -> Result<Change> {
 /// DeleteUserAttributes and its Admin form. An address goes with its `_verified`.
 pub async fn delete(cx: &Cx, pool: &Pool, user: &User, by: By<'_>, names: &[String]) -> Result<()> {
     // To delete is to write nothing: the same rules of schema, mutability and requirement hold.
-    let pairs: Vec<(String, String)> = names.iter().map(|name| (name.clone(), String::new())).collect();
+    let pairs: Vec<(String, String)> =
+        names.iter().map(|name| (name.clone(), String::new())).collect();
     attributes::check(pool, by.writer(), true, &pairs)?;
     let mut changed = user.clone();
     for name in names {
@@ -144,12 +165,23 @@ pub async fn send_code(cx: &Cx, access: &Access, name: &str) -> Result<CodeDeliv
     pool.refuse_unbuilt_triggers(triggers::SEND)?;
     let attribute = verifiable(name)?;
     let to = candidates(user, attribute).into_iter().next();
-    let to = to.ok_or_else(|| Error::invalid(format!("User does not have the attribute {attribute}.")))?;
+    let to =
+        to.ok_or_else(|| Error::invalid(format!("User does not have the attribute {attribute}.")))?;
     let mut batch = By::User(access).batch();
     codes::allow(cx, &mut batch, pool, &user.sub, "GetUserAttributeVerificationCode", 5);
     let birth = tokens::tick_for(cx, pool, user);
-    let details = codes::issue(cx, &mut batch, pool, user, birth, Purpose::Attribute(attribute), &to)?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "GetUserAttributeVerificationCode", &user.sub, "ok", attribute);
+    let details =
+        codes::issue(cx, &mut batch, pool, user, birth, Purpose::Attribute(attribute), &to)?;
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "GetUserAttributeVerificationCode",
+        &user.sub,
+        "ok",
+        attribute,
+    );
     cx.db().commit(batch).await?;
     Ok(details)
 }
@@ -160,10 +192,21 @@ pub async fn verify(cx: &Cx, access: &Access, name: &str, code: &str) -> Result<
     let attribute = verifiable(name)?;
     let purpose = Purpose::Attribute(attribute);
     codes::spend(cx, pool, &user.sub, "VerifyUserAttribute", 15).await?;
-    let guess = codes::guess(cx, pool, Some(user), &user.sub, purpose, &candidates(user, attribute), code).await?;
+    let guess =
+        codes::guess(cx, pool, Some(user), &user.sub, purpose, &candidates(user, attribute), code)
+            .await?;
     let mut batch = By::User(access).batch();
     let Guess::Right(proof) = &guess else {
-        return codes::deny(cx, batch, pool, &user.sub, guess, Actor::User(&user.sub), "VerifyUserAttribute").await;
+        return codes::deny(
+            cx,
+            batch,
+            pool,
+            &user.sub,
+            guess,
+            Actor::User(&user.sub),
+            "VerifyUserAttribute",
+        )
+        .await;
     };
 
     let mut changed = user.clone();
@@ -173,12 +216,22 @@ pub async fn verify(cx: &Cx, access: &Access, name: &str, code: &str) -> Result<
     claims::claim(cx, &mut batch, pool, Some(user), &changed, false, claims::alias_exists).await?;
     proof.consume(cx, &mut batch, pool, user, tokens::tick_for(cx, pool, user));
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "VerifyUserAttribute", &user.sub, "ok", attribute);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "VerifyUserAttribute",
+        &user.sub,
+        "ok",
+        attribute,
+    );
     cx.db().commit(batch).await
 }
 
 fn verifiable(name: &str) -> Result<&'static str> {
-    address::attribute(name).ok_or_else(|| Error::invalid("Only email and phone_number can be verified by a code."))
+    address::attribute(name)
+        .ok_or_else(|| Error::invalid("Only email and phone_number can be verified by a code."))
 }
 
 /// The addresses that a code for this attribute may have gone to: the value that waits first.

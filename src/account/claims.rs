@@ -23,9 +23,15 @@ pub async fn claim(
         if had.iter().any(|(_, had)| *had == login) {
             continue;
         }
-        let Some(owner) = users::by_login(cx.db(), pool, &login).await?.filter(|owner| owner.sub != new.sub) else { continue };
+        let Some(owner) =
+            users::by_login(cx.db(), pool, &login).await?.filter(|owner| owner.sub != new.sub)
+        else {
+            continue;
+        };
         // Only an alias can be taken away: never a username, nor an address that is one.
-        let is_alias = names::fold(pool, &owner.username) != login && owner.sub != login && !pool.signs_in_with(kind);
+        let is_alias = names::fold(pool, &owner.username) != login
+            && owner.sub != login
+            && !pool.signs_in_with(kind);
         if !(force && is_alias) {
             return Err(refuse(kind));
         }

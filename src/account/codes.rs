@@ -63,9 +63,24 @@ pub fn issue(
     to: &Address,
 ) -> Result<CodeDeliveryDetailsType> {
     let code = ids::confirmation_code(cx.rng());
-    users::advance_clock(batch, &pool.id, &user.sub, birth.ms(), BornOf::Code(birth.ms()), Error::conflict());
+    users::advance_clock(
+        batch,
+        &pool.id,
+        &user.sub,
+        birth.ms(),
+        BornOf::Code(birth.ms()),
+        Error::conflict(),
+    );
     let mac = mac(cx, pool, &user.sub, purpose, to, &code);
-    codes::put_user_code(batch, &pool.id, &user.sub, purpose.as_str(), &mac, birth.ms(), cx.now + purpose.lifetime());
+    codes::put_user_code(
+        batch,
+        &pool.id,
+        &user.sub,
+        purpose.as_str(),
+        &mac,
+        birth.ms(),
+        cx.now + purpose.lifetime(),
+    );
     notify::send(cx, batch, pool, to, &purpose.text(&code))
 }
 
@@ -86,7 +101,15 @@ pub fn pretend(
     cx.rng().fill(&mut mac);
     // Not below an epoch, or it would be known by being dead already.
     let birth_ms = user.map_or(cx.now, |user| user.clock_ms.max(cx.now)).max(pool.epoch_ms);
-    codes::put_user_code(batch, &pool.id, sub, purpose.as_str(), &mac, birth_ms, cx.now + purpose.lifetime());
+    codes::put_user_code(
+        batch,
+        &pool.id,
+        sub,
+        purpose.as_str(),
+        &mac,
+        birth_ms,
+        cx.now + purpose.lifetime(),
+    );
     notify::pretend(cx, batch, pool, to, &purpose.text(&code))
 }
 
@@ -111,8 +134,22 @@ pub struct Proof {
 impl Proof {
     /// Takes the code: of several who present it one wins, and only while nothing has ended the user's codes.
     pub fn consume(&self, cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, birth: Birth) {
-        users::advance_clock(batch, &pool.id, &user.sub, birth.ms(), BornOf::Code(self.code.birth_ms), Error::conflict());
-        codes::consume_user_code(batch, &pool.id, &user.sub, self.purpose.as_str(), &self.code, cx.now);
+        users::advance_clock(
+            batch,
+            &pool.id,
+            &user.sub,
+            birth.ms(),
+            BornOf::Code(self.code.birth_ms),
+            Error::conflict(),
+        );
+        codes::consume_user_code(
+            batch,
+            &pool.id,
+            &user.sub,
+            self.purpose.as_str(),
+            &self.code,
+            cx.now,
+        );
     }
 }
 
@@ -128,7 +165,9 @@ pub async fn guess(
 ) -> Result<Guess> {
     let epoch = user.map_or(0, |user| user.code_epoch_ms.max(user.epoch_ms)).max(pool.epoch_ms);
     let code = codes::user_code(cx.db(), &pool.id, sub, purpose.as_str()).await?;
-    let Some(code) = code.filter(|code| code.consumed_ms.is_none() && code.expires_ms > cx.now && code.birth_ms >= epoch) else {
+    let Some(code) = code.filter(|code| {
+        code.consumed_ms.is_none() && code.expires_ms > cx.now && code.birth_ms >= epoch
+    }) else {
         return Ok(Guess::Expired);
     };
     if code.tries >= TRIES {
@@ -147,13 +186,23 @@ pub async fn guess(
 }
 
 /// Commits a guess that was not right, so that it counts, and gives the answer to it.
-pub async fn deny<T>(cx: &Cx, mut batch: Batch, pool: &Pool, sub: &str, guess: Guess, actor: Actor<'_>, action: &str) -> Result<T> {
+pub async fn deny<T>(
+    cx: &Cx,
+    mut batch: Batch,
+    pool: &Pool,
+    sub: &str,
+    guess: Guess,
+    actor: Actor<'_>,
+    action: &str,
+) -> Result<T> {
     let error = match &guess {
         Guess::Wrong(code, purpose) => {
             codes::miss_user_code(&mut batch, &pool.id, sub, purpose.as_str(), code);
             Error::new(Kind::CodeMismatch, "Invalid verification code provided, please try again.")
         }
-        Guess::Expired => Error::new(Kind::ExpiredCode, "Invalid code provided, please request a code again."),
+        Guess::Expired => {
+            Error::new(Kind::ExpiredCode, "Invalid code provided, please request a code again.")
+        }
         Guess::Exhausted => limit_exceeded(),
         Guess::Right(_) => Error::internal("a right code was denied"),
     };

@@ -42,12 +42,17 @@ pub fn invented_address(cx: &Cx, via: Via<'_>, name: &str, order: &[&'static str
     if attributes::is_phone(name) {
         return Address { attribute: "phone_number", value: name.to_owned() };
     }
-    let mac = cx.app.vault.mac(&via.pool.id, "invented address", names::fold(via.pool, name).as_bytes());
+    let mac =
+        cx.app.vault.mac(&via.pool.id, "invented address", names::fold(via.pool, name).as_bytes());
     let mut letters = mac.iter().map(|byte| char::from(b'a' + byte % 26));
     let verified = order.iter().copied().find(|attribute| via.pool.auto_verifies(attribute));
-    match verified.or(address::attribute("email").filter(|email| order.contains(email))).unwrap_or("phone_number") {
+    match verified
+        .or(address::attribute("email").filter(|email| order.contains(email)))
+        .unwrap_or("phone_number")
+    {
         "phone_number" => {
-            let digits: String = mac.iter().take(10).map(|byte| char::from(b'0' + byte % 10)).collect();
+            let digits: String =
+                mac.iter().take(10).map(|byte| char::from(b'0' + byte % 10)).collect();
             Address { attribute: "phone_number", value: format!("+1{digits}") }
         }
         _ => {
@@ -58,7 +63,8 @@ pub fn invented_address(cx: &Cx, via: Via<'_>, name: &str, order: &[&'static str
 }
 
 fn invented_sub(cx: &Cx, via: Via<'_>, name: &str) -> String {
-    let mac = cx.app.vault.mac(&via.pool.id, "invented sub", names::fold(via.pool, name).as_bytes());
+    let mac =
+        cx.app.vault.mac(&via.pool.id, "invented sub", names::fold(via.pool, name).as_bytes());
     let hex: String = mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("unknown:{hex}")
 }

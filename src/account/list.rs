@@ -30,10 +30,16 @@ impl Filter {
         };
         // The name may stand in quotation marks, too.
         let attribute = attribute.trim();
-        let attribute = attribute.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(attribute);
-        let searchable = attribute == "sub" || attribute == "status" || attribute == "cognito:user_status";
+        let attribute = attribute
+            .strip_prefix('"')
+            .and_then(|inner| inner.strip_suffix('"'))
+            .unwrap_or(attribute);
+        let searchable =
+            attribute == "sub" || attribute == "status" || attribute == "cognito:user_status";
         if !searchable && !users::FILTERS.contains(&attribute) {
-            return refuse(&format!("{attribute:?} is not an attribute that users can be searched by."));
+            return refuse(&format!(
+                "{attribute:?} is not an attribute that users can be searched by."
+            ));
         }
         let Some(quoted) = rest.trim().strip_prefix('"') else {
             return refuse("the value must stand in quotation marks.");
@@ -69,7 +75,13 @@ impl Filter {
 }
 
 /// At most `limit` users after `cursor`, and the cursor of the next page, if there is one.
-pub async fn page(cx: &Cx, pool: &Pool, filter: Option<&Filter>, cursor: &str, limit: usize) -> Result<(Vec<User>, Option<String>)> {
+pub async fn page(
+    cx: &Cx,
+    pool: &Pool,
+    filter: Option<&Filter>,
+    cursor: &str,
+    limit: usize,
+) -> Result<(Vec<User>, Option<String>)> {
     let db = cx.db();
     let count = i64::try_from(limit).unwrap_or(60);
     // One more than fits tells whether there is a next page.
@@ -85,15 +97,25 @@ pub async fn page(cx: &Cx, pool: &Pool, filter: Option<&Filter>, cursor: &str, l
                 let (from, to) = filter.range(&filter.value.to_ascii_uppercase());
                 users::list_by_status(db, &pool.id, (&from, &to), cursor, more).await?
             }
-            "status" => match [("Enabled", true), ("Disabled", false)].iter().find(|(name, _)| filter.matches(name)) {
-                _ if filter.prefix && filter.value.is_empty() => users::list(db, &pool.id, cursor, more).await?,
-                Some((_, enabled)) => users::list_by_enabled(db, &pool.id, *enabled, cursor, more).await?,
+            "status" => match [("Enabled", true), ("Disabled", false)]
+                .iter()
+                .find(|(name, _)| filter.matches(name))
+            {
+                _ if filter.prefix && filter.value.is_empty() => {
+                    users::list(db, &pool.id, cursor, more).await?
+                }
+                Some((_, enabled)) => {
+                    users::list_by_enabled(db, &pool.id, *enabled, cursor, more).await?
+                }
                 None => Vec::new(),
             },
             attribute => return by_attribute(cx, pool, filter, attribute, cursor, limit).await,
         },
     };
-    let next = found.get(limit).and_then(|_| found.get(limit.checked_sub(1)?)).map(|last| last.sub.clone());
+    let next = found
+        .get(limit)
+        .and_then(|_| found.get(limit.checked_sub(1)?))
+        .map(|last| last.sub.clone());
     Ok((found.into_iter().take(limit).collect(), next))
 }
 
@@ -112,13 +134,29 @@ async fn by_attribute(
         serde_json::from_str(cursor).map_err(Error::internal)?
     };
     let more = i64::try_from(limit + 1).unwrap_or(61);
-    let found = users::list_by_attribute(cx.db(), &pool.id, attribute, (&from, &to), (&after.0, &after.1), more).await?;
+    let found = users::list_by_attribute(
+        cx.db(),
+        &pool.id,
+        attribute,
+        (&from, &to),
+        (&after.0, &after.1),
+        more,
+    )
+    .await?;
     let next = found.get(limit).and_then(|_| found.get(limit.checked_sub(1)?));
-    let next = next.map(|(value, user)| serde_json::to_string(&(value, &user.sub))).transpose().map_err(Error::internal)?;
+    let next = next
+        .map(|(value, user)| serde_json::to_string(&(value, &user.sub)))
+        .transpose()
+        .map_err(Error::internal)?;
     // The index holds the beginning of a long value only.
     let whole = |user: &User| {
-        let value = if attribute == "username" { Some(user.username.as_str()) } else { user.doc.get(attribute) };
-        let (value, wanted) = (names::fold(pool, value.unwrap_or_default()), names::fold(pool, &filter.value));
+        let value = if attribute == "username" {
+            Some(user.username.as_str())
+        } else {
+            user.doc.get(attribute)
+        };
+        let (value, wanted) =
+            (names::fold(pool, value.unwrap_or_default()), names::fold(pool, &filter.value));
         if filter.prefix { value.starts_with(&wanted) } else { value == wanted }
     };
     let users = found.into_iter().take(limit).map(|(_, user)| user).filter(whole).collect();
@@ -131,14 +169,31 @@ mod tests {
 
     #[test]
     fn filters_are_parsed_and_their_faults_named() {
-        let parsed = |text| Filter::parse(text).map(|filter| filter.map(|filter| (filter.attribute, filter.prefix, filter.value)));
-        let some = |attribute: &str, prefix, value: &str| Ok::<_, String>(Some((attribute.to_owned(), prefix, value.to_owned())));
+        let parsed = |text| {
+            Filter::parse(text)
+                .map(|filter| filter.map(|filter| (filter.attribute, filter.prefix, filter.value)))
+        };
+        let some = |attribute: &str, prefix, value: &str| {
+            Ok::<_, String>(Some((attribute.to_owned(), prefix, value.to_owned())))
+        };
         let parsed = |text| parsed(text).map_err(|error| error.message.to_string());
         assert_eq!(parsed(r#"email = "a@b.c""#), some("email", false, "a@b.c"));
         assert_eq!(parsed(r#"email^="a""#), some("email", true, "a"));
-        assert_eq!(parsed(r#""family_name" ^= "O\"Neil\\""#), some("family_name", true, r#"O"Neil\"#));
+        assert_eq!(
+            parsed(r#""family_name" ^= "O\"Neil\\""#),
+            some("family_name", true, r#"O"Neil\"#)
+        );
         assert_eq!(parsed("  "), Ok(None));
-        for bad in ["email", "email > \"a\"", "email = a", "email = \"a", "email = \"a\" and", "custom:x = \"a\"", "= \"a\"", "email = \"a\\"] {
+        for bad in [
+            "email",
+            "email > \"a\"",
+            "email = a",
+            "email = \"a",
+            "email = \"a\" and",
+            "custom:x = \"a\"",
+            "= \"a\"",
+            "email = \"a\\",
+        ] {
             let refused = parsed(bad).unwrap_err();
             assert!(refused.starts_with("Error while parsing filter: "), "{bad}: {refused}");
         }

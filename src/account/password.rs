@@ -12,21 +12,37 @@ use crate::tokens::verify::Access;
 
 /// ChangePassword, with an access token and the previous password. Token sessions live on, as in Cognito; browser sessions end, but
 /// the one that the token came through; codes and challenges end.
-pub async fn change(cx: &Cx, access: &Access, previous: Option<&str>, proposed: &str) -> Result<()> {
+pub async fn change(
+    cx: &Cx,
+    access: &Access,
+    previous: Option<&str>,
+    proposed: &str,
+) -> Result<()> {
     let (pool, user) = (&*access.pool, &access.user);
     password::conforms(&pool.password_policy(), proposed)?;
-    let previous = previous.ok_or_else(|| Error::invalid("Missing required parameter PreviousPassword"))?;
+    let previous =
+        previous.ok_or_else(|| Error::invalid("Missing required parameter PreviousPassword"))?;
     // Right or wrong: whoever stole a token gets five guesses an hour, and none beside them.
     codes::spend(cx, pool, &user.sub, "ChangePassword", 5).await?;
     let credential = credential::of(cx, pool, Some(user), &user.username)?;
-    let right = credential::matches(cx, pool, credential, &user.username, previous).await? && user.password.is_some();
+    let right = credential::matches(cx, pool, credential, &user.username, previous).await?
+        && user.password.is_some();
 
     let mut batch = Batch::new();
     access.guard(&mut batch);
     let actor = Actor::User(&user.sub);
     if !right {
         let error = Error::not_authorized("Incorrect username or password.");
-        audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, error.kind.cognito(), "");
+        audit::note(
+            &mut batch,
+            cx,
+            &pool.id,
+            &actor,
+            "ChangePassword",
+            &user.sub,
+            error.kind.cognito(),
+            "",
+        );
         cx.db().commit(batch).await?;
         cx.note_refusal_audited();
         return Err(error);
@@ -41,7 +57,13 @@ pub async fn change(cx: &Cx, access: &Access, previous: Option<&str>, proposed: 
 }
 
 /// AdminSetUserPassword. A permanent password makes the user CONFIRMED, a temporary one asks for a new one at the next sign-in.
-pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanent: bool) -> Result<()> {
+pub async fn set(
+    cx: &Cx,
+    pool: &Pool,
+    user: &User,
+    new_password: &str,
+    permanent: bool,
+) -> Result<()> {
     password::conforms(&pool.password_policy(), new_password)?;
     let mut changed = user.clone();
     if permanent {
@@ -59,7 +81,16 @@ pub async fn set(cx: &Cx, pool: &Pool, user: &User, new_password: &str, permanen
         end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
     }
     let kind = if permanent { "permanent" } else { "temporary" };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminSetUserPassword", &user.sub, "ok", kind);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminSetUserPassword",
+        &user.sub,
+        "ok",
+        kind,
+    );
     cx.db().commit(batch).await
 }
 

@@ -41,25 +41,44 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
             codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?
         }
     };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ForgotPassword", &sub, "ok", &via.client.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Anybody,
+        "ForgotPassword",
+        &sub,
+        "ok",
+        &via.client.id,
+    );
     cx.db().commit(batch).await?;
     Ok(details)
 }
 
 /// Sets a new password by the code, and ends everything that the old one had opened.
-pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, new_password: &str) -> Result<()> {
+pub async fn confirm(
+    cx: &Cx,
+    via: Via<'_>,
+    name: &str,
+    code: &str,
+    new_password: &str,
+) -> Result<()> {
     let pool = via.pool;
     pool.refuse_unbuilt_triggers(triggers::CONFIRM)?;
     password::conforms(&pool.password_policy(), new_password)?;
     let Named { user, sub } = existence::find(cx, via, name).await?;
     // Only verified addresses can have got the code, and only while they are still verified does it prove anything.
     let mut addresses = user.as_ref().map(address::all).unwrap_or_default();
-    addresses.retain(|to: &Address| user.as_ref().is_some_and(|user| user.doc.is_verified(to.attribute)));
+    addresses.retain(|to: &Address| {
+        user.as_ref().is_some_and(|user| user.doc.is_verified(to.attribute))
+    });
     codes::spend(cx, pool, &sub, "ConfirmForgotPassword", 15).await?;
-    let guess = codes::guess(cx, pool, user.as_ref(), &sub, Purpose::Forgot, &addresses, code).await?;
+    let guess =
+        codes::guess(cx, pool, user.as_ref(), &sub, Purpose::Forgot, &addresses, code).await?;
     let mut batch = Batch::new();
     let (Guess::Right(proof), Some(user)) = (&guess, &user) else {
-        return codes::deny(cx, batch, pool, &sub, guess, Actor::Anybody, "ConfirmForgotPassword").await;
+        return codes::deny(cx, batch, pool, &sub, guess, Actor::Anybody, "ConfirmForgotPassword")
+            .await;
     };
 
     let mut changed = user.clone();
@@ -70,7 +89,16 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, new_password
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
     users::set_password(&mut batch, user, sealed);
     end_by_reset(cx, &mut batch, pool, user, Why::user("password_reset"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "ConfirmForgotPassword", &user.sub, "ok", &via.client.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "ConfirmForgotPassword",
+        &user.sub,
+        "ok",
+        &via.client.id,
+    );
     cx.db().commit(batch).await
 }
 
@@ -93,7 +121,16 @@ pub async fn reset(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     // After the end, which kills every code that was born before it.
     let birth = tokens::tick_after_end(cx, pool, user);
     codes::issue(cx, &mut batch, pool, user, birth, Purpose::Forgot, &to)?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminResetUserPassword", &user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminResetUserPassword",
+        &user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await
 }
 

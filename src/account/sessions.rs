@@ -15,7 +15,16 @@ pub async fn sign_out_everywhere(cx: &Cx, access: &Access) -> Result<()> {
     let mut batch = Batch::new();
     access.guard(&mut batch);
     end_user(cx, &mut batch, &access.pool, &access.user, Why::user("global_sign_out"));
-    audit::note(&mut batch, cx, &access.pool.id, &Actor::User(&access.user.sub), "GlobalSignOut", &access.user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &access.pool.id,
+        &Actor::User(&access.user.sub),
+        "GlobalSignOut",
+        &access.user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await
 }
 
@@ -23,7 +32,16 @@ pub async fn sign_out_everywhere(cx: &Cx, access: &Access) -> Result<()> {
 pub async fn sign_out_user(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     let mut batch = Batch::new();
     end_user(cx, &mut batch, pool, user, Why::admin("admin_global_sign_out"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::Administrator, "AdminUserGlobalSignOut", &user.sub, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Administrator,
+        "AdminUserGlobalSignOut",
+        &user.sub,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await
 }
 
@@ -52,15 +70,26 @@ impl From<Error> for Unrevoked {
 
 /// RevokeToken and `/oauth2/revoke`: ends the family of one refresh token. A token that is unknown, ended or expired is
 /// revoked already (RFC 7009, section 2.2).
-pub async fn revoke_token(cx: &Cx, pool: &Pool, client: &Client, token: &str, linked: bool) -> Result<(), Unrevoked> {
+pub async fn revoke_token(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    token: &str,
+    linked: bool,
+) -> Result<(), Unrevoked> {
     if !client.revocation_enabled() {
         return Err(Unrevoked::NotEnabled);
     }
     if keys::parse(token).is_ok() {
         return Err(Unrevoked::NotARefreshToken);
     }
-    let Some(row) = sessions::refresh_token(cx.db(), &pool.id, &keys::hash(token)).await? else { return Ok(()) };
-    let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id).await? else { return Ok(()) };
+    let Some(row) = sessions::refresh_token(cx.db(), &pool.id, &keys::hash(token)).await? else {
+        return Ok(());
+    };
+    let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id).await?
+    else {
+        return Ok(());
+    };
     if held.client.id != client.id {
         return Err(Unrevoked::OtherClient);
     }
@@ -68,23 +97,45 @@ pub async fn revoke_token(cx: &Cx, pool: &Pool, client: &Client, token: &str, li
         return Ok(());
     }
     let mut batch = Batch::new();
-    let parent = if linked && pool.doc.sessions.tracking { parent(cx, pool, &held.session).await? } else { None };
+    let parent = if linked && pool.doc.sessions.tracking {
+        parent(cx, pool, &held.session).await?
+    } else {
+        None
+    };
     let mut ends = vec![End::Tokens(&held.session)];
     ends.extend(parent.iter().map(End::Browser));
     signout::end(cx, &mut batch, pool, &ends, Why::user("token_revoked"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&held.user.sub), "RevokeToken", &held.session.id, "ok", "");
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&held.user.sub),
+        "RevokeToken",
+        &held.session.id,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await?;
     Ok(())
 }
 
 /// RevokeUserSession and its Admin form. With `linked`, a token session takes its parent along, and a browser session the
 /// token sessions that came through it.
-pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str, linked: bool, by: By<'_>) -> Result<()> {
+pub async fn revoke_session(
+    cx: &Cx,
+    pool: &Pool,
+    user: &User,
+    session_id: &str,
+    linked: bool,
+    by: By<'_>,
+) -> Result<()> {
     require_tracking(pool)?;
     let missing = || Error::not_found("Session does not exist.");
     if let By::User(access) = by {
         if access.session.id == session_id {
-            return Err(Error::invalid("The current session cannot be revoked. Use GlobalSignOut or RevokeToken instead."));
+            return Err(Error::invalid(
+                "The current session cannot be revoked. Use GlobalSignOut or RevokeToken instead.",
+            ));
         }
     }
     let mut batch = Batch::new();
@@ -95,24 +146,31 @@ pub async fn revoke_session(cx: &Cx, pool: &Pool, user: &User, session_id: &str,
     let mut through: Vec<TokenSession> = Vec::new();
     if session_id.starts_with("tkn") {
         let session = sessions::token_session_by_id(cx.db(), &pool.id, session_id).await?;
-        let session = session.filter(|session| is_living(cx, pool, user, session)).ok_or_else(missing)?;
+        let session =
+            session.filter(|session| is_living(cx, pool, user, session)).ok_or_else(missing)?;
         if linked {
             browsers.extend(parent(cx, pool, &session).await?);
         }
         tokens.push(session);
     } else {
         let session = sessions::sso_session_by_id(cx.db(), &pool.id, session_id).await?;
-        let session = session.filter(|session| is_living_browser(cx, pool, user, session)).ok_or_else(missing)?;
+        let session = session
+            .filter(|session| is_living_browser(cx, pool, user, session))
+            .ok_or_else(missing)?;
         if linked {
-            through = sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?;
+            through =
+                sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?;
         }
         browsers.push(session);
     }
     let (why, actor, action) = match by {
         By::User(_) => (Why::user("session_revoked"), Actor::User(&user.sub), "RevokeUserSession"),
-        By::Administrator => (Why::admin("session_revoked"), Actor::Administrator, "AdminRevokeUserSession"),
+        By::Administrator => {
+            (Why::admin("session_revoked"), Actor::Administrator, "AdminRevokeUserSession")
+        }
     };
-    let mut ends: Vec<End<'_>> = browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
+    let mut ends: Vec<End<'_>> =
+        browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
     if let (true, true, Some(sso)) = (linked, tokens.is_empty(), browsers.first()) {
         ends.push(End::Through { sso, tokens: &through });
     }
@@ -129,7 +187,11 @@ pub enum By<'a> {
 }
 
 /// A user's living sessions of both kinds, most recently active first; at most Cognito's 125.
-pub async fn list(cx: &Cx, pool: &Pool, user: &User) -> Result<(Vec<SsoSession>, Vec<TokenSession>)> {
+pub async fn list(
+    cx: &Cx,
+    pool: &Pool,
+    user: &User,
+) -> Result<(Vec<SsoSession>, Vec<TokenSession>)> {
     require_tracking(pool)?;
     let mut tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
     tokens.retain(|session| session.birth_ms >= pool.epoch_ms);
@@ -153,12 +215,18 @@ pub fn require_tracking(pool: &Pool) -> Result<()> {
 
 fn is_living(cx: &Cx, pool: &Pool, user: &User, session: &TokenSession) -> bool {
     let epoch = user.epoch_ms.max(pool.epoch_ms);
-    session.sub == user.sub && session.ended_ms.is_none() && session.expires_ms > cx.now && session.birth_ms >= epoch
+    session.sub == user.sub
+        && session.ended_ms.is_none()
+        && session.expires_ms > cx.now
+        && session.birth_ms >= epoch
 }
 
 fn is_living_browser(cx: &Cx, pool: &Pool, user: &User, session: &SsoSession) -> bool {
     let epoch = user.sso_epoch_ms.max(pool.epoch_ms);
-    session.sub == user.sub && session.ended_ms.is_none() && session.expires_ms > cx.now && session.birth_ms >= epoch
+    session.sub == user.sub
+        && session.ended_ms.is_none()
+        && session.expires_ms > cx.now
+        && session.birth_ms >= epoch
 }
 
 async fn parent(cx: &Cx, pool: &Pool, session: &TokenSession) -> Result<Option<SsoSession>> {
@@ -166,4 +234,3 @@ async fn parent(cx: &Cx, pool: &Pool, session: &TokenSession) -> Result<Option<S
     let parent = sessions::sso_session_by_id(cx.db(), &pool.id, sso_id).await?;
     Ok(parent.filter(|parent| parent.ended_ms.is_none()))
 }
-

@@ -73,13 +73,17 @@ pub async fn sign_up(
     };
     let mut batch = Batch::new();
     claims::claim(cx, &mut batch, pool, None, &user, false, |kind| match kind {
-        "email" | "phone_number" => Error::new(Kind::UsernameExists, format!("An account with the given {kind} already exists.")),
+        "email" | "phone_number" => Error::new(
+            Kind::UsernameExists,
+            format!("An account with the given {kind} already exists."),
+        ),
         "preferred_username" => claims::alias_exists(kind),
         _ => Error::new(Kind::UsernameExists, "User already exists"),
     })
     .await?;
     // Only now: the arithmetic is for accounts that can be.
-    user.password = Some(credential::make(cx, pool, &user.sub, &user.username, new_password).await?);
+    user.password =
+        Some(credential::make(cx, pool, &user.sub, &user.username, new_password).await?);
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
     let details = match address::for_sign_up(pool, &user) {
         Some(to) => {
@@ -88,7 +92,16 @@ pub async fn sign_up(
         }
         None => None,
     };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "SignUp", &user.sub, "ok", &via.client.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Anybody,
+        "SignUp",
+        &user.sub,
+        "ok",
+        &via.client.id,
+    );
     cx.db().commit(batch).await?;
     Ok((user, details))
 }
@@ -104,10 +117,13 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
     }
     let addresses = named.user.as_ref().map(address::all).unwrap_or_default();
     codes::spend(cx, pool, &named.sub, "ConfirmSignUp", 15).await?;
-    let guess = codes::guess(cx, pool, named.user.as_ref(), &named.sub, Purpose::SignUp, &addresses, code).await?;
+    let guess =
+        codes::guess(cx, pool, named.user.as_ref(), &named.sub, Purpose::SignUp, &addresses, code)
+            .await?;
     let mut batch = Batch::new();
     let (Guess::Right(proof), Some(user)) = (&guess, &named.user) else {
-        return codes::deny(cx, batch, pool, &named.sub, guess, Actor::Anybody, "ConfirmSignUp").await;
+        return codes::deny(cx, batch, pool, &named.sub, guess, Actor::Anybody, "ConfirmSignUp")
+            .await;
     };
 
     let mut changed = user.clone();
@@ -116,7 +132,16 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
     claims::claim(cx, &mut batch, pool, Some(user), &changed, force, claims::alias_exists).await?;
     proof.consume(cx, &mut batch, pool, user, tokens::tick_for(cx, pool, user));
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "ConfirmSignUp", &user.sub, "ok", &via.client.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "ConfirmSignUp",
+        &user.sub,
+        "ok",
+        &via.client.id,
+    );
     cx.db().commit(batch).await
 }
 
@@ -131,7 +156,9 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
     let mut batch = Batch::new();
     codes::allow(cx, &mut batch, pool, &named.sub, "ResendConfirmationCode", 5);
     let details = match &named.user {
-        Some(user) if user.status != Status::Unconfirmed => return Err(Error::invalid("User is already confirmed.")),
+        Some(user) if user.status != Status::Unconfirmed => {
+            return Err(Error::invalid("User is already confirmed."));
+        }
         Some(user) => {
             let to = address::for_sign_up(pool, user).ok_or_else(no_verification)?;
             let birth = tokens::tick_for(cx, pool, user);
@@ -142,7 +169,16 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
             codes::pretend(cx, &mut batch, pool, None, &named.sub, Purpose::SignUp, &to)?
         }
     };
-    audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "ResendConfirmationCode", &named.sub, "ok", &via.client.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::Anybody,
+        "ResendConfirmationCode",
+        &named.sub,
+        "ok",
+        &via.client.id,
+    );
     cx.db().commit(batch).await?;
     Ok(details)
 }

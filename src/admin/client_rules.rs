@@ -17,7 +17,8 @@ pub enum Verb {
 }
 
 const REFRESH: &str = "ALLOW_REFRESH_TOKEN_AUTH";
-const STANDARD_SCOPES: &[&str] = &["openid", "email", "phone", "profile", "aws.cognito.signin.user.admin"];
+const STANDARD_SCOPES: &[&str] =
+    &["openid", "email", "phone", "profile", "aws.cognito.signin.user.admin"];
 /// Attributes that only the service itself or an administrator writes.
 const NEVER_WRITTEN: &[&str] = &["sub", "email_verified", "phone_number_verified", "identities"];
 
@@ -78,7 +79,9 @@ fn sign_in_flows(client: &Client) -> Result<()> {
         ));
     }
     if client.rotation().is_some() && flows.iter().any(|flow| flow == REFRESH) {
-        return Err(Error::invalid("Refresh token rotation cannot be enabled together with ALLOW_REFRESH_TOKEN_AUTH in ExplicitAuthFlows."));
+        return Err(Error::invalid(
+            "Refresh token rotation cannot be enabled together with ALLOW_REFRESH_TOKEN_AUTH in ExplicitAuthFlows.",
+        ));
     }
     Ok(())
 }
@@ -89,16 +92,22 @@ fn oauth_flows(client: &Client) -> Result<()> {
     let flows = model.allowed_oauth_flows.as_deref().unwrap_or_default();
     let has = |name: &str| flows.iter().any(|flow| flow == name);
     let interactive = has("code") || has("implicit");
-    if model.allowed_oauth_flows_user_pool_client == Some(true) && (flows.is_empty() || is_empty(&model.allowed_oauth_scopes)) {
+    if model.allowed_oauth_flows_user_pool_client == Some(true)
+        && (flows.is_empty() || is_empty(&model.allowed_oauth_scopes))
+    {
         return Err(Error::invalid(
             "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows.",
         ));
     }
     if has("client_credentials") && interactive {
-        return wrong("client_credentials flow can not be selected along with code flow or implicit flow.");
+        return wrong(
+            "client_credentials flow can not be selected along with code flow or implicit flow.",
+        );
     }
     if has("client_credentials") && client.is_public() {
-        return wrong("client_credentials flow can not be selected if client does not have a client secret.");
+        return wrong(
+            "client_credentials flow can not be selected if client does not have a client secret.",
+        );
     }
     if interactive && is_empty(&model.callback_urls) {
         return wrong("CallbackUrls can not be empty when code flow or implicit flow is selected.");
@@ -112,7 +121,9 @@ fn redirects(model: &UserPoolClientType) -> Result<()> {
         urls::check(url)?;
     }
     match &model.default_redirect_uri {
-        Some(url) if !callbacks.contains(url) => Err(Error::invalid("DefaultRedirectURI must be in CallbackURLs.")),
+        Some(url) if !callbacks.contains(url) => {
+            Err(Error::invalid("DefaultRedirectURI must be in CallbackURLs."))
+        }
         _ => Ok(()),
     }
 }
@@ -121,39 +132,52 @@ fn scopes(model: &UserPoolClientType) -> Result<()> {
     let mut asked = model.allowed_oauth_scopes.iter().flatten();
     // Scopes of resource servers will be known once these exist.
     match asked.find(|scope| !STANDARD_SCOPES.contains(&scope.as_str())) {
-        Some(scope) => Err(Error::new(Kind::ScopeDoesNotExist, format!("Invalid scope requested: {scope}"))),
+        Some(scope) => {
+            Err(Error::new(Kind::ScopeDoesNotExist, format!("Invalid scope requested: {scope}")))
+        }
         None => Ok(()),
     }
 }
 
 fn providers(pool: &Pool, model: &UserPoolClientType) -> Result<()> {
     match model.supported_identity_providers.iter().flatten().find(|name| *name != "COGNITO") {
-        Some(name) => Err(Error::invalid(format!("The provider {name} does not exist for User Pool {}.", pool.id))),
+        Some(name) => Err(Error::invalid(format!(
+            "The provider {name} does not exist for User Pool {}.",
+            pool.id
+        ))),
         None => Ok(()),
     }
 }
 
 fn readable(pool: &Pool, model: &UserPoolClientType, verb: Verb) -> Result<()> {
     if model.read_attributes.iter().flatten().any(|name| attributes::find(pool, name).is_none()) {
-        return Err(Error::invalid(format!("Invalid read attributes specified while {} a client", verb.text())));
+        return Err(Error::invalid(format!(
+            "Invalid read attributes specified while {} a client",
+            verb.text()
+        )));
     }
     Ok(())
 }
 
 /// A list must hold what the pool requires, or nobody could sign up through this client.
 fn writable(pool: &Pool, model: &UserPoolClientType, verb: Verb) -> Result<()> {
-    let list: BTreeSet<&str> = model.write_attributes.iter().flatten().map(String::as_str).collect();
+    let list: BTreeSet<&str> =
+        model.write_attributes.iter().flatten().map(String::as_str).collect();
     if list.is_empty() {
         return Ok(());
     }
     let may = |name: &&str| {
         !NEVER_WRITTEN.contains(name)
-            && attributes::find(pool, name).is_some_and(|attribute| attribute.developer_only_attribute != Some(true))
+            && attributes::find(pool, name)
+                .is_some_and(|attribute| attribute.developer_only_attribute != Some(true))
     };
     if list.iter().all(may) && attributes::required(pool).all(|name| list.contains(name)) {
         return Ok(());
     }
-    Err(Error::invalid(format!("Invalid write attributes specified while {} a client", verb.text())))
+    Err(Error::invalid(format!(
+        "Invalid write attributes specified while {} a client",
+        verb.text()
+    )))
 }
 
 impl Verb {

@@ -1,6 +1,8 @@
 //! App clients and their secrets: making, changing and deleting them. What a client may say is in `client_rules`.
 
-use cenote_interface::types::{CreateUserPoolClientRequest, UpdateUserPoolClientRequest, UserPoolClientType};
+use cenote_interface::types::{
+    CreateUserPoolClientRequest, UpdateUserPoolClientRequest, UserPoolClientType,
+};
 
 use super::client_rules::{self, Verb};
 use super::in_common;
@@ -35,7 +37,10 @@ pub async fn create_as(
         return Err(Error::invalid("Only one of GenerateSecret and ClientSecret can be set."));
     }
     if pools::count_clients(cx.db(), &pool.id).await? >= MAX_CLIENTS {
-        return Err(Error::new(Kind::LimitExceeded, format!("A user pool can have at most {MAX_CLIENTS} app clients.")));
+        return Err(Error::new(
+            Kind::LimitExceeded,
+            format!("A user pool can have at most {MAX_CLIENTS} app clients."),
+        ));
     }
     let mut model: UserPoolClientType = in_common(request)?;
     model.client_name = Some(request.client_name.clone());
@@ -63,7 +68,12 @@ pub async fn create_as(
 }
 
 /// Changes a client. As in Cognito, whatever is not named goes back to its default; only the name and the secrets stay.
-pub async fn update(cx: &Cx, pool: &Pool, client: &Client, request: &UpdateUserPoolClientRequest) -> Result<Client> {
+pub async fn update(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    request: &UpdateUserPoolClientRequest,
+) -> Result<Client> {
     let mut model: UserPoolClientType = in_common(request)?;
     model.client_name = request.client_name.clone().or_else(|| client.model().client_name.clone());
     let mut changed = client.clone();
@@ -87,7 +97,8 @@ pub fn describe(cx: &Cx, client: &Client) -> Result<UserPoolClientType> {
     let mut model = client.model().clone();
     model.user_pool_id = Some(client.pool_id.clone());
     model.client_id = Some(client.id.clone());
-    model.client_secret = secret_hash::secrets(cx, client)?.first().map(|secret| secret.as_str().to_owned());
+    model.client_secret =
+        secret_hash::secrets(cx, client)?.first().map(|secret| secret.as_str().to_owned());
     model.creation_date = Some(client.created_ms as f64 / 1000.0);
     model.last_modified_date = Some(client.modified_ms as f64 / 1000.0);
     Ok(model)
@@ -105,14 +116,22 @@ pub struct Added {
 /// Adds a second secret, so that an application can move to it before the first one is deleted.
 pub async fn add_secret(cx: &Cx, client: &Client, given: Option<&str>) -> Result<Added> {
     if client.is_public() {
-        return Err(Error::invalid(format!("Client {} has no secret; a secret cannot be added to a public client.", client.id)));
+        return Err(Error::invalid(format!(
+            "Client {} has no secret; a secret cannot be added to a public client.",
+            client.id
+        )));
     }
     if client.doc.secrets.len() >= MAX_SECRETS {
-        return Err(Error::new(Kind::LimitExceeded, format!("An app client can have at most {MAX_SECRETS} active secrets.")));
+        return Err(Error::new(
+            Kind::LimitExceeded,
+            format!("An app client can have at most {MAX_SECRETS} active secrets."),
+        ));
     }
     let mut changed = client.clone();
     let generated = given.is_none().then(|| ids::client_secret(cx.rng()));
-    let Some(secret) = given.or(generated.as_deref()) else { return Err(Error::internal("no secret was made")) };
+    let Some(secret) = given.or(generated.as_deref()) else {
+        return Err(Error::internal("no secret was made"));
+    };
     let (id, created_ms) = push_secret(cx, &mut changed, secret)?;
     store(cx, &changed, "AddUserPoolClientSecret").await?;
     Ok(Added { id, created_ms, generated })
@@ -140,7 +159,12 @@ fn push_secret(cx: &Cx, client: &mut Client, secret: &str) -> Result<(String, Ms
     Ok((id, created_ms))
 }
 
-fn set_model(pool: &Pool, client: &mut Client, mut model: UserPoolClientType, verb: Verb) -> Result<()> {
+fn set_model(
+    pool: &Pool,
+    client: &mut Client,
+    mut model: UserPoolClientType,
+    verb: Verb,
+) -> Result<()> {
     // The request may have brought a secret; documents hold secrets only sealed.
     model.client_secret = None;
     client.doc.model = model;

@@ -4,7 +4,8 @@
 use std::sync::LazyLock;
 
 use cenote_interface::types::{
-    CreateUserPoolDomainRequest, CustomDomainConfigType, DomainDescriptionType, RoutingType, UpdateUserPoolDomainRequest,
+    CreateUserPoolDomainRequest, CustomDomainConfigType, DomainDescriptionType, RoutingType,
+    UpdateUserPoolDomainRequest,
 };
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
-use crate::store::pools::{self, Domain};
 use crate::store::Batch;
+use crate::store::pools::{self, Domain};
 
 /// No prefix domain may contain these, so that none can pass for one of the provider's own.
 const RESERVED: &[&str] = &["cognito", "amazon", "aws"];
@@ -23,8 +24,10 @@ const RESERVED: &[&str] = &["cognito", "amazon", "aws"];
 const PREFIX: &str = r"^[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?$";
 static IS_PREFIX: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(PREFIX).ok());
 /// Lower case: hosts are looked up as browsers send them.
-static IS_HOST: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$").ok());
+static IS_HOST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+        .ok()
+});
 
 /// What the row keeps beside the name.
 #[derive(Serialize, Deserialize)]
@@ -40,7 +43,11 @@ pub fn is_custom(domain: &Domain) -> bool {
     domain.domain.contains('.')
 }
 
-pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolDomainRequest) -> Result<DomainDescriptionType> {
+pub async fn create(
+    cx: &Cx,
+    pool: &Pool,
+    request: &CreateUserPoolDomainRequest,
+) -> Result<DomainDescriptionType> {
     check_name(&request.domain, request.custom_domain_config.is_some())?;
     let doc = Doc {
         managed_login_version: login_version(request.managed_login_version)?.unwrap_or(1),
@@ -48,7 +55,8 @@ pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolDomainRequest)
         custom_domain_config: request.custom_domain_config.clone(),
         routing: request.routing.clone(),
     };
-    let domain = Domain { domain: request.domain.clone(), pool_id: pool.id.clone(), doc: to_json(&doc)? };
+    let domain =
+        Domain { domain: request.domain.clone(), pool_id: pool.id.clone(), doc: to_json(&doc)? };
     if pools::find_domain(cx.db(), &domain.domain).await?.is_some() {
         return Err(taken());
     }
@@ -66,13 +74,18 @@ pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolDomainRequest)
 }
 
 /// What is not named stays: only the certificate, the routing and the version of the pages can change.
-pub async fn update(cx: &Cx, pool: &Pool, request: &UpdateUserPoolDomainRequest) -> Result<DomainDescriptionType> {
+pub async fn update(
+    cx: &Cx,
+    pool: &Pool,
+    request: &UpdateUserPoolDomainRequest,
+) -> Result<DomainDescriptionType> {
     let mut domain = find(cx, pool, &request.domain).await?;
     if !is_custom(&domain) && request.custom_domain_config.is_some() {
         return Err(Error::invalid("CustomDomainConfig can only be set for a custom domain."));
     }
     let mut doc = doc(&domain)?;
-    doc.managed_login_version = login_version(request.managed_login_version)?.unwrap_or(doc.managed_login_version);
+    doc.managed_login_version =
+        login_version(request.managed_login_version)?.unwrap_or(doc.managed_login_version);
     doc.custom_domain_config = request.custom_domain_config.clone().or(doc.custom_domain_config);
     doc.routing = request.routing.clone().or(doc.routing);
     domain.doc = to_json(&doc)?;
@@ -116,11 +129,14 @@ async fn find(cx: &Cx, pool: &Pool, name: &str) -> Result<Domain> {
 }
 
 fn check_name(name: &str, custom: bool) -> Result<()> {
-    let matches = |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(name));
+    let matches =
+        |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(name));
     if custom {
         return match matches(&IS_HOST) {
             true => Ok(()),
-            false => Err(Error::invalid("Custom domain is not a valid subdomain: it must be a fully qualified host name in lower case.")),
+            false => Err(Error::invalid(
+                "Custom domain is not a valid subdomain: it must be a fully qualified host name in lower case.",
+            )),
         };
     }
     if !matches(&IS_PREFIX) {
@@ -137,7 +153,9 @@ fn check_name(name: &str, custom: bool) -> Result<()> {
 fn login_version(given: Option<i64>) -> Result<Option<i64>> {
     match given {
         None | Some(1 | 2) => Ok(given),
-        Some(_) => Err(Error::invalid("ManagedLoginVersion must be 1 (the classic pages) or 2 (managed login).")),
+        Some(_) => Err(Error::invalid(
+            "ManagedLoginVersion must be 1 (the classic pages) or 2 (managed login).",
+        )),
     }
 }
 
@@ -164,5 +182,14 @@ fn missing() -> Error {
 }
 
 fn note(batch: &mut Batch, cx: &Cx, domain: &Domain, action: &str) {
-    audit::note(batch, cx, &domain.pool_id, &Actor::Administrator, action, &domain.domain, "ok", "");
+    audit::note(
+        batch,
+        cx,
+        &domain.pool_id,
+        &Actor::Administrator,
+        action,
+        &domain.domain,
+        "ok",
+        "",
+    );
 }

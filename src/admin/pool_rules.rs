@@ -14,7 +14,9 @@ pub const MAX_TAGS: usize = 50;
 pub fn check_sign_in_names(model: &UserPoolType) -> Result<()> {
     let given = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if given(&model.alias_attributes) && given(&model.username_attributes) {
-        return Err(Error::invalid("Only one of the aliasAttributes or usernameAttributes can be set in a user pool."));
+        return Err(Error::invalid(
+            "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
+        ));
     }
     Ok(())
 }
@@ -32,7 +34,8 @@ pub fn complete(model: &mut UserPoolType) -> Result<()> {
     model.user_pool_tier.get_or_insert_with(|| text("ESSENTIALS"));
     model.lambda_config.get_or_insert_default();
     model.user_pool_tags.get_or_insert_default();
-    let EmailConfigurationType { email_sending_account, .. } = model.email_configuration.get_or_insert_default();
+    let EmailConfigurationType { email_sending_account, .. } =
+        model.email_configuration.get_or_insert_default();
     email_sending_account.get_or_insert_with(|| text("COGNITO_DEFAULT"));
     Ok(())
 }
@@ -43,19 +46,25 @@ pub fn check_tags(model: &UserPoolType) -> Result<()> {
         return Err(Error::invalid(format!("A user pool can have at most {MAX_TAGS} tags.")));
     }
     match tags.keys().find(|key| key.to_lowercase().starts_with("aws:")) {
-        Some(key) => Err(Error::invalid(format!("The tag key {key} begins with aws:, which is reserved for system use."))),
+        Some(key) => Err(Error::invalid(format!(
+            "The tag key {key} begins with aws:, which is reserved for system use."
+        ))),
         None => Ok(()),
     }
 }
 
 /// The policy, and the two members that say how long a temporary password works: they mean the same and stay equal.
 fn passwords(model: &mut UserPoolType) -> Result<()> {
-    let UserPoolPolicyType { password_policy, sign_in_policy } = model.policies.get_or_insert_default();
-    sign_in_policy.get_or_insert_with(|| SignInPolicyType { allowed_first_auth_factors: Some(vec!["PASSWORD".to_owned()]) });
+    let UserPoolPolicyType { password_policy, sign_in_policy } =
+        model.policies.get_or_insert_default();
+    sign_in_policy.get_or_insert_with(|| SignInPolicyType {
+        allowed_first_auth_factors: Some(vec!["PASSWORD".to_owned()]),
+    });
 
     let invitations = model.admin_create_user_config.get_or_insert_default();
     invitations.allow_admin_create_user_only.get_or_insert(false);
-    let in_policy = password_policy.as_ref().and_then(|policy| policy.temporary_password_validity_days);
+    let in_policy =
+        password_policy.as_ref().and_then(|policy| policy.temporary_password_validity_days);
     let days = match (in_policy, invitations.unused_account_validity_days) {
         (Some(policy), Some(unused)) if policy != unused => {
             return Err(Error::invalid(
@@ -96,7 +105,10 @@ fn levels(model: &UserPoolType) -> Result<()> {
     let mut seen = Vec::new();
     for level in model.acr_configuration.iter().flat_map(|levels| levels.values()) {
         if seen.contains(&&level.acr_value) {
-            return Err(Error::invalid(format!("AcrConfiguration names the value {} twice; values must be unique.", level.acr_value)));
+            return Err(Error::invalid(format!(
+                "AcrConfiguration names the value {} twice; values must be unique.",
+                level.acr_value
+            )));
         }
         seen.push(&level.acr_value);
     }

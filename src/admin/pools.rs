@@ -1,6 +1,8 @@
 //! User pools: making, changing, deleting and describing them. What a pool may say is in `pool_rules`.
 
-use cenote_interface::types::{CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest, UserPoolType};
+use cenote_interface::types::{
+    CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest, UserPoolType,
+};
 
 use super::{domains, in_common, pool_rules};
 use crate::audit::{self, Actor};
@@ -17,11 +19,17 @@ const MAX_POOLS: i64 = 10_000;
 
 /// Makes a pool with its two signing keys.
 pub async fn create(cx: &Cx, request: &CreateUserPoolRequest) -> Result<Pool> {
-    create_as(cx, ids::pool_id(&cx.app.settings.region, cx.rng()), PoolDoc::default(), request).await
+    create_as(cx, ids::pool_id(&cx.app.settings.region, cx.rng()), PoolDoc::default(), request)
+        .await
 }
 
 /// The same with what a seed file may choose beside the request: the id, and what Cenote adds to the model.
-pub async fn create_as(cx: &Cx, id: String, doc: PoolDoc, request: &CreateUserPoolRequest) -> Result<Pool> {
+pub async fn create_as(
+    cx: &Cx,
+    id: String,
+    doc: PoolDoc,
+    request: &CreateUserPoolRequest,
+) -> Result<Pool> {
     if pools::count(cx.db()).await? >= MAX_POOLS {
         return Err(Error::new(Kind::LimitExceeded, "Account has too many user pools."));
     }
@@ -65,7 +73,11 @@ pub async fn update(cx: &Cx, pool: &Pool, request: &UpdateUserPoolRequest) -> Re
     store(cx, &changed, "UpdateUserPool").await
 }
 
-pub async fn add_custom_attributes(cx: &Cx, pool: &Pool, custom: &[SchemaAttributeType]) -> Result<()> {
+pub async fn add_custom_attributes(
+    cx: &Cx,
+    pool: &Pool,
+    custom: &[SchemaAttributeType],
+) -> Result<()> {
     let mut changed = pool.clone();
     schema::add(changed.doc.model.schema_attributes.get_or_insert_default(), custom)?;
     store(cx, &changed, "AddCustomAttributes").await
@@ -79,7 +91,9 @@ pub async fn delete(cx: &Cx, pool: &Pool) -> Result<()> {
         ));
     }
     if !pools::domains_of(cx.db(), &pool.id).await?.is_empty() {
-        return Err(Error::invalid("User pool cannot be deleted. It has a domain configured that should be deleted first."));
+        return Err(Error::invalid(
+            "User pool cannot be deleted. It has a domain configured that should be deleted first.",
+        ));
     }
     let mut batch = Batch::new();
     // Guarded by the pool's version, which a new domain or client changes: none can slip in between.
@@ -101,7 +115,8 @@ pub(super) async fn store(cx: &Cx, changed: &Pool, action: &str) -> Result<()> {
 pub async fn describe(cx: &Cx, pool: &Pool) -> Result<UserPoolType> {
     let mut model = pool.model().clone();
     for domain in pools::domains_of(cx.db(), &pool.id).await? {
-        let place = if domains::is_custom(&domain) { &mut model.custom_domain } else { &mut model.domain };
+        let place =
+            if domains::is_custom(&domain) { &mut model.custom_domain } else { &mut model.domain };
         *place = Some(domain.domain);
     }
     model.arn = Some(arn(cx, &pool.id));

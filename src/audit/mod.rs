@@ -20,7 +20,16 @@ pub enum Actor<'a> {
 }
 
 /// Adds one entry. `target` names what was changed (a user's sub, a client's id); `detail` is a few words.
-pub fn note(batch: &mut Batch, cx: &Cx, pool_id: &str, actor: &Actor<'_>, action: &str, target: &str, result: &str, detail: &str) {
+pub fn note(
+    batch: &mut Batch,
+    cx: &Cx,
+    pool_id: &str,
+    actor: &Actor<'_>,
+    action: &str,
+    target: &str,
+    result: &str,
+    detail: &str,
+) {
     let actor = match actor {
         Actor::Administrator => match &cx.request.access_key {
             Some(key) => format!("key:{key}"),

@@ -8,8 +8,8 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::{self, Place};
 use crate::pool::User;
-use crate::store::codes::{self, Challenge};
 use crate::store::Batch;
+use crate::store::codes::{self, Challenge};
 use crate::tokens::Birth;
 use crate::{ids, store};
 
@@ -57,7 +57,14 @@ impl Open {
 }
 
 /// Adds a challenge to the batch and returns its handle.
-pub fn insert(cx: &Cx, batch: &mut Batch, at: At<'_>, sub: &str, birth: Birth, doc: &Doc) -> Result<String> {
+pub fn insert(
+    cx: &Cx,
+    batch: &mut Batch,
+    at: At<'_>,
+    sub: &str,
+    birth: Birth,
+    doc: &Doc,
+) -> Result<String> {
     let handle = ids::handle(cx.rng());
     let hash = keys::hash(&handle);
     let plain = serde_json::to_vec(doc).map_err(Error::internal)?;

@@ -19,12 +19,22 @@ pub struct Credential {
 }
 
 /// Makes and seals the credential of a password.
-pub async fn make(cx: &Cx, pool: &Pool, sub: &str, username: &str, password: &str) -> Result<Vec<u8>> {
+pub async fn make(
+    cx: &Cx,
+    pool: &Pool,
+    sub: &str,
+    username: &str,
+    password: &str,
+) -> Result<Vec<u8>> {
     let mut salt = [0; SALT];
     cx.rng().fill(&mut salt);
     let (pool_name, name) = (pool.srp_name().to_owned(), username.to_owned());
     let password = Zeroizing::new(password.to_owned());
-    let verifier = cx.app.compute.run(move || cenote_srp::verifier(&pool_name, &name, &password, &salt)).await?;
+    let verifier = cx
+        .app
+        .compute
+        .run(move || cenote_srp::verifier(&pool_name, &name, &password, &salt))
+        .await?;
     let plain = Zeroizing::new([salt.as_slice(), verifier.as_bytes()].concat());
     Ok(cx.app.vault.seal(cx.rng(), &place(&pool.id, sub), &plain)?.0)
 }
@@ -36,17 +46,34 @@ pub fn of(cx: &Cx, pool: &Pool, user: Option<&User>, login: &str) -> Result<Cred
         Some((user, sealed)) => {
             let plain = cx.app.vault.open(&place(&pool.id, &user.sub), sealed)?;
             let (salt, verifier) = plain.split_first_chunk::<SALT>().ok_or_else(damaged)?;
-            Ok(Credential { salt: *salt, verifier: Verifier::from_bytes(verifier).ok_or_else(damaged)? })
+            Ok(Credential {
+                salt: *salt,
+                verifier: Verifier::from_bytes(verifier).ok_or_else(damaged)?,
+            })
         }
         None => invent(cx, pool, login),
     }
 }
 
 /// Whether a plain password belongs to the credential. Takes one exponentiation, on the bounded pool.
-pub async fn matches(cx: &Cx, pool: &Pool, credential: Credential, username: &str, password: &str) -> Result<bool> {
+pub async fn matches(
+    cx: &Cx,
+    pool: &Pool,
+    credential: Credential,
+    username: &str,
+    password: &str,
+) -> Result<bool> {
     let (pool_name, name) = (pool.srp_name().to_owned(), username.to_owned());
     let password = Zeroizing::new(password.to_owned());
-    let work = move || cenote_srp::password_matches(&credential.verifier, &pool_name, &name, &password, &credential.salt);
+    let work = move || {
+        cenote_srp::password_matches(
+            &credential.verifier,
+            &pool_name,
+            &name,
+            &password,
+            &credential.salt,
+        )
+    };
     cx.app.compute.run(work).await
 }
 

@@ -15,10 +15,15 @@ pub struct Lock {
 
 impl Lock {
     pub fn holds(self, now: Ms) -> bool {
-        let Some(doublings) = self.failures.checked_sub(FREE_FAILURES).filter(|doublings| *doublings >= 0) else {
+        let Some(doublings) =
+            self.failures.checked_sub(FREE_FAILURES).filter(|doublings| *doublings >= 0)
+        else {
             return false;
         };
-        let length = SECOND.checked_shl(u32::try_from(doublings.min(20)).unwrap_or(20)).unwrap_or(LONGEST_MS).min(LONGEST_MS);
+        let length = SECOND
+            .checked_shl(u32::try_from(doublings.min(20)).unwrap_or(20))
+            .unwrap_or(LONGEST_MS)
+            .min(LONGEST_MS);
         !self.is_over(now) && now.max(self.failed_ms) < self.failed_ms + length
     }
 
@@ -48,7 +53,9 @@ mod tests {
         assert!(lock(5).holds(1_000_999) && !lock(5).holds(1_001_000));
         assert!(lock(6).holds(1_001_999) && !lock(6).holds(1_002_000));
         assert!(lock(10).holds(1_031_999) && !lock(10).holds(1_032_000));
-        assert!(lock(60).holds(1_000_000 + LONGEST_MS - 1) && !lock(60).holds(1_000_000 + LONGEST_MS));
+        assert!(
+            lock(60).holds(1_000_000 + LONGEST_MS - 1) && !lock(60).holds(1_000_000 + LONGEST_MS)
+        );
     }
 
     #[test]
@@ -63,6 +70,9 @@ mod tests {
         let lock = Lock { failures: 6, failed_ms: 1_000_000 };
         assert!(lock.holds(999_000), "an earlier request is under the lock as well");
         assert_eq!(lock.next(999_000), Lock { failures: 7, failed_ms: 1_000_000 });
-        assert!(!lock.holds(1_000_000 - LONGEST_MS), "a clock that was set back does not lock for ever");
+        assert!(
+            !lock.holds(1_000_000 - LONGEST_MS),
+            "a clock that was set back does not lock for ever"
+        );
     }
 }

@@ -41,7 +41,10 @@ pub enum Step {
     /// Ask for a new password.
     AskNewPassword,
     /// Refuse; `counts` says whether it is a failure towards the lock.
-    Deny { error: Error, counts: bool },
+    Deny {
+        error: Error,
+        counts: bool,
+    },
     Proven,
 }
 
@@ -81,11 +84,15 @@ fn after_password(facts: &Facts<'_>, verdict: Verdict) -> Step {
     match user.status {
         Status::Confirmed => Step::Proven,
         Status::Unconfirmed => deny(Error::new(Kind::UserNotConfirmed, "User is not confirmed.")),
-        Status::ResetRequired => deny(Error::new(Kind::PasswordResetRequired, "Password reset required for the user")),
+        Status::ResetRequired => {
+            deny(Error::new(Kind::PasswordResetRequired, "Password reset required for the user"))
+        }
         Status::ExternalProvider => deny(incorrect()),
-        Status::ForceChangePassword if temporary_password_is_over(facts, user) => deny(Error::not_authorized(
-            "Temporary password has expired and must be reset by an administrator.",
-        )),
+        Status::ForceChangePassword if temporary_password_is_over(facts, user) => {
+            deny(Error::not_authorized(
+                "Temporary password has expired and must be reset by an administrator.",
+            ))
+        }
         Status::ForceChangePassword => Step::AskNewPassword,
     }
 }
@@ -96,7 +103,12 @@ fn after_new_password(facts: &Facts<'_>) -> Step {
     }
     match facts.user {
         Some(user) if !user.enabled => deny(Error::not_authorized("User is disabled.")),
-        Some(user) if user.status == Status::ForceChangePassword && !temporary_password_is_over(facts, user) => Step::Proven,
+        Some(user)
+            if user.status == Status::ForceChangePassword
+                && !temporary_password_is_over(facts, user) =>
+        {
+            Step::Proven
+        }
         _ => deny(Error::not_authorized("Invalid session for the user.")),
     }
 }
@@ -109,7 +121,11 @@ fn may_sign_in(facts: &Facts<'_>) -> Result<(), Error> {
 
 /// Whether a name exists is told only where the client asked for that.
 fn unknown(facts: &Facts<'_>) -> Error {
-    if facts.client.hides_user_existence() { incorrect() } else { Error::new(Kind::UserNotFound, "User does not exist.") }
+    if facts.client.hides_user_existence() {
+        incorrect()
+    } else {
+        Error::new(Kind::UserNotFound, "User does not exist.")
+    }
 }
 
 fn incorrect() -> Error {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::challenge::{self, Doc};
-use super::machine::{Event, Facts, Step, next};
 use super::lockout::Lock;
+use super::machine::{Event, Facts, Step, next};
 use super::{At, Challenged, Proven, credential};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
@@ -53,7 +53,13 @@ pub async fn answer(
     if old.password_ver != password_ver || !names::is_name_of(at.pool, &old, name) {
         return Err(invalid());
     }
-    let facts = Facts { pool: at.pool, client: at.client, user: Some(&old), lock: Lock::default(), now: cx.now };
+    let facts = Facts {
+        pool: at.pool,
+        client: at.client,
+        user: Some(&old),
+        lock: Lock::default(),
+        now: cx.now,
+    };
     match next(&facts, Event::NewPassword) {
         Step::Proven => {}
         Step::Deny { error, .. } => return Err(error),
@@ -64,7 +70,10 @@ pub async fn answer(
     attributes::check(at.pool, Writer::Client(at.client), false, pairs)?;
     let mut new = old.clone();
     for (name, value) in pairs {
-        if old.doc.get(name).is_some_and(|had| had != value) && attributes::find(at.pool, name).is_some_and(|attribute| attribute.mutable == Some(false)) {
+        if old.doc.get(name).is_some_and(|had| had != value)
+            && attributes::find(at.pool, name)
+                .is_some_and(|attribute| attribute.mutable == Some(false))
+        {
             return Err(Error::invalid(format!("user.{name}: Attribute cannot be updated.\n")));
         }
         if (name == "email" || name == "phone_number") && old.doc.get(name) != Some(value) {
@@ -84,8 +93,26 @@ pub async fn answer(
     users::update(&mut batch, at.pool, &old, &new, cx.now, &taken)?;
     users::set_password(&mut batch, &old, sealed);
     open.consume(cx, &mut batch, at);
-    audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&old.sub), "SetInitialPassword", &old.sub, "ok", at.door.as_str());
-    audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&old.sub), "SignIn", &at.client.id, "ok", at.door.as_str());
+    audit::note(
+        &mut batch,
+        cx,
+        &at.pool.id,
+        &Actor::User(&old.sub),
+        "SetInitialPassword",
+        &old.sub,
+        "ok",
+        at.door.as_str(),
+    );
+    audit::note(
+        &mut batch,
+        cx,
+        &at.pool.id,
+        &Actor::User(&old.sub),
+        "SignIn",
+        &at.client.id,
+        "ok",
+        at.door.as_str(),
+    );
     new.password_ver += 1;
     new.ver += 1;
     Ok(Proven { user: new, birth, batch })

@@ -12,8 +12,12 @@ pub async fn attempt(cx: &Cx, at: At<'_>, name: &str, password: &str) -> Result<
     let subject = Subject::find(cx, at, name).await?;
     match next(&subject.facts(at, cx.now), Event::Begin) {
         Step::Check => {}
-        Step::Deny { error, counts } => return deny(cx, at, &subject, Batch::new(), error, counts).await,
-        step => return Err(Error::internal(format!("a password attempt cannot begin with {step:?}"))),
+        Step::Deny { error, counts } => {
+            return deny(cx, at, &subject, Batch::new(), error, counts).await;
+        }
+        step => {
+            return Err(Error::internal(format!("a password attempt cannot begin with {step:?}")));
+        }
     }
     let credential = credential::of(cx, at.pool, subject.user.as_ref(), &subject.login)?;
     let right = credential::matches(cx, at.pool, credential, subject.srp_name(), password).await?;

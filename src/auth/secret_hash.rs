@@ -13,20 +13,22 @@ use crate::pool::Client;
 /// Checks SECRET_HASH: base64 of HMAC-SHA256 under a secret of the client over name and client id. Any of `names` will do.
 pub fn check(cx: &Cx, client: &Client, names: &[&str], given: Option<&str>) -> Result<()> {
     let id = &client.id;
-    let unverifiable = || Error::not_authorized(format!("Unable to verify secret hash for client {id}"));
+    let unverifiable =
+        || Error::not_authorized(format!("Unable to verify secret hash for client {id}"));
     match (client.is_public(), given) {
         (true, None) => Ok(()),
         (true, Some(_)) => Err(unverifiable()),
-        (false, None) => {
-            Err(Error::not_authorized(format!("Client {id} is configured with secret but SECRET_HASH was not received")))
-        }
+        (false, None) => Err(Error::not_authorized(format!(
+            "Client {id} is configured with secret but SECRET_HASH was not received"
+        ))),
         (false, Some(given)) => {
             let mut matched = false;
             for secret in secrets(cx, client)? {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
                 for name in names {
                     let tag = hmac::sign(&key, format!("{name}{id}").as_bytes());
-                    matched |= keys::same(STANDARD.encode(tag.as_ref()).as_bytes(), given.as_bytes());
+                    matched |=
+                        keys::same(STANDARD.encode(tag.as_ref()).as_bytes(), given.as_bytes());
                 }
             }
             if matched { Ok(()) } else { Err(unverifiable()) }

@@ -16,18 +16,21 @@ use super::{At, Challenged, Outcome};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::{attributes, names};
-use crate::store::users::{self, BornOf};
 use crate::store::Batch;
+use crate::store::users::{self, BornOf};
 use crate::tokens;
 
 /// USER_SRP_AUTH: answers SRP_A with salt, SRP_B and the SECRET_BLOCK. A name that nobody has gets the same,
 /// invented, where the client hides existence.
 pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outcome> {
-    let a = ClientPublic::parse(srp_a).map_err(|refused| Error::invalid(format!("SRP_A is not usable: {refused}")))?;
+    let a = ClientPublic::parse(srp_a)
+        .map_err(|refused| Error::invalid(format!("SRP_A is not usable: {refused}")))?;
     let subject = Subject::find(cx, at, name).await?;
     match next(&subject.facts(at, cx.now), Event::Begin) {
         Step::Check => {}
-        Step::Deny { error, counts } => return deny(cx, at, &subject, Batch::new(), error, counts).await,
+        Step::Deny { error, counts } => {
+            return deny(cx, at, &subject, Batch::new(), error, counts).await;
+        }
         step => return Err(Error::internal(format!("SRP cannot begin with {step:?}"))),
     }
     if subject.user.is_none() && !at.client.hides_user_existence() {
@@ -44,7 +47,10 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
     let invented = invented_sub(cx, at, &subject.login);
     let (sub, srp_name) = match &subject.user {
         Some(user) => (user.sub.clone(), user.username.clone()),
-        None if at.pool.names_are_attributes() || attributes::is_email(name) || attributes::is_phone(name) => {
+        None if at.pool.names_are_attributes()
+            || attributes::is_email(name)
+            || attributes::is_phone(name) =>
+        {
             (invented.clone(), invented)
         }
         None => (invented, subject.login.clone()),
@@ -64,7 +70,14 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
     let birth = match &subject.user {
         Some(user) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            users::advance_clock(&mut batch, &at.pool.id, &user.sub, birth.ms(), BornOf::Nothing, Error::conflict().because(&user.sub));
+            users::advance_clock(
+                &mut batch,
+                &at.pool.id,
+                &user.sub,
+                birth.ms(),
+                BornOf::Nothing,
+                Error::conflict().because(&user.sub),
+            );
             birth
         }
         None => {
@@ -98,7 +111,8 @@ pub async fn answer(cx: &Cx, at: At<'_>, claim: &Claim<'_>) -> Result<Outcome> {
     let block = decode(claim.secret_block).ok_or_else(incorrect)?;
     let handle = std::str::from_utf8(&block).map_err(|_| incorrect())?;
     let open = challenge::find(cx, at, handle).await?;
-    let Doc::Srp { door, login, srp_name, known, password_ver, a, b_secret, b_public } = &open.doc else {
+    let Doc::Srp { door, login, srp_name, known, password_ver, a, b_secret, b_public } = &open.doc
+    else {
         return Err(incorrect());
     };
     if *door != at.door {
@@ -111,19 +125,24 @@ pub async fn answer(cx: &Cx, at: At<'_>, claim: &Claim<'_>) -> Result<Outcome> {
     let subject = Subject::of(cx, at, user, login.clone()).await?;
     // The answer must name whom the challenge was for: a SECRET_HASH over another name proves nothing.
     let given = names::fold(at.pool, claim.name);
-    let named = given == *login || claim.name == srp_name || subject.user.as_ref().is_some_and(|user| names::is_name_of(at.pool, user, claim.name));
+    let named = given == *login
+        || claim.name == srp_name
+        || subject.user.as_ref().is_some_and(|user| names::is_name_of(at.pool, user, claim.name));
     if !named {
         return Err(incorrect());
     }
     let credential = credential::of(cx, at.pool, subject.user.as_ref(), &subject.login)?;
-    let server = <[u8; 32]>::try_from(b_secret.as_slice()).ok().and_then(|b| Server::from_parts(b, b_public));
+    let server = <[u8; 32]>::try_from(b_secret.as_slice())
+        .ok()
+        .and_then(|b| Server::from_parts(b, b_public));
     let server = server.ok_or_else(|| Error::internal("a stored SRP challenge is damaged"))?;
     let a = ClientPublic::parse(a).map_err(Error::internal)?;
     let signature = decode(claim.signature).unwrap_or_default();
     let same_password = subject.user.as_ref().is_none_or(|user| user.password_ver == *password_ver);
 
     // The timestamp needs no clock: it is covered by the signature, and the challenge is single-use and short-lived.
-    let (pool_name, name, timestamp) = (at.pool.srp_name().to_owned(), srp_name.clone(), claim.timestamp.to_owned());
+    let (pool_name, name, timestamp) =
+        (at.pool.srp_name().to_owned(), srp_name.clone(), claim.timestamp.to_owned());
     let right = cx
         .app
         .compute
@@ -149,11 +168,14 @@ fn invented_sub(cx: &Cx, at: At<'_>, login: &str) -> String {
 
 /// Clients send standard base64; some of them the URL-safe form.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    let text: String = text.chars().map(|c| match c {
-        '-' => '+',
-        '_' => '/',
-        c => c,
-    }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| match c {
+            '-' => '+',
+            '_' => '/',
+            c => c,
+        })
+        .collect();
     STANDARD.decode(text).ok()
 }
 

@@ -34,7 +34,8 @@ impl Subject {
         } else {
             (0, 0)
         };
-        let (failures, failed_ms) = user.as_ref().map_or(stranger, |user| (user.failures, user.failed_ms));
+        let (failures, failed_ms) =
+            user.as_ref().map_or(stranger, |user| (user.failures, user.failed_ms));
         Ok(Subject { user, login, lock: Lock { failures, failed_ms } })
     }
 
@@ -62,7 +63,16 @@ pub(super) async fn after_password(
         (Step::Proven, Some(user)) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
             users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
-            audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&user.sub), "SignIn", &at.client.id, "ok", at.door.as_str());
+            audit::note(
+                &mut batch,
+                cx,
+                &at.pool.id,
+                &Actor::User(&user.sub),
+                "SignIn",
+                &at.client.id,
+                "ok",
+                at.door.as_str(),
+            );
             Ok(Outcome::Proven(Box::new(Proven { user: user.clone(), birth, batch })))
         }
         (Step::AskNewPassword, Some(user)) => {
@@ -70,7 +80,16 @@ pub(super) async fn after_password(
             let birth = tokens::tick(cx, at.pool, at.client, user);
             users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
             let session = challenge::insert(cx, &mut batch, at, &user.sub, birth, &doc)?;
-            audit::note(&mut batch, cx, &at.pool.id, &Actor::User(&user.sub), "SignIn", &at.client.id, "challenged", "NEW_PASSWORD_REQUIRED");
+            audit::note(
+                &mut batch,
+                cx,
+                &at.pool.id,
+                &Actor::User(&user.sub),
+                "SignIn",
+                &at.client.id,
+                "challenged",
+                "NEW_PASSWORD_REQUIRED",
+            );
             cx.db().commit(batch).await?;
             Ok(Outcome::Challenged(super::new_password::challenged(at, user, session)))
         }
@@ -100,12 +119,27 @@ pub(super) async fn deny(
             let login = hidden(cx, at, &subject.login);
             if counts {
                 let seen = (subject.lock.failures, subject.lock.failed_ms);
-                users::fail_stranger(&mut batch, &at.pool.id, &login, seen, (next.failures, next.failed_ms));
+                users::fail_stranger(
+                    &mut batch,
+                    &at.pool.id,
+                    &login,
+                    seen,
+                    (next.failures, next.failed_ms),
+                );
             }
             format!("unknown:{login}")
         }
     };
-    audit::note(&mut batch, cx, &at.pool.id, &Actor::Anybody, "SignIn", &target, error.kind.cognito(), at.door.as_str());
+    audit::note(
+        &mut batch,
+        cx,
+        &at.pool.id,
+        &Actor::Anybody,
+        "SignIn",
+        &target,
+        error.kind.cognito(),
+        at.door.as_str(),
+    );
     cx.db().commit(batch).await?;
     cx.note_refusal_audited();
     Err(error)

@@ -65,7 +65,13 @@ pub async fn run(args: Args) -> Result<()> {
             for row in keys::access_keys(&db).await? {
                 let grant = access::grant(&row)?;
                 let pools = grant.pools.join(" ");
-                text += &format!("{}  {}  {}  on {pools}  {}\n", row.id, time::show(row.created_ms), grant.actions.join(" "), grant.note);
+                text += &format!(
+                    "{}  {}  {}  on {pools}  {}\n",
+                    row.id,
+                    time::show(row.created_ms),
+                    grant.actions.join(" "),
+                    grant.note
+                );
             }
             out::say(&text);
             db.close().await;
@@ -81,5 +87,9 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 fn pools_in_words(grant: &Grant) -> String {
-    if grant.pools.iter().any(|pool| pool == "*") { "all pools".to_owned() } else { grant.pools.join(", ") }
+    if grant.pools.iter().any(|pool| pool == "*") {
+        "all pools".to_owned()
+    } else {
+        grant.pools.join(", ")
+    }
 }

@@ -47,7 +47,11 @@ pub async fn run(args: Args) -> Result<()> {
         let Some(last) = page.last() else { break };
         after = (last.at_ms, last.id.clone());
         let wanted = page.iter().filter(|entry| args.wants(entry));
-        out::say(&wanted.map(|entry| if args.json { as_json(entry) } else { as_text(entry) }).collect::<String>());
+        out::say(
+            &wanted
+                .map(|entry| if args.json { as_json(entry) } else { as_text(entry) })
+                .collect::<String>(),
+        );
     }
     db.close().await;
     Ok(())
@@ -55,7 +59,9 @@ pub async fn run(args: Args) -> Result<()> {
 
 impl Args {
     fn wants(&self, entry: &Entry) -> bool {
-        let is = |filter: &Option<String>, value: &str| filter.as_ref().is_none_or(|filter| filter == value);
+        let is = |filter: &Option<String>, value: &str| {
+            filter.as_ref().is_none_or(|filter| filter == value)
+        };
         is(&self.pool, &entry.pool_id)
             && is(&self.actor, &entry.actor)
             && is(&self.action, &entry.action)
@@ -77,8 +83,17 @@ fn as_json(entry: &Entry) -> String {
 /// Fields in the order of the sentence, `-` for what there is none of. Text from requests must not move the reader's cursor.
 fn as_text(entry: &Entry) -> String {
     let at = time::show(entry.at_ms);
-    let fields =
-        [&at, &entry.pool_id, &entry.actor, &entry.action, &entry.target, &entry.ip, &entry.result, &entry.detail, &entry.request_id];
+    let fields = [
+        &at,
+        &entry.pool_id,
+        &entry.actor,
+        &entry.action,
+        &entry.target,
+        &entry.ip,
+        &entry.result,
+        &entry.detail,
+        &entry.request_id,
+    ];
     let shown = fields.map(|field| match field.as_str() {
         "" => "-".to_owned(),
         text => text.chars().map(|c| if c.is_control() { '?' } else { c }).collect(),

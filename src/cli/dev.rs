@@ -63,10 +63,14 @@ pub async fn run(args: Args) -> Result<()> {
         pages_url: format!("https://localhost:{tls_port}"),
         ..Settings::default()
     };
-    let url = args.database_url.clone().unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
+    let url = args
+        .database_url
+        .clone()
+        .unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
     let db = Db::open(&url, Options::default()).await?;
     let vault = Vault::new(&data.master_key(&*random)?);
-    let app = App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await;
+    let app =
+        App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await;
     let app = app.map_err(|error| data.explain(error, args.database_url.is_some()))?;
 
     let cx = Cx::system(app.clone());
@@ -83,14 +87,19 @@ pub async fn run(args: Args) -> Result<()> {
     let router = app::router(app.clone());
     let doors = plain.into_iter().map(|listener| (listener, None));
     let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
-    let doors = doors.map(|(listener, tls)| Door { listener, tls, router: router.clone() }).collect();
+    let doors =
+        doors.map(|(listener, tls)| Door { listener, tls, router: router.clone() }).collect();
     serve::run(app, doors, signals).await;
     Ok(())
 }
 
 async fn sow(cx: &Cx, file: &Path) -> Result<()> {
-    let wrong = |error: Error| Error::invalid(format!("The seed file {}: {}", file.display(), error.message)).because(format!("{error:?}"));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(Error::invalid(format!("it cannot be read: {error}."))))?;
+    let wrong = |error: Error| {
+        Error::invalid(format!("The seed file {}: {}", file.display(), error.message))
+            .because(format!("{error:?}"))
+    };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| wrong(Error::invalid(format!("it cannot be read: {error}."))))?;
     let seed = seed::parse(&text).map_err(wrong)?;
     let [pools, clients, users] = seed::apply(cx, &seed).await.map_err(wrong)?;
     tracing::info!(pools, clients, users, "seeded; what existed stayed as it was");
@@ -110,7 +119,9 @@ impl Data {
         } else {
             args.data.clone()
         };
-        let unusable = |error: std::io::Error| Error::invalid(format!("The directory {} cannot be used: {error}.", path.display()));
+        let unusable = |error: std::io::Error| {
+            Error::invalid(format!("The directory {} cannot be used: {error}.", path.display()))
+        };
         files::create_private_dir(&path).map_err(unusable)?;
         // Other programs read `ca_file` from directories of their own.
         let path = path.canonicalize().map_err(unusable)?;
@@ -132,8 +143,16 @@ impl Data {
             return error;
         }
         let key = self.path.join("master.key");
-        let anew = if elsewhere { "use an empty database".to_owned() } else { format!("remove {}", self.path.display()) };
-        let message = format!("{} This server's key is in {}. To begin anew, {anew}.", error.message, key.display());
+        let anew = if elsewhere {
+            "use an empty database".to_owned()
+        } else {
+            format!("remove {}", self.path.display())
+        };
+        let message = format!(
+            "{} This server's key is in {}. To begin anew, {anew}.",
+            error.message,
+            key.display()
+        );
         Error::invalid(message).because(error.cause().unwrap_or_default())
     }
 
@@ -148,7 +167,9 @@ impl Data {
 
 impl Drop for Data {
     fn drop(&mut self) {
-        if self.ephemeral && let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if self.ephemeral
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
             tracing::warn!(%error, "{} was not removed", self.path.display());
         }
     }

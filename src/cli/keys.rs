@@ -58,13 +58,17 @@ async fn rotate_all(cx: &Cx) -> Result<()> {
 
 async fn rotate(cx: &Cx, pool_id: &str) -> Result<()> {
     let retire_ms = operator::retrying(|| rotate_once(cx, pool_id)).await?;
-    out::say(&format!("{pool_id}: new keys sign from now on; the old ones verify until {}.\n", time::show(retire_ms)));
+    out::say(&format!(
+        "{pool_id}: new keys sign from now on; the old ones verify until {}.\n",
+        time::show(retire_ms)
+    ));
     Ok(())
 }
 
 async fn rotate_once(cx: &Cx, pool_id: &str) -> Result<Ms> {
     let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
-    let pool = pool.ok_or_else(|| Error::invalid(format!("There is no pool {pool_id} in this database.")))?;
+    let pool = pool
+        .ok_or_else(|| Error::invalid(format!("There is no pool {pool_id} in this database.")))?;
     let mut batch = Batch::new();
     let retire_ms = ring::rotate(cx, &mut batch, &pool).await?;
     audit::note(&mut batch, cx, pool_id, &Actor::Operator, "RotateSigningKeys", pool_id, "ok", "");

@@ -54,16 +54,33 @@ impl Access {
     /// The database alone, for what needs no secret. It must exist and have the schema of this release.
     pub async fn database(&self) -> Result<Db> {
         let config = self.merged()?;
-        let url = config.database_url.ok_or_else(|| config::missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?.0;
-        if let Some(path) = url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path))
+        let url = config
+            .database_url
+            .ok_or_else(|| config::missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?
+            .0;
+        if let Some(path) =
+            url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path))
             && !std::path::Path::new(path).exists()
         {
-            return Err(Error::invalid(format!("There is no database {path}. Start the server once, which makes it, or correct the address.")));
+            return Err(Error::invalid(format!(
+                "There is no database {path}. Start the server once, which makes it, or correct the address."
+            )));
         }
-        let db = Db::open(&url, Options { lock: false, pool_size: 2, ca_file: config.database_ca_file, ..Options::default() }).await?;
+        let db = Db::open(
+            &url,
+            Options {
+                lock: false,
+                pool_size: 2,
+                ca_file: config.database_ca_file,
+                ..Options::default()
+            },
+        )
+        .await?;
         let (found, known) = (db.schema_version().await?, schema::MIGRATIONS.len() as i64);
         if found == 0 {
-            return Err(Error::invalid("The database is empty. Start the server once, which prepares it."));
+            return Err(Error::invalid(
+                "The database is empty. Start the server once, which prepares it.",
+            ));
         }
         if found != known {
             return Err(Error::invalid(format!(
@@ -77,7 +94,9 @@ impl Access {
     /// A context in which secrets can be sealed and opened. Whoever holds the master key is the operator.
     pub async fn context(&self) -> Result<Cx> {
         let config = self.merged()?;
-        let master = MasterKey::from_file(&config.master_key_file.ok_or_else(|| config::missing_key("master_key_file"))?)?;
+        let master = MasterKey::from_file(
+            &config.master_key_file.ok_or_else(|| config::missing_key("master_key_file"))?,
+        )?;
         let db = self.database().await?;
         let dev = keys::meta(&db, "mode").await?.is_some_and(|mode| mode == b"dev");
         let parts = Parts {

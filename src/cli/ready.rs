@@ -20,7 +20,8 @@ const MAX_PER_USER: i64 = 100;
 pub async fn prepare(cx: &Cx) -> Result<()> {
     let Seed { mut pools } = seed::parse(SEED)?;
     for pool in &mut pools {
-        pool.sessions = SessionRules { tracking: true, max_per_user: MAX_PER_USER, ..SessionRules::default() };
+        pool.sessions =
+            SessionRules { tracking: true, max_per_user: MAX_PER_USER, ..SessionRules::default() };
     }
     seed::apply(cx, &Seed { pools }).await?;
     Ok(())
@@ -29,13 +30,17 @@ pub async fn prepare(cx: &Cx) -> Result<()> {
 /// What the ready file says (DESIGN, section 6: scripts depend on it).
 pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
     let seeded: Value = serde_json::from_str(SEED).map_err(Error::internal)?;
-    let text = |pointer: &str| seeded.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |pointer: &str| {
+        seeded.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let Settings { public_url, pages_url, region, .. } = &cx.app.settings;
     let pool_id = text("/pools/0/Id");
     let confidential = text("/pools/0/Clients/1/ClientId");
     // From the database: it may have been replaced since.
     let secret = match cx.app.directory.client(cx.db(), &confidential).await? {
-        Some((_, client)) => secret_hash::secrets(cx, &client)?.first().map(|secret| secret.as_str().to_owned()),
+        Some((_, client)) => {
+            secret_hash::secrets(cx, &client)?.first().map(|secret| secret.as_str().to_owned())
+        }
         None => None,
     };
     Ok(json!({
@@ -57,8 +62,9 @@ pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
 /// Whole or not at all, and for its owner only: it holds a password and a secret.
 pub fn write(file: &Path, ready: &Value) -> Result<()> {
     let text = serde_json::to_string_pretty(ready).map_err(Error::internal)? + "\n";
-    files::write_private(file, text.as_bytes())
-        .map_err(|error| Error::invalid(format!("The ready file {} cannot be written: {error}.", file.display())))
+    files::write_private(file, text.as_bytes()).map_err(|error| {
+        Error::invalid(format!("The ready file {} cannot be written: {error}.", file.display()))
+    })
 }
 
 /// What to open and what to try.

@@ -7,7 +7,12 @@ pub fn show(ms: Ms) -> String {
     let (day, rest) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
     let (year, month, date) = civil(day);
     let (seconds, millis) = (rest / SECOND, rest % SECOND);
-    format!("{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{millis:03}Z", seconds / 3600, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// A day, a moment in UTC, or epoch seconds.
@@ -16,7 +21,8 @@ pub fn parse(text: &str) -> Result<Ms, String> {
 }
 
 fn read(text: &str) -> Option<Ms> {
-    let number = |text: &str| text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse::<i64>().ok())?;
+    let number =
+        |text: &str| text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse::<i64>().ok())?;
     if let Some(seconds) = number(text) {
         return seconds.checked_mul(SECOND);
     }
@@ -35,7 +41,9 @@ fn read(text: &str) -> Option<Ms> {
 }
 
 fn three(text: &str, separator: char) -> Option<[i64; 3]> {
-    let mut parts = text.split(separator).map(|part| part.bytes().all(|c| c.is_ascii_digit()).then(|| part.parse().ok())?);
+    let mut parts = text
+        .split(separator)
+        .map(|part| part.bytes().all(|c| c.is_ascii_digit()).then(|| part.parse().ok())?);
     let three = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(three)
 }
@@ -81,7 +89,16 @@ mod tests {
         assert_eq!(parse("2026-11-22"), Ok(1_795_305_600_000));
         assert_eq!(parse("2026-11-22T08:00:00Z"), Ok(1_795_334_400_000));
         assert_eq!(parse("1795334400"), Ok(1_795_334_400_000));
-        for bad in ["", "yesterday", "2026-02-30", "2026-13-01", "2026-11-22T24:00:00Z", "2026-11-22T08:00:00", "2026-11", "-5"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T08:00:00",
+            "2026-11",
+            "-5",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -11,13 +11,19 @@ use crate::cx::Cx;
 use crate::error::Result;
 use crate::pool::{User, attributes};
 
-pub async fn admin_create_user(cx: Cx, input: AdminCreateUserRequest) -> Result<AdminCreateUserResponse> {
+pub async fn admin_create_user(
+    cx: Cx,
+    input: AdminCreateUserRequest,
+) -> Result<AdminCreateUserResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let pairs = attributes::pairs(input.user_attributes.as_deref().unwrap_or_default());
     let new = NewUser {
         name: &input.username,
         attributes: &pairs,
-        temporary_password: input.temporary_password.as_deref().filter(|password| !password.is_empty()),
+        temporary_password: input
+            .temporary_password
+            .as_deref()
+            .filter(|password| !password.is_empty()),
         mediums: input.desired_delivery_mediums.as_deref(),
         force_alias: input.force_alias_creation.unwrap_or(false),
         silent: input.message_action.as_deref() == Some("SUPPRESS"),
@@ -52,14 +58,20 @@ pub async fn admin_set_user_password(cx: Cx, input: AdminSetUserPasswordRequest)
     Ok(Empty {})
 }
 
-pub async fn admin_reset_user_password(cx: Cx, input: AdminResetUserPasswordRequest) -> Result<Empty> {
+pub async fn admin_reset_user_password(
+    cx: Cx,
+    input: AdminResetUserPasswordRequest,
+) -> Result<Empty> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     recovery::reset(&cx, &pool, &user).await?;
     Ok(Empty {})
 }
 
-pub async fn admin_update_user_attributes(cx: Cx, input: AdminUpdateUserAttributesRequest) -> Result<Empty> {
+pub async fn admin_update_user_attributes(
+    cx: Cx,
+    input: AdminUpdateUserAttributesRequest,
+) -> Result<Empty> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     let pairs = attributes::pairs(&input.user_attributes);
@@ -67,7 +79,10 @@ pub async fn admin_update_user_attributes(cx: Cx, input: AdminUpdateUserAttribut
     Ok(Empty {})
 }
 
-pub async fn admin_delete_user_attributes(cx: Cx, input: AdminDeleteUserAttributesRequest) -> Result<Empty> {
+pub async fn admin_delete_user_attributes(
+    cx: Cx,
+    input: AdminDeleteUserAttributesRequest,
+) -> Result<Empty> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     change::delete(&cx, &pool, &user, By::Administrator, &input.user_attribute_names).await?;

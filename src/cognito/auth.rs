@@ -6,7 +6,9 @@ use std::sync::Arc;
 use cenote_interface::types::*;
 
 use super::lookup;
-use crate::auth::{At, Challenged, Door, Outcome, Proven, new_password, password, secret_hash, srp};
+use crate::auth::{
+    At, Challenged, Door, Outcome, Proven, new_password, password, secret_hash, srp,
+};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::session::Flow;
@@ -28,7 +30,10 @@ pub async fn initiate_auth(cx: Cx, input: InitiateAuthRequest) -> Result<Initiat
     })
 }
 
-pub async fn admin_initiate_auth(cx: Cx, input: AdminInitiateAuthRequest) -> Result<AdminInitiateAuthResponse> {
+pub async fn admin_initiate_auth(
+    cx: Cx,
+    input: AdminInitiateAuthRequest,
+) -> Result<AdminInitiateAuthResponse> {
     let (pool, client) = lookup::client_of(&cx, &input.user_pool_id, &input.client_id).await?;
     let parameters = input.auth_parameters.unwrap_or_default();
     let start = Start { pool, client, door: Door::Admin, parameters };
@@ -42,7 +47,10 @@ pub async fn admin_initiate_auth(cx: Cx, input: AdminInitiateAuthRequest) -> Res
     })
 }
 
-pub async fn respond_to_auth_challenge(cx: Cx, input: RespondToAuthChallengeRequest) -> Result<RespondToAuthChallengeResponse> {
+pub async fn respond_to_auth_challenge(
+    cx: Cx,
+    input: RespondToAuthChallengeRequest,
+) -> Result<RespondToAuthChallengeResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
     let at = At { pool: &pool, client: &client, door: Door::Api };
     let responses = input.challenge_responses.unwrap_or_default();
@@ -78,7 +86,9 @@ pub async fn get_tokens_from_refresh_token(
     input: GetTokensFromRefreshTokenRequest,
 ) -> Result<GetTokensFromRefreshTokenResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
-    lookup::check_client_secret(&cx, &client, input.client_secret.as_deref(), |message| Error::not_authorized(message))?;
+    lookup::check_client_secret(&cx, &client, input.client_secret.as_deref(), |message| {
+        Error::not_authorized(message)
+    })?;
     let presented = refresh::find(&cx, &pool, &client, &input.refresh_token).await?;
     let issued = refresh::refresh(&cx, presented).await?;
     Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(issued.into_result()) })
@@ -118,8 +128,12 @@ impl Start {
                 finish(cx, at, srp::begin(cx, at, name, srp_a).await?).await
             }
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => self.refresh(cx).await,
-            "CUSTOM_AUTH" => Err(Error::invalid("Custom auth lambda trigger is not configured for the user pool.")),
-            flow => Err(Error::invalid(format!("The flow {flow} is not built in this version of Cenote."))),
+            "CUSTOM_AUTH" => Err(Error::invalid(
+                "Custom auth lambda trigger is not configured for the user pool.",
+            )),
+            flow => Err(Error::invalid(format!(
+                "The flow {flow} is not built in this version of Cenote."
+            ))),
         }
     }
 
@@ -128,7 +142,11 @@ impl Start {
         let presented = refresh::find(cx, &self.pool, &self.client, token).await?;
         let user = &presented.held.user;
         let mut names = vec![user.username.as_str(), user.sub.as_str()];
-        names.extend(["email", "phone_number", "preferred_username"].iter().filter_map(|name| user.doc.get(name)));
+        names.extend(
+            ["email", "phone_number", "preferred_username"]
+                .iter()
+                .filter_map(|name| user.doc.get(name)),
+        );
         self.check_secret_hash(cx, &names)?;
         let issued = refresh::refresh(cx, presented).await?;
         Ok(Answer { authentication_result: Some(issued.into_result()), ..Answer::default() })
@@ -141,27 +159,33 @@ impl Start {
         let disabled = |message: &'static str| Err(Error::invalid(message));
         match flow {
             "USER_PASSWORD_AUTH" if admin => disabled("Initiate Auth method not supported."),
-            "USER_PASSWORD_AUTH" if !allows(&["ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"]) => {
+            "USER_PASSWORD_AUTH"
+                if !allows(&["ALLOW_USER_PASSWORD_AUTH", "USER_PASSWORD_AUTH"]) =>
+            {
                 disabled("USER_PASSWORD_AUTH flow not enabled for this client")
             }
-            "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH" if !admin => disabled("Initiate Auth method not supported."),
+            "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH" if !admin => {
+                disabled("Initiate Auth method not supported.")
+            }
             "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH"
                 if !allows(&["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"]) =>
             {
                 disabled("Auth flow not enabled for this client")
             }
-            "USER_SRP_AUTH" if !(allows(&["ALLOW_USER_SRP_AUTH"]) || self.client.uses_legacy_flows()) => {
+            "USER_SRP_AUTH"
+                if !(allows(&["ALLOW_USER_SRP_AUTH"]) || self.client.uses_legacy_flows()) =>
+            {
                 disabled("USER_SRP_AUTH is not enabled for the client.")
             }
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" if self.client.rotation().is_some() => disabled(
                 "Refresh token rotation is enabled for this client: use GetTokensFromRefreshToken in place of REFRESH_TOKEN_AUTH.",
             ),
-            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN"
-                if !self.client.allows_refresh() =>
-            {
+            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" if !self.client.allows_refresh() => {
                 disabled("REFRESH_TOKEN_AUTH flow not enabled for this client")
             }
-            "USER_AUTH" if !allows(&["ALLOW_USER_AUTH"]) => disabled("USER_AUTH flow not enabled for this client"),
+            "USER_AUTH" if !allows(&["ALLOW_USER_AUTH"]) => {
+                disabled("USER_AUTH flow not enabled for this client")
+            }
             _ => Ok(()),
         }
     }
@@ -174,7 +198,12 @@ impl Start {
     }
 
     fn check_secret_hash(&self, cx: &Cx, names: &[&str]) -> Result<()> {
-        secret_hash::check(cx, &self.client, names, self.parameters.get("SECRET_HASH").map(String::as_str))
+        secret_hash::check(
+            cx,
+            &self.client,
+            names,
+            self.parameters.get("SECRET_HASH").map(String::as_str),
+        )
     }
 }
 
@@ -203,15 +232,20 @@ async fn respond(
         }
         "NEW_PASSWORD_REQUIRED" => {
             let password = required("NEW_PASSWORD")?;
-            let session = session.ok_or_else(|| Error::invalid("Missing required parameter Session"))?;
+            let session =
+                session.ok_or_else(|| Error::invalid("Missing required parameter Session"))?;
             let pairs: Vec<(String, String)> = responses
                 .iter()
-                .filter_map(|(key, value)| Some((key.strip_prefix("userAttributes.")?.to_owned(), value.clone())))
+                .filter_map(|(key, value)| {
+                    Some((key.strip_prefix("userAttributes.")?.to_owned(), value.clone()))
+                })
                 .collect();
             let proven = new_password::answer(cx, at, &session, name, password, &pairs).await?;
             finish(cx, at, Outcome::Proven(Box::new(proven))).await
         }
-        challenge => Err(Error::invalid(format!("The challenge {challenge} is not built in this version of Cenote."))),
+        challenge => Err(Error::invalid(format!(
+            "The challenge {challenge} is not built in this version of Cenote."
+        ))),
     }
 }
 
@@ -240,7 +274,9 @@ async fn finish(cx: &Cx, at: At<'_>, outcome: Outcome) -> Result<Answer> {
             };
             let opened = open::open(cx, &mut batch, new).await?;
             cx.db().commit(batch).await?;
-            let issued = mint::issue(cx, at.pool, at.client, &user, &opened.session, opened.refresh_token).await?;
+            let issued =
+                mint::issue(cx, at.pool, at.client, &user, &opened.session, opened.refresh_token)
+                    .await?;
             Ok(Answer { authentication_result: Some(issued.into_result()), ..Answer::default() })
         }
     }

@@ -8,7 +8,10 @@ use crate::cx::Cx;
 use crate::error::Result;
 use crate::store::pools;
 
-pub async fn create_user_pool_domain(cx: Cx, input: CreateUserPoolDomainRequest) -> Result<CreateUserPoolDomainResponse> {
+pub async fn create_user_pool_domain(
+    cx: Cx,
+    input: CreateUserPoolDomainRequest,
+) -> Result<CreateUserPoolDomainResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let made = admin::create(&cx, &pool, &input).await?;
     Ok(CreateUserPoolDomainResponse {
@@ -19,13 +22,19 @@ pub async fn create_user_pool_domain(cx: Cx, input: CreateUserPoolDomainRequest)
 }
 
 /// An unknown domain is described by nothing; it is no error.
-pub async fn describe_user_pool_domain(cx: Cx, input: DescribeUserPoolDomainRequest) -> Result<DescribeUserPoolDomainResponse> {
+pub async fn describe_user_pool_domain(
+    cx: Cx,
+    input: DescribeUserPoolDomainRequest,
+) -> Result<DescribeUserPoolDomainResponse> {
     let found = pools::find_domain(cx.db(), &input.domain).await?;
     let description = found.map(|domain| admin::describe(&cx, &domain)).transpose()?;
     Ok(DescribeUserPoolDomainResponse { domain_description: Some(description.unwrap_or_default()) })
 }
 
-pub async fn update_user_pool_domain(cx: Cx, input: UpdateUserPoolDomainRequest) -> Result<UpdateUserPoolDomainResponse> {
+pub async fn update_user_pool_domain(
+    cx: Cx,
+    input: UpdateUserPoolDomainRequest,
+) -> Result<UpdateUserPoolDomainResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let changed = admin::update(&cx, &pool, &input).await?;
     Ok(UpdateUserPoolDomainResponse {
@@ -35,7 +44,10 @@ pub async fn update_user_pool_domain(cx: Cx, input: UpdateUserPoolDomainRequest)
     })
 }
 
-pub async fn delete_user_pool_domain(cx: Cx, input: DeleteUserPoolDomainRequest) -> Result<DeleteUserPoolDomainResponse> {
+pub async fn delete_user_pool_domain(
+    cx: Cx,
+    input: DeleteUserPoolDomainRequest,
+) -> Result<DeleteUserPoolDomainResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     admin::delete(&cx, &pool, &input.domain).await?;
     Ok(DeleteUserPoolDomainResponse {})

@@ -14,14 +14,22 @@ const LIST: &str = "ListUsers";
 pub async fn list_users(cx: Cx, input: ListUsersRequest) -> Result<ListUsersResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let wanted = input.attributes_to_get.as_deref();
-    if let Some(unknown) = wanted.unwrap_or_default().iter().find(|name| attributes::find(&pool, name).is_none()) {
-        return Err(Error::invalid(format!("Invalid attribute to get: {unknown} is not in the schema of the user pool.")));
+    if let Some(unknown) =
+        wanted.unwrap_or_default().iter().find(|name| attributes::find(&pool, name).is_none())
+    {
+        return Err(Error::invalid(format!(
+            "Invalid attribute to get: {unknown} is not in the schema of the user pool."
+        )));
     }
     let filter = input.filter.as_deref().map_or(Ok(None), Filter::parse)?;
     // A token goes on with the list that it was given out for, and so with its filter.
     let scope = format!("{LIST} {}", input.filter.as_deref().unwrap_or_default().trim());
     let cursor = page::decode(&cx, &scope, &pool.id, input.pagination_token.as_deref())?;
-    let limit = input.limit.filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(60);
+    let limit = input
+        .limit
+        .filter(|limit| *limit > 0)
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(60);
 
     let (users, next) = list::page(&cx, &pool, filter.as_ref(), &cursor, limit).await?;
     let users = users.iter().map(|user| {

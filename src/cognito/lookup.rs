@@ -21,7 +21,11 @@ pub async fn client(cx: &Cx, client_id: &str) -> Result<(Arc<Pool>, Arc<Client>)
 }
 
 /// A client of this pool, and of no other.
-pub async fn client_of(cx: &Cx, pool_id: &str, client_id: &str) -> Result<(Arc<Pool>, Arc<Client>)> {
+pub async fn client_of(
+    cx: &Cx,
+    pool_id: &str,
+    client_id: &str,
+) -> Result<(Arc<Pool>, Arc<Client>)> {
     let pool = pool(cx, pool_id).await?;
     let found = cx.app.directory.client(cx.db(), client_id).await?;
     match found.filter(|(pool, _)| pool.id == pool_id) {
@@ -37,12 +41,25 @@ pub async fn user(cx: &Cx, pool: &Pool, name: &str) -> Result<User> {
 }
 
 /// Checks a ClientSecret that is sent as such (GetTokensFromRefreshToken, RevokeToken).
-pub fn check_client_secret(cx: &Cx, client: &Client, given: Option<&str>, refuse: fn(String) -> Error) -> Result<()> {
+pub fn check_client_secret(
+    cx: &Cx,
+    client: &Client,
+    given: Option<&str>,
+    refuse: fn(String) -> Error,
+) -> Result<()> {
     match (client.is_public(), given) {
         (true, None) => Ok(()),
         (false, Some(secret)) if secret_hash::is_secret(cx, client, secret)? => Ok(()),
-        (true, Some(_)) => Err(refuse(format!("Client {} is not configured with a secret, but ClientSecret was received.", client.id))),
-        (false, None) => Err(refuse(format!("Client {} is configured with secret but ClientSecret was not received", client.id))),
-        (false, Some(_)) => Err(refuse(format!("Unable to verify client secret for client {}", client.id))),
+        (true, Some(_)) => Err(refuse(format!(
+            "Client {} is not configured with a secret, but ClientSecret was received.",
+            client.id
+        ))),
+        (false, None) => Err(refuse(format!(
+            "Client {} is configured with secret but ClientSecret was not received",
+            client.id
+        ))),
+        (false, Some(_)) => {
+            Err(refuse(format!("Unable to verify client secret for client {}", client.id)))
+        }
     }
 }

@@ -7,7 +7,10 @@ use crate::admin::mfa as admin;
 use crate::cx::Cx;
 use crate::error::Result;
 
-pub async fn get_user_pool_mfa_config(cx: Cx, input: GetUserPoolMfaConfigRequest) -> Result<GetUserPoolMfaConfigResponse> {
+pub async fn get_user_pool_mfa_config(
+    cx: Cx,
+    input: GetUserPoolMfaConfigRequest,
+) -> Result<GetUserPoolMfaConfigResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let mfa = admin::describe(&pool);
     Ok(GetUserPoolMfaConfigResponse {
@@ -19,7 +22,10 @@ pub async fn get_user_pool_mfa_config(cx: Cx, input: GetUserPoolMfaConfigRequest
     })
 }
 
-pub async fn set_user_pool_mfa_config(cx: Cx, input: SetUserPoolMfaConfigRequest) -> Result<SetUserPoolMfaConfigResponse> {
+pub async fn set_user_pool_mfa_config(
+    cx: Cx,
+    input: SetUserPoolMfaConfigRequest,
+) -> Result<SetUserPoolMfaConfigResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     admin::set(&cx, &pool, &input).await
 }

@@ -116,7 +116,8 @@ where
     O: Serialize,
     F: Future<Output = Result<O>>,
 {
-    let input: I = serde_json::from_value(input).map_err(|error| Error::new(Kind::Serialization, error.to_string()))?;
+    let input: I = serde_json::from_value(input)
+        .map_err(|error| Error::new(Kind::Serialization, error.to_string()))?;
     let output = cx.retrying(|cx| operation(cx, input.clone())).await?;
     serde_json::to_value(output).map_err(Error::internal)
 }
@@ -124,9 +125,14 @@ where
 fn unknown(name: &str) -> Error {
     let known = cenote_interface::operation(name).is_some();
     let message = if known {
-        format!("The operation {name} is not built in this version of Cenote; docs/compatibility.md lists those that are.")
+        format!(
+            "The operation {name} is not built in this version of Cenote; docs/compatibility.md lists those that are."
+        )
     } else {
-        format!("{} is not an operation of Amazon Cognito user pools.", name.chars().take(128).collect::<String>())
+        format!(
+            "{} is not an operation of Amazon Cognito user pools.",
+            name.chars().take(128).collect::<String>()
+        )
     };
     Error::new(Kind::UnknownOperation, message)
 }

@@ -23,9 +23,14 @@ pub fn decode(cx: &Cx, list: &str, scope: &str, token: Option<&str>) -> Result<S
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (mac, cursor) = bytes.split_at_checked(MAC)?;
         let cursor = std::str::from_utf8(cursor).ok()?;
-        cx.app.vault.mac_matches(scope, "page", &bound(list, cursor), mac).then(|| cursor.to_owned())
+        cx.app
+            .vault
+            .mac_matches(scope, "page", &bound(list, cursor), mac)
+            .then(|| cursor.to_owned())
     };
-    cursor().ok_or_else(|| Error::invalid("Invalid pagination token: it was not given out for this list."))
+    cursor().ok_or_else(|| {
+        Error::invalid("Invalid pagination token: it was not given out for this list.")
+    })
 }
 
 /// One page of a list that was read with one item more than the page holds, and the token of the next page, if there is one.

@@ -9,17 +9,26 @@ use crate::error::Result;
 use crate::pool::Pool;
 use crate::store::pools;
 
-pub async fn create_user_pool(cx: Cx, input: CreateUserPoolRequest) -> Result<CreateUserPoolResponse> {
+pub async fn create_user_pool(
+    cx: Cx,
+    input: CreateUserPoolRequest,
+) -> Result<CreateUserPoolResponse> {
     let pool = admin::create(&cx, &input).await?;
     Ok(CreateUserPoolResponse { user_pool: Some(admin::describe(&cx, &pool).await?) })
 }
 
-pub async fn describe_user_pool(cx: Cx, input: DescribeUserPoolRequest) -> Result<DescribeUserPoolResponse> {
+pub async fn describe_user_pool(
+    cx: Cx,
+    input: DescribeUserPoolRequest,
+) -> Result<DescribeUserPoolResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     Ok(DescribeUserPoolResponse { user_pool: Some(admin::describe(&cx, &pool).await?) })
 }
 
-pub async fn update_user_pool(cx: Cx, input: UpdateUserPoolRequest) -> Result<UpdateUserPoolResponse> {
+pub async fn update_user_pool(
+    cx: Cx,
+    input: UpdateUserPoolRequest,
+) -> Result<UpdateUserPoolResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     admin::update(&cx, &pool, &input).await?;
     Ok(UpdateUserPoolResponse {})
@@ -35,11 +44,15 @@ pub async fn list_user_pools(cx: Cx, input: ListUserPoolsRequest) -> Result<List
     const LIST: &str = "ListUserPools";
     let after = page::decode(&cx, LIST, "", input.next_token.as_deref())?;
     let found = pools::list(cx.db(), &after, input.max_results + 1).await?;
-    let (shown, next_token) = page::cut(&cx, LIST, "", found, input.max_results, |pool| pool.id.clone());
+    let (shown, next_token) =
+        page::cut(&cx, LIST, "", found, input.max_results, |pool| pool.id.clone());
     Ok(ListUserPoolsResponse { user_pools: Some(shown.iter().map(summary).collect()), next_token })
 }
 
-pub async fn add_custom_attributes(cx: Cx, input: AddCustomAttributesRequest) -> Result<AddCustomAttributesResponse> {
+pub async fn add_custom_attributes(
+    cx: Cx,
+    input: AddCustomAttributesRequest,
+) -> Result<AddCustomAttributesResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     admin::add_custom_attributes(&cx, &pool, &input.custom_attributes).await?;
     Ok(AddCustomAttributesResponse {})

@@ -7,7 +7,10 @@ use crate::admin::clients as admin;
 use crate::cx::Cx;
 use crate::error::Result;
 
-pub async fn add_user_pool_client_secret(cx: Cx, input: AddUserPoolClientSecretRequest) -> Result<AddUserPoolClientSecretResponse> {
+pub async fn add_user_pool_client_secret(
+    cx: Cx,
+    input: AddUserPoolClientSecretRequest,
+) -> Result<AddUserPoolClientSecretResponse> {
     let (_, client) = lookup::client_of(&cx, &input.user_pool_id, &input.client_id).await?;
     let added = admin::add_secret(&cx, &client, input.client_secret.as_deref()).await?;
     Ok(AddUserPoolClientSecretResponse {
@@ -20,7 +23,10 @@ pub async fn add_user_pool_client_secret(cx: Cx, input: AddUserPoolClientSecretR
 }
 
 /// There are at most two, so there is never a second page; a token that was not given out is refused all the same.
-pub async fn list_user_pool_client_secrets(cx: Cx, input: ListUserPoolClientSecretsRequest) -> Result<ListUserPoolClientSecretsResponse> {
+pub async fn list_user_pool_client_secrets(
+    cx: Cx,
+    input: ListUserPoolClientSecretsRequest,
+) -> Result<ListUserPoolClientSecretsResponse> {
     let (pool, client) = lookup::client_of(&cx, &input.user_pool_id, &input.client_id).await?;
     page::decode(&cx, "ListUserPoolClientSecrets", &pool.id, input.next_token.as_deref())?;
     let secrets = client.doc.secrets.iter().map(|secret| ClientSecretDescriptorType {
@@ -28,7 +34,10 @@ pub async fn list_user_pool_client_secrets(cx: Cx, input: ListUserPoolClientSecr
         client_secret_value: None,
         client_secret_create_date: Some(secret.created_ms as f64 / 1000.0),
     });
-    Ok(ListUserPoolClientSecretsResponse { client_secrets: Some(secrets.collect()), next_token: None })
+    Ok(ListUserPoolClientSecretsResponse {
+        client_secrets: Some(secrets.collect()),
+        next_token: None,
+    })
 }
 
 pub async fn delete_user_pool_client_secret(

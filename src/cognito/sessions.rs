@@ -18,7 +18,10 @@ pub async fn global_sign_out(cx: Cx, input: GlobalSignOutRequest) -> Result<Empt
     Ok(Empty {})
 }
 
-pub async fn admin_user_global_sign_out(cx: Cx, input: AdminUserGlobalSignOutRequest) -> Result<Empty> {
+pub async fn admin_user_global_sign_out(
+    cx: Cx,
+    input: AdminUserGlobalSignOutRequest,
+) -> Result<Empty> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     sessions::sign_out_user(&cx, &pool, &user).await?;
@@ -27,50 +30,78 @@ pub async fn admin_user_global_sign_out(cx: Cx, input: AdminUserGlobalSignOutReq
 
 pub async fn revoke_token(cx: Cx, input: RevokeTokenRequest) -> Result<Empty> {
     // RevokeToken declares no ResourceNotFound; an unknown client is an unauthorized one.
-    let (pool, client) = lookup::client(&cx, &input.client_id).await.map_err(|error| match error.kind {
-        Kind::ResourceNotFound => unauthorized("Invalid client."),
-        _ => error,
-    })?;
+    let (pool, client) =
+        lookup::client(&cx, &input.client_id).await.map_err(|error| match error.kind {
+            Kind::ResourceNotFound => unauthorized("Invalid client."),
+            _ => error,
+        })?;
     lookup::check_client_secret(&cx, &client, input.client_secret.as_deref(), unauthorized)?;
     let linked = input.revoke_associated_sessions.as_deref() == Some("LINKED");
     match sessions::revoke_token(&cx, &pool, &client, &input.token, linked).await {
         Ok(()) => Ok(Empty {}),
-        Err(Unrevoked::NotEnabled) => {
-            Err(Error::new(Kind::UnsupportedOperation, "Token revocation is not enabled for this client."))
-        }
+        Err(Unrevoked::NotEnabled) => Err(Error::new(
+            Kind::UnsupportedOperation,
+            "Token revocation is not enabled for this client.",
+        )),
         Err(Unrevoked::NotARefreshToken) => {
             Err(Error::new(Kind::UnsupportedTokenType, "Only refresh tokens can be revoked."))
         }
-        Err(Unrevoked::OtherClient) => Err(unauthorized("The token was not issued to this client.")),
+        Err(Unrevoked::OtherClient) => {
+            Err(unauthorized("The token was not issued to this client."))
+        }
         Err(Unrevoked::Failed(error)) => Err(error),
     }
 }
 
-pub async fn list_user_sessions(cx: Cx, input: ListUserSessionsRequest) -> Result<ListUserSessionsResponse> {
+pub async fn list_user_sessions(
+    cx: Cx,
+    input: ListUserSessionsRequest,
+) -> Result<ListUserSessionsResponse> {
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
     let (browsers, tokens) = sessions::list(&cx, &access.pool, &access.user).await?;
-    Ok(ListUserSessionsResponse { sessions: Some(describe(&browsers, &tokens, Some(&access.session.id))), next_token: None })
+    Ok(ListUserSessionsResponse {
+        sessions: Some(describe(&browsers, &tokens, Some(&access.session.id))),
+        next_token: None,
+    })
 }
 
-pub async fn admin_list_user_sessions(cx: Cx, input: AdminListUserSessionsRequest) -> Result<AdminListUserSessionsResponse> {
+pub async fn admin_list_user_sessions(
+    cx: Cx,
+    input: AdminListUserSessionsRequest,
+) -> Result<AdminListUserSessionsResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     let (browsers, tokens) = sessions::list(&cx, &pool, &user).await?;
-    Ok(AdminListUserSessionsResponse { sessions: Some(describe(&browsers, &tokens, None)), next_token: None })
+    Ok(AdminListUserSessionsResponse {
+        sessions: Some(describe(&browsers, &tokens, None)),
+        next_token: None,
+    })
 }
 
 pub async fn revoke_user_session(cx: Cx, input: RevokeUserSessionRequest) -> Result<Empty> {
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
     let linked = input.revoke_associated_sessions.as_deref() == Some("LINKED");
-    sessions::revoke_session(&cx, &access.pool, &access.user, &input.session_id, linked, By::User(&access)).await?;
+    sessions::revoke_session(
+        &cx,
+        &access.pool,
+        &access.user,
+        &input.session_id,
+        linked,
+        By::User(&access),
+    )
+    .await?;
     Ok(Empty {})
 }
 
-pub async fn admin_revoke_user_session(cx: Cx, input: AdminRevokeUserSessionRequest) -> Result<Empty> {
+pub async fn admin_revoke_user_session(
+    cx: Cx,
+    input: AdminRevokeUserSessionRequest,
+) -> Result<Empty> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let user = lookup::user(&cx, &pool, &input.username).await?;
     let linked = input.revoke_associated_sessions.as_deref() == Some("LINKED");
-    sessions::revoke_session(&cx, &pool, &user, &input.session_id, linked, By::Administrator).await?;
+    sessions::revoke_session(&cx, &pool, &user, &input.session_id, linked, By::Administrator)
+        .await?;
     Ok(Empty {})
 }
 
@@ -94,10 +125,23 @@ pub async fn set_user_pool_session_configuration(
     let mut pool = (*lookup::pool(&cx, &input.user_pool_id).await?).clone();
     let longest_minutes = pool.doc.sessions.longest_minutes;
     let tracking_on = input.user_session_tracking == "ENABLED";
-    pool.doc.sessions = SessionRules { tracking: tracking_on, max_per_user: input.token_session.max_per_user, longest_minutes };
+    pool.doc.sessions = SessionRules {
+        tracking: tracking_on,
+        max_per_user: input.token_session.max_per_user,
+        longest_minutes,
+    };
     let mut batch = Batch::new();
     pools::update(&mut batch, &pool, cx.now)?;
-    audit::note(&mut batch, &cx, &pool.id, &Actor::Administrator, "SetUserPoolSessionConfiguration", &pool.id, "ok", "");
+    audit::note(
+        &mut batch,
+        &cx,
+        &pool.id,
+        &Actor::Administrator,
+        "SetUserPoolSessionConfiguration",
+        &pool.id,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await?;
     Ok(SetUserPoolSessionConfigurationResponse {
         user_pool_id: Some(pool.id.clone()),
@@ -114,7 +158,9 @@ pub async fn get_user_pool_client_session_configuration(
     Ok(GetUserPoolClientSessionConfigurationResponse {
         user_pool_id: Some(pool.id.clone()),
         client_id: Some(client.id.clone()),
-        sso_session: Some(ClientSSOSessionConfigType { max_validity_minutes: client.doc.sso_minutes.unwrap_or(60) }),
+        sso_session: Some(ClientSSOSessionConfigType {
+            max_validity_minutes: client.doc.sso_minutes.unwrap_or(60),
+        }),
     })
 }
 
@@ -134,7 +180,16 @@ pub async fn set_user_pool_client_session_configuration(
         pools::update(&mut batch, &pool, cx.now)?;
     }
     pools::update_client(&mut batch, &client, cx.now)?;
-    audit::note(&mut batch, &cx, &pool.id, &Actor::Administrator, "SetUserPoolClientSessionConfiguration", &client.id, "ok", "");
+    audit::note(
+        &mut batch,
+        &cx,
+        &pool.id,
+        &Actor::Administrator,
+        "SetUserPoolClientSessionConfiguration",
+        &client.id,
+        "ok",
+        "",
+    );
     cx.db().commit(batch).await?;
     Ok(SetUserPoolClientSessionConfigurationResponse {
         user_pool_id: Some(pool.id.clone()),
@@ -147,7 +202,11 @@ fn tracking(rules: &SessionRules) -> String {
     if rules.tracking { "ENABLED" } else { "DISABLED" }.to_owned()
 }
 
-fn describe(browsers: &[SsoSession], tokens: &[TokenSession], current: Option<&str>) -> Vec<SessionDescriptionType> {
+fn describe(
+    browsers: &[SsoSession],
+    tokens: &[TokenSession],
+    current: Option<&str>,
+) -> Vec<SessionDescriptionType> {
     let seconds = |ms: i64| Some(ms as f64 / 1000.0);
     let unknown = || Some(SessionLocationType { city: None, country: Some("unknown".to_owned()) });
     let tokens = tokens.iter().map(|session| SessionDescriptionType {

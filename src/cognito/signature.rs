@@ -25,7 +25,10 @@ pub async fn check(cx: &Cx, parts: &Parts, body: &[u8]) -> Result<Option<Caller>
     let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
     let header = given.next().map(|value| String::from_utf8_lossy(value.as_bytes()));
     if given.next().is_some() {
-        return Err(Error::new(Kind::IncompleteSignature, "The request has more than one Authorization header."));
+        return Err(Error::new(
+            Kind::IncompleteSignature,
+            "The request has more than one Authorization header.",
+        ));
     }
     let authorization = sigv4::parse(header.as_deref())?;
     let Some((secret, grant)) = access::find(cx, authorization.access_key_id).await? else {
@@ -79,16 +82,20 @@ impl Caller {
 async fn pool_of(cx: &Cx, operation: &str, input: &Value) -> Result<Option<String>> {
     let member = |name: &str| input.get(name).and_then(Value::as_str);
     Ok(match operation {
-        "CreateUserPool" | "ListUserPools" | "GetProvisionedLimit" | "UpdateProvisionedLimit" => None,
-        "TagResource" | "UntagResource" | "ListTagsForResource" => {
-            member("ResourceArn").and_then(|arn| arn.rsplit_once(":userpool/")).map(|(_, pool_id)| pool_id.to_owned())
+        "CreateUserPool" | "ListUserPools" | "GetProvisionedLimit" | "UpdateProvisionedLimit" => {
+            None
         }
+        "TagResource" | "UntagResource" | "ListTagsForResource" => member("ResourceArn")
+            .and_then(|arn| arn.rsplit_once(":userpool/"))
+            .map(|(_, pool_id)| pool_id.to_owned()),
         "DescribeUserPoolDomain" => match member("Domain") {
             Some(domain) => pools::find_domain(cx.db(), domain).await?.map(|domain| domain.pool_id),
             None => None,
         },
         "GetClientToken" | "GetDerivedToken" => match member("ClientId") {
-            Some(client_id) => cx.app.directory.client(cx.db(), client_id).await?.map(|(pool, _)| pool.id.clone()),
+            Some(client_id) => {
+                cx.app.directory.client(cx.db(), client_id).await?.map(|(pool, _)| pool.id.clone())
+            }
             None => None,
         },
         _ => member("UserPoolId").map(str::to_owned),

@@ -18,7 +18,12 @@ pub async fn untag_resource(cx: Cx, input: UntagResourceRequest) -> Result<Untag
     Ok(UntagResourceResponse {})
 }
 
-pub async fn list_tags_for_resource(cx: Cx, input: ListTagsForResourceRequest) -> Result<ListTagsForResourceResponse> {
+pub async fn list_tags_for_resource(
+    cx: Cx,
+    input: ListTagsForResourceRequest,
+) -> Result<ListTagsForResourceResponse> {
     let pool = admin::pool_of(&cx, &input.resource_arn).await?;
-    Ok(ListTagsForResourceResponse { tags: Some(pool.model().user_pool_tags.clone().unwrap_or_default()) })
+    Ok(ListTagsForResourceResponse {
+        tags: Some(pool.model().user_pool_tags.clone().unwrap_or_default()),
+    })
 }

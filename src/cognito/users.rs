@@ -16,11 +16,21 @@ pub async fn sign_up(cx: Cx, input: SignUpRequest) -> Result<SignUpResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
     secret_hash::check(&cx, &client, &[&input.username], input.secret_hash.as_deref())?;
     let password = input.password.as_deref().filter(|password| !password.is_empty());
-    let password = password.ok_or_else(|| Error::invalid("Password is required: signing up without one is not built in this version of Cenote."))?;
+    let password = password.ok_or_else(|| {
+        Error::invalid(
+            "Password is required: signing up without one is not built in this version of Cenote.",
+        )
+    })?;
     let attributes = pairs(input.user_attributes.as_deref().unwrap_or_default());
     let via = Via { pool: &pool, client: &client };
-    let (user, details) = signing_up::sign_up(&cx, via, &input.username, password, &attributes).await?;
-    Ok(SignUpResponse { user_confirmed: false, code_delivery_details: details, user_sub: user.sub, session: None })
+    let (user, details) =
+        signing_up::sign_up(&cx, via, &input.username, password, &attributes).await?;
+    Ok(SignUpResponse {
+        user_confirmed: false,
+        code_delivery_details: details,
+        user_sub: user.sub,
+        session: None,
+    })
 }
 
 pub async fn confirm_sign_up(cx: Cx, input: ConfirmSignUpRequest) -> Result<ConfirmSignUpResponse> {
@@ -32,21 +42,32 @@ pub async fn confirm_sign_up(cx: Cx, input: ConfirmSignUpRequest) -> Result<Conf
     Ok(ConfirmSignUpResponse::default())
 }
 
-pub async fn resend_confirmation_code(cx: Cx, input: ResendConfirmationCodeRequest) -> Result<ResendConfirmationCodeResponse> {
+pub async fn resend_confirmation_code(
+    cx: Cx,
+    input: ResendConfirmationCodeRequest,
+) -> Result<ResendConfirmationCodeResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
     secret_hash::check(&cx, &client, &[&input.username], input.secret_hash.as_deref())?;
-    let details = signing_up::resend(&cx, Via { pool: &pool, client: &client }, &input.username).await?;
+    let details =
+        signing_up::resend(&cx, Via { pool: &pool, client: &client }, &input.username).await?;
     Ok(ResendConfirmationCodeResponse { code_delivery_details: Some(details) })
 }
 
-pub async fn forgot_password(cx: Cx, input: ForgotPasswordRequest) -> Result<ForgotPasswordResponse> {
+pub async fn forgot_password(
+    cx: Cx,
+    input: ForgotPasswordRequest,
+) -> Result<ForgotPasswordResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
     secret_hash::check(&cx, &client, &[&input.username], input.secret_hash.as_deref())?;
-    let details = recovery::forgot(&cx, Via { pool: &pool, client: &client }, &input.username).await?;
+    let details =
+        recovery::forgot(&cx, Via { pool: &pool, client: &client }, &input.username).await?;
     Ok(ForgotPasswordResponse { code_delivery_details: Some(details) })
 }
 
-pub async fn confirm_forgot_password(cx: Cx, input: ConfirmForgotPasswordRequest) -> Result<ConfirmForgotPasswordResponse> {
+pub async fn confirm_forgot_password(
+    cx: Cx,
+    input: ConfirmForgotPasswordRequest,
+) -> Result<ConfirmForgotPasswordResponse> {
     let (pool, client) = lookup::client(&cx, &input.client_id).await?;
     secret_hash::check(&cx, &client, &[&input.username], input.secret_hash.as_deref())?;
     let via = Via { pool: &pool, client: &client };
@@ -54,9 +75,13 @@ pub async fn confirm_forgot_password(cx: Cx, input: ConfirmForgotPasswordRequest
     Ok(ConfirmForgotPasswordResponse {})
 }
 
-pub async fn change_password(cx: Cx, input: ChangePasswordRequest) -> Result<ChangePasswordResponse> {
+pub async fn change_password(
+    cx: Cx,
+    input: ChangePasswordRequest,
+) -> Result<ChangePasswordResponse> {
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
-    password::change(&cx, &access, input.previous_password.as_deref(), &input.proposed_password).await?;
+    password::change(&cx, &access, input.previous_password.as_deref(), &input.proposed_password)
+        .await?;
     Ok(ChangePasswordResponse {})
 }
 
@@ -64,10 +89,17 @@ pub async fn get_user(cx: Cx, input: GetUserRequest) -> Result<GetUserResponse> 
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
     let mut attributes = access.user.attributes();
     attributes.retain(|attribute| access.client.may_read(&attribute.name));
-    Ok(GetUserResponse { username: access.user.username, user_attributes: attributes, ..GetUserResponse::default() })
+    Ok(GetUserResponse {
+        username: access.user.username,
+        user_attributes: attributes,
+        ..GetUserResponse::default()
+    })
 }
 
-pub async fn update_user_attributes(cx: Cx, input: UpdateUserAttributesRequest) -> Result<UpdateUserAttributesResponse> {
+pub async fn update_user_attributes(
+    cx: Cx,
+    input: UpdateUserAttributesRequest,
+) -> Result<UpdateUserAttributesResponse> {
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
     let pairs = pairs(&input.user_attributes);
     let details = own::update(&cx, &access.pool, &access.user, By::User(&access), &pairs).await?;
@@ -76,7 +108,8 @@ pub async fn update_user_attributes(cx: Cx, input: UpdateUserAttributesRequest) 
 
 pub async fn delete_user_attributes(cx: Cx, input: DeleteUserAttributesRequest) -> Result<Empty> {
     let access = verify::for_user_operations(&cx, &input.access_token).await?;
-    own::delete(&cx, &access.pool, &access.user, By::User(&access), &input.user_attribute_names).await?;
+    own::delete(&cx, &access.pool, &access.user, By::User(&access), &input.user_attribute_names)
+        .await?;
     Ok(Empty {})
 }
 

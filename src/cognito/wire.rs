@@ -92,7 +92,9 @@ async fn answer(
     }
     let input = parse(body)?;
     cenote_interface::check(operation, &input).map_err(|refusal| match refusal {
-        cenote_interface::Refusal::Serialization(message) => Error::new(Kind::Serialization, message),
+        cenote_interface::Refusal::Serialization(message) => {
+            Error::new(Kind::Serialization, message)
+        }
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
     let target = target_of(&input);
@@ -111,9 +113,19 @@ async fn answer(
 }
 
 /// Refusals of what would have changed something, in a batch of their own unless the operation committed one.
-async fn audit_refusal(cx: &Cx, operation: &Operation, (pool, target): &(String, String), error: &Error) {
-    let reads = ["Get", "List", "Describe", "AdminGet", "AdminList"].iter().any(|prefix| operation.name.starts_with(prefix));
-    let ours = matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict);
+async fn audit_refusal(
+    cx: &Cx,
+    operation: &Operation,
+    (pool, target): &(String, String),
+    error: &Error,
+) {
+    let reads = ["Get", "List", "Describe", "AdminGet", "AdminList"]
+        .iter()
+        .any(|prefix| operation.name.starts_with(prefix));
+    let ours = matches!(
+        error.kind,
+        Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict
+    );
     if reads || ours || cx.reply().refusal_audited {
         return;
     }
@@ -128,7 +140,10 @@ async fn audit_refusal(cx: &Cx, operation: &Operation, (pool, target): &(String,
 /// The pool that a request names, and what in it: never a secret, and a name only where it was meant as one.
 fn target_of(input: &Value) -> (String, String) {
     let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let target = ["ClientId", "Domain", "SessionId", "ResourceArn"].iter().map(|name| text(name)).find(|text| !text.is_empty());
+    let target = ["ClientId", "Domain", "SessionId", "ResourceArn"]
+        .iter()
+        .map(|name| text(name))
+        .find(|text| !text.is_empty());
     (text("UserPoolId"), target.unwrap_or_default())
 }
 
@@ -137,7 +152,14 @@ fn parse(body: &Bytes) -> Result<Value> {
         return Ok(json!({}));
     }
     serde_json::from_slice(body).map_err(|error| {
-        Error::new(Kind::Serialization, format!("The request body is not valid JSON: line {}, column {}.", error.line(), error.column()))
+        Error::new(
+            Kind::Serialization,
+            format!(
+                "The request body is not valid JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ),
+        )
     })
 }
 
@@ -153,7 +175,11 @@ fn write(cx: &Cx, result: Result<Value>, readable: bool) -> Response {
         Err(error) => {
             let kind = error.kind.cognito();
             let body = json!({ "__type": kind, "message": error.message }).to_string();
-            (StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST), body, Some(error))
+            (
+                StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::BAD_REQUEST),
+                body,
+                Some(error),
+            )
         }
     };
     let mut response = Response::new(Body::from(body));
@@ -170,7 +196,11 @@ fn write(cx: &Cx, result: Result<Value>, readable: bool) -> Response {
         http::insert(headers, HeaderName::from_static("x-cenote-signout"), &signout);
     }
     if let Some(error) = error {
-        http::insert(headers, HeaderName::from_static("x-amzn-errortype"), &format!("{}:", error.kind.cognito()));
+        http::insert(
+            headers,
+            HeaderName::from_static("x-amzn-errortype"),
+            &format!("{}:", error.kind.cognito()),
+        );
         http::insert(headers, HeaderName::from_static("x-amzn-errormessage"), error.message.trim());
         if error.kind == Kind::ServiceUnavailable {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

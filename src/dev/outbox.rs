@@ -23,9 +23,14 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
     let query = parts.uri.query().unwrap_or_default();
-    let asked = |name: &str| url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let asked = |name: &str| {
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
     let (to, pool) = (asked("to"), asked("pool"));
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept =
+        parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let as_json = accept.contains("application/json");
 
     let messages = match allowed(&cx, &parts.headers) {
@@ -34,8 +39,12 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     http::log(&cx, "dev", "outbox", messages.as_ref().err());
     match messages {
-        Ok(messages) if as_json => answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string()),
-        Ok(messages) => answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref())),
+        Ok(messages) if as_json => {
+            answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string())
+        }
+        Ok(messages) => {
+            answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref()))
+        }
         Err(error) => {
             // The JSON door has its own statuses; this is plain HTTP.
             let status = match error.kind {
@@ -49,7 +58,10 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
 
 fn allowed(cx: &Cx, headers: &axum::http::HeaderMap) -> Result<()> {
     if !cx.app.settings.dev || !http::is_dev_host(cx) {
-        return Err(Error::new(Kind::Forbidden, "The outbox is served by cenote dev, under names of this machine only."));
+        return Err(Error::new(
+            Kind::Forbidden,
+            "The outbox is served by cenote dev, under names of this machine only.",
+        ));
     }
     http::refuse_foreign_origin(cx, headers)
 }
@@ -74,7 +86,9 @@ fn show(cx: &Cx, message: &Message) -> Result<Value> {
 }
 
 fn page(messages: &[Value], to: Option<&str>) -> String {
-    let text = |message: &Value, member: &str| escape(message.get(member).and_then(Value::as_str).unwrap_or_default());
+    let text = |message: &Value, member: &str| {
+        escape(message.get(member).and_then(Value::as_str).unwrap_or_default())
+    };
     let mut rows = String::new();
     for message in messages {
         rows.push_str(&format!(

@@ -13,10 +13,14 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
-    let session = cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
-    let silent = request.prompt.none || (visit.site.managed_login_version == 2 && !request.prompt.select_account);
+    let session =
+        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
+    let silent = request.prompt.none
+        || (visit.site.managed_login_version == 2 && !request.prompt.select_account);
     match session {
-        Some((browser, _)) if silent && !request.prompt.login && is_recent(visit, &request, &browser) => {
+        Some((browser, _))
+            if silent && !request.prompt.login && is_recent(visit, &request, &browser) =>
+        {
             login::reuse(visit, &request, &browser).await
         }
         _ if request.prompt.none => Ok(request.refuse("login_required", "")),

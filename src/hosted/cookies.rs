@@ -67,7 +67,10 @@ pub fn check_csrf(visit: &Visit, form: &Params) -> Result<()> {
     let origin = visit.parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let foreign = origin.is_some_and(|origin| origin != visit.cx.request.origin);
     if foreign || !is_token(field) || !keys::same(cookie.as_bytes(), field.as_bytes()) {
-        return Err(Error::new(Kind::Forbidden, "This page has expired. Go back to the app and sign in again."));
+        return Err(Error::new(
+            Kind::Forbidden,
+            "This page has expired. Go back to the app and sign in again.",
+        ));
     }
     Ok(())
 }
@@ -78,14 +81,17 @@ fn is_token(text: &str) -> bool {
 
 fn read<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
     let lines = visit.parts.headers.get_all(header::COOKIE);
-    lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name && value.len() <= 256).then_some(value.trim_matches('"'))
-    })
+    lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(
+        |pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            (key == name && value.len() <= 256).then_some(value.trim_matches('"'))
+        },
+    )
 }
 
 fn set(visit: &Visit, response: &mut Response, name: &str, value: &str, max_age_secs: Option<i64>) {
-    let mut cookie = format!("{name}={value}; Path={}; HttpOnly; SameSite=Lax", visit.site.cookie_path);
+    let mut cookie =
+        format!("{name}={value}; Path={}; HttpOnly; SameSite=Lax", visit.site.cookie_path);
     if let Some(age) = max_age_secs {
         cookie.push_str(&format!("; Max-Age={age}"));
         if age == 0 {

@@ -11,9 +11,16 @@ use crate::site::Visit;
 pub async fn page(visit: &Visit) -> Result<Response> {
     let query = &visit.query;
     let client_id = query.get("client_id").unwrap_or_default();
-    let client = visit.cx.app.directory.client(visit.cx.db(), client_id).await?.filter(|(pool, _)| pool.id == visit.site.pool.id);
+    let client = visit
+        .cx
+        .app
+        .directory
+        .client(visit.cx.db(), client_id)
+        .await?
+        .filter(|(pool, _)| pool.id == visit.site.pool.id);
     let client = client.map(|(_, client)| client);
-    let name = client.as_ref().and_then(|client| client.model().client_name.clone()).unwrap_or_default();
+    let name =
+        client.as_ref().and_then(|client| client.model().client_name.clone()).unwrap_or_default();
     let bounded = |text: &str| text.chars().take(1_024).collect::<String>();
 
     let (title, hint) = match query.get("error") {

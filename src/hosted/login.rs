@@ -29,7 +29,8 @@ pub async fn form(visit: &Visit, failed: Option<(&str, &str)>) -> Result<Respons
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
-    let session = cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
+    let session =
+        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
     let csrf = cookies::csrf(visit);
     let common = context! { csrf => csrf.as_str(), action => action(visit), client => request.client.model().client_name.clone() };
     let mut response = match session {
@@ -37,12 +38,23 @@ pub async fn form(visit: &Visit, failed: Option<(&str, &str)>) -> Result<Respons
             let mut other = visit.query.clone();
             other.set("prompt", "login");
             let more = context! { name => shown(&browser.user), other => format!("?{other}") };
-            pages::render(&visit.cx, "continue.html", context! { ..more, ..common }, Some(&request.redirect_uri))
+            pages::render(
+                &visit.cx,
+                "continue.html",
+                context! { ..more, ..common },
+                Some(&request.redirect_uri),
+            )
         }
         _ => {
-            let (name, error) = failed.unwrap_or((request.login_hint.as_deref().unwrap_or_default(), ""));
+            let (name, error) =
+                failed.unwrap_or((request.login_hint.as_deref().unwrap_or_default(), ""));
             let more = context! { name, error, by_email => visit.site.pool.signs_in_with("email") };
-            pages::render(&visit.cx, "login.html", context! { ..more, ..common }, Some(&request.redirect_uri))
+            pages::render(
+                &visit.cx,
+                "login.html",
+                context! { ..more, ..common },
+                Some(&request.redirect_uri),
+            )
         }
     };
     cookies::set_csrf(visit, &mut response, &csrf);
@@ -57,14 +69,26 @@ pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
     };
     cookies::check_csrf(visit, form)?;
     if form.get("continue").is_some() {
-        return match cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser)) {
-            Some((browser, handle)) if !request.prompt.login => renew(visit, &request, &browser, &handle).await,
+        return match cookies::session(visit)
+            .await?
+            .filter(|(browser, _)| is_usable(visit, &request, browser))
+        {
+            Some((browser, handle)) if !request.prompt.login => {
+                renew(visit, &request, &browser, &handle).await
+            }
             // The session ended between the question and the answer.
-            _ => self::form(visit, Some(("", "Your session has ended. Please sign in again."))).await,
+            _ => {
+                self::form(visit, Some(("", "Your session has ended. Please sign in again."))).await
+            }
         };
     }
-    let (name, secret) = (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
-    if name.is_empty() || secret.is_empty() || name.chars().count() > 128 || secret.chars().count() > 256 {
+    let (name, secret) =
+        (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
+    if name.is_empty()
+        || secret.is_empty()
+        || name.chars().count() > 128
+        || secret.chars().count() > 256
+    {
         return self::form(visit, Some((name, "Enter your username and your password."))).await;
     }
     let at = At { pool: &visit.site.pool, client: &request.client, door: Door::Hosted };
@@ -72,28 +96,52 @@ pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
         Ok(Outcome::Proven(proven)) => sign_in(visit, &request, *proven).await,
         Ok(Outcome::Challenged(challenged)) => Err(Error::new(
             Kind::InvalidUserPoolConfiguration,
-            format!("This account must answer {} first, which the hosted pages of this version cannot ask.", challenged.name),
+            format!(
+                "This account must answer {} first, which the hosted pages of this version cannot ask.",
+                challenged.name
+            ),
         )),
-        Err(error) if is_the_users(error.kind) => self::form(visit, Some((name, &error.message))).await,
+        Err(error) if is_the_users(error.kind) => {
+            self::form(visit, Some((name, &error.message))).await
+        }
         Err(error) => Err(error),
     }
 }
 
 /// Answers from the browser session without asking; the cookie stays as it is.
-pub async fn reuse(visit: &Visit, request: &AuthorizeRequest, browser: &Browser) -> Result<Response> {
+pub async fn reuse(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    browser: &Browser,
+) -> Result<Response> {
     let mut batch = Batch::new();
     let birth = tokens::tick(&visit.cx, &visit.site.pool, &request.client, &browser.user);
     go_on(visit, request, browser, birth, &mut batch);
     let ended = || Error::conflict();
-    sessions::use_sso_session(&mut batch, &visit.site.pool.id, &browser.session.id, visit.cx.now, ended());
-    let made = Made { sub: &browser.user.sub, sso_id: &browser.session.id, auth_ms: browser.session.auth_ms };
+    sessions::use_sso_session(
+        &mut batch,
+        &visit.site.pool.id,
+        &browser.session.id,
+        visit.cx.now,
+        ended(),
+    );
+    let made = Made {
+        sub: &browser.user.sub,
+        sso_id: &browser.session.id,
+        auth_ms: browser.session.auth_ms,
+    };
     let location = code(visit, request, &mut batch, birth, &made)?;
     visit.cx.db().commit(batch).await?;
     Ok(pages::see(&location))
 }
 
 /// *Sign in as NAME*: a new handle, and an hour from now, but no longer than a day after the last fresh authentication.
-async fn renew(visit: &Visit, request: &AuthorizeRequest, browser: &Browser, old: &[u8; 32]) -> Result<Response> {
+async fn renew(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    browser: &Browser,
+    old: &[u8; 32],
+) -> Result<Response> {
     let (cx, settings) = (&visit.cx, &visit.cx.app.settings);
     let session = &browser.session;
     let limit = session.auth_ms + settings.browser_session_limit_ms;
@@ -104,7 +152,15 @@ async fn renew(visit: &Visit, request: &AuthorizeRequest, browser: &Browser, old
     let mut batch = Batch::new();
     let birth = tokens::tick(cx, &visit.site.pool, &request.client, &browser.user);
     go_on(visit, request, browser, birth, &mut batch);
-    sessions::renew_sso_session(&mut batch, &visit.site.pool.id, &session.id, old, &keys::hash(&handle), cx.now, expires_ms);
+    sessions::renew_sso_session(
+        &mut batch,
+        &visit.site.pool.id,
+        &session.id,
+        old,
+        &keys::hash(&handle),
+        cx.now,
+        expires_ms,
+    );
     let made = Made { sub: &browser.user.sub, sso_id: &session.id, auth_ms: session.auth_ms };
     let location = code(visit, request, &mut batch, birth, &made)?;
     cx.db().commit(batch).await?;
@@ -114,11 +170,26 @@ async fn renew(visit: &Visit, request: &AuthorizeRequest, browser: &Browser, old
     Ok(response)
 }
 
-fn go_on(visit: &Visit, request: &AuthorizeRequest, browser: &Browser, birth: Birth, batch: &mut Batch) {
+fn go_on(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    browser: &Browser,
+    birth: Birth,
+    batch: &mut Batch,
+) {
     let (pool, user) = (&visit.site.pool, &browser.user);
     let born_of = BornOf::Browser(browser.session.birth_ms);
     users::advance_clock(batch, &pool.id, &user.sub, birth.ms(), born_of, Error::conflict());
-    audit::note(batch, &visit.cx, &pool.id, &Actor::User(&user.sub), "ContinueSession", &request.client.id, "ok", &browser.session.id);
+    audit::note(
+        batch,
+        &visit.cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "ContinueSession",
+        &request.client.id,
+        "ok",
+        &browser.session.id,
+    );
 }
 
 /// Credentials were proved: opens (or, for the same user, renews) the browser session and answers with a code, in one commit.
@@ -132,14 +203,27 @@ async fn sign_in(visit: &Visit, request: &AuthorizeRequest, proven: Proven) -> R
     let sso_id = match before {
         Some((browser, old)) if browser.user.sub == user.sub => {
             sessions::authenticate_sso_session(
-                &mut batch, &pool.id, &browser.session.id, &old, &keys::hash(&handle), birth.ms(), cx.now, expires_ms,
+                &mut batch,
+                &pool.id,
+                &browser.session.id,
+                &old,
+                &keys::hash(&handle),
+                birth.ms(),
+                cx.now,
+                expires_ms,
             );
             browser.session.id
         }
         before => {
             if let Some((browser, _)) = &before {
                 // Another user takes this browser over; the one before is signed out of it.
-                signout::end(cx, &mut batch, pool, &[End::Browser(&browser.session)], Why::user("browser_taken_over"));
+                signout::end(
+                    cx,
+                    &mut batch,
+                    pool,
+                    &[End::Browser(&browser.session)],
+                    Why::user("browser_taken_over"),
+                );
             }
             let session = SsoSession {
                 id: ids::sso_session(birth.ms(), cx.rng()),
@@ -186,7 +270,13 @@ struct Made<'a> {
 }
 
 /// Adds a code to the batch: the redirect that carries it.
-fn code(visit: &Visit, request: &AuthorizeRequest, batch: &mut Batch, birth: Birth, made: &Made<'_>) -> Result<String> {
+fn code(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    batch: &mut Batch,
+    birth: Birth,
+    made: &Made<'_>,
+) -> Result<String> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let code = ids::handle(cx.rng());
     let row = AuthorizationCode {
@@ -233,6 +323,11 @@ fn shown(user: &crate::pool::User) -> String {
 fn is_the_users(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::NotAuthorized | Kind::UserNotFound | Kind::UserNotConfirmed | Kind::PasswordResetRequired | Kind::TooManyRequests | Kind::LimitExceeded
+        Kind::NotAuthorized
+            | Kind::UserNotFound
+            | Kind::UserNotConfirmed
+            | Kind::PasswordResetRequired
+            | Kind::TooManyRequests
+            | Kind::LimitExceeded
     )
 }

@@ -27,7 +27,11 @@ pub async fn page(visit: &Visit) -> Result<Response> {
     };
     cookies::clear_session(visit, &mut response);
     if let Some(signout) = visit.cx.reply().signout {
-        crate::http::insert(response.headers_mut(), axum::http::HeaderName::from_static("x-cenote-signout"), &signout);
+        crate::http::insert(
+            response.headers_mut(),
+            axum::http::HeaderName::from_static("x-cenote-signout"),
+            &signout,
+        );
     }
     Ok(response)
 }
@@ -41,17 +45,27 @@ async fn client(visit: &Visit) -> Result<std::result::Result<Arc<Client>, &'stat
         None => None,
         Some(hint) => match verify::genuine(&visit.cx, hint, "id").await {
             Ok((claims, of)) if of.id == pool.id => claims.str("aud").map(str::to_owned),
-            Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => return Err(error),
+            Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => {
+                return Err(error);
+            }
             _ => return Ok(Err("id_token_hint is not an ID token of this user pool")),
         },
     };
     let client_id = match (query.get("client_id"), &hinted) {
-        (Some(id), Some(aud)) if id != aud => return Ok(Err("client_id and the audience of id_token_hint differ")),
+        (Some(id), Some(aud)) if id != aud => {
+            return Ok(Err("client_id and the audience of id_token_hint differ"));
+        }
         (Some(id), _) => id,
         (None, Some(aud)) => aud,
         (None, None) => return Ok(Err("Required String parameter 'client_id' is not present")),
     };
-    let found = visit.cx.app.directory.client(visit.cx.db(), client_id).await?.filter(|(of, _)| of.id == pool.id);
+    let found = visit
+        .cx
+        .app
+        .directory
+        .client(visit.cx.db(), client_id)
+        .await?
+        .filter(|(of, _)| of.id == pool.id);
     Ok(found.map(|(_, client)| client).ok_or("the client does not exist"))
 }
 
@@ -71,7 +85,16 @@ async fn end_session(visit: &Visit) -> Result<()> {
     }
     let mut batch = Batch::new();
     signout::end(cx, &mut batch, pool, &ends, Why::user("logout"));
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&session.sub), "Logout", &session.id, "ok", visit.query.get("client_id").unwrap_or_default());
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&session.sub),
+        "Logout",
+        &session.id,
+        "ok",
+        visit.query.get("client_id").unwrap_or_default(),
+    );
     cx.db().commit(batch).await
 }
 
@@ -84,7 +107,8 @@ fn destination(visit: &Visit, client: &Client) -> Response {
         }
     } else if let Some(uri) = query.get("post_logout_redirect_uri") {
         if client.is_logout_url(uri) {
-            let state: Vec<(&str, &str)> = query.get("state").map(|state| ("state", state)).into_iter().collect();
+            let state: Vec<(&str, &str)> =
+                query.get("state").map(|state| ("state", state)).into_iter().collect();
             return pages::see(&with_query(uri, &state));
         }
     } else if query.get("redirect_uri").is_some() && query.get("response_type").is_some() {

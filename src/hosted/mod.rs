@@ -51,7 +51,13 @@ async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response 
     answer.unwrap_or_else(|error| pages::failure(&cx, &error))
 }
 
-async fn run(cx: Cx, parts: axum::http::request::Parts, form: Params, post: bool, page: &'static str) -> Result<Response> {
+async fn run(
+    cx: Cx,
+    parts: axum::http::request::Parts,
+    form: Params,
+    post: bool,
+    page: &'static str,
+) -> Result<Response> {
     let visit = Visit::begin(cx, parts, Some(&form)).await?;
     let Some(visit) = visit else {
         return Err(Error::not_found(
@@ -61,7 +67,8 @@ async fn run(cx: Cx, parts: axum::http::request::Parts, form: Params, post: bool
     if visit.site.bare {
         // The bare public URL only says where the pool's own pages are.
         // A form is not carried on, since its fields would end in an address; only a relying party's sign-out has no secrets.
-        let query = if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
+        let query =
+            if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
         let path = match page {
             "authorize" => "/oauth2/authorize",
             "login" => "/login",

@@ -15,19 +15,20 @@ use crate::http;
 use crate::pool::urls;
 use crate::site::Visit;
 
-static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
-    let mut templates = Environment::new();
-    templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    for (name, text) in [
-        ("base.html", include_str!("templates/base.html")),
-        ("login.html", include_str!("templates/login.html")),
-        ("continue.html", include_str!("templates/continue.html")),
-        ("error.html", include_str!("templates/error.html")),
-    ] {
-        templates.add_template(name, text)?;
-    }
-    Ok(templates)
-});
+static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::Error>> =
+    LazyLock::new(|| {
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        for (name, text) in [
+            ("base.html", include_str!("templates/base.html")),
+            ("login.html", include_str!("templates/login.html")),
+            ("continue.html", include_str!("templates/continue.html")),
+            ("error.html", include_str!("templates/error.html")),
+        ] {
+            templates.add_template(name, text)?;
+        }
+        Ok(templates)
+    });
 
 const STYLE: &str = include_str!("templates/style.css");
 
@@ -38,7 +39,9 @@ pub fn render(cx: &Cx, name: &str, values: Value, target: Option<&str>) -> Respo
     let nonce = STANDARD.encode(bytes);
     let rendered = TEMPLATES.as_ref().map_err(Error::internal).and_then(|templates| {
         let template = templates.get_template(name).map_err(Error::internal)?;
-        template.render(context! { style => STYLE, nonce => nonce.as_str(), ..values }).map_err(Error::internal)
+        template
+            .render(context! { style => STYLE, nonce => nonce.as_str(), ..values })
+            .map_err(Error::internal)
     });
     let body = match rendered {
         Ok(body) => body,
@@ -49,7 +52,9 @@ pub fn render(cx: &Cx, name: &str, values: Value, target: Option<&str>) -> Respo
     };
     let mut response = Response::new(Body::from(body));
     harden(cx, &mut response, &nonce, target);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }
 
@@ -64,7 +69,8 @@ pub fn failure(cx: &Cx, error: &Error) -> Response {
         _ => StatusCode::BAD_REQUEST,
     };
     let title = "Something went wrong";
-    let mut response = render(cx, "error.html", context! { title, hint => error.message.as_ref() }, None);
+    let mut response =
+        render(cx, "error.html", context! { title, hint => error.message.as_ref() }, None);
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -93,7 +99,14 @@ pub fn to_error(visit: &Visit, error: &str, client_id: &str) -> Response {
 /// To `/error?<original query>`, as Cognito does for a sign-out that cannot go on. The reason is logged.
 pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
     tracing::info!(request_id = %visit.cx.request.id, reason, "a sign-out request was refused");
-    let mut query = visit.query.only(&["client_id", "logout_uri", "post_logout_redirect_uri", "redirect_uri", "response_type", "scope"]);
+    let mut query = visit.query.only(&[
+        "client_id",
+        "logout_uri",
+        "post_logout_redirect_uri",
+        "redirect_uri",
+        "response_type",
+        "scope",
+    ]);
     if visit.query.get("id_token_hint").is_some() {
         // Not the token itself: it names a user.
         query.set("id_token_hint", "present");
@@ -123,7 +136,8 @@ fn plain(cx: &Cx, status: StatusCode, text: &'static str) -> Response {
 }
 
 fn harden(cx: &Cx, response: &mut Response, nonce: &str, target: Option<&str>) {
-    let target = target.and_then(urls::csp_source).map(|source| format!(" {source}")).unwrap_or_default();
+    let target =
+        target.and_then(urls::csp_source).map(|source| format!(" {source}")).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data:; form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
     );
@@ -132,16 +146,25 @@ fn harden(cx: &Cx, response: &mut Response, nonce: &str, target: Option<&str>) {
     http::insert(headers, HeaderName::from_static("x-amz-cognito-request-id"), &cx.request.id);
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("1; mode=block"));
+    headers.insert(
+        HeaderName::from_static("x-xss-protection"),
+        HeaderValue::from_static("1; mode=block"),
+    );
     if cx.request.origin.starts_with("https://") && !cx.app.settings.dev {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000 ; includeSubDomains"));
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000 ; includeSubDomains"),
+        );
     }
     no_store(response);
 }
 
 fn no_store(response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, max-age=0, must-revalidate"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store, max-age=0, must-revalidate"),
+    );
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(header::EXPIRES, HeaderValue::from_static("0"));
 }

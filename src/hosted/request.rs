@@ -45,12 +45,20 @@ impl AuthorizeRequest {
         let Some(client_id) = query.get("client_id") else {
             return Ok(Err(pages::to_error(visit, "invalid_request", "")));
         };
-        let found = cx.app.directory.client(cx.db(), client_id).await?.filter(|(pool, _)| pool.id == visit.site.pool.id);
+        let found = cx
+            .app
+            .directory
+            .client(cx.db(), client_id)
+            .await?
+            .filter(|(pool, _)| pool.id == visit.site.pool.id);
         let Some((_, client)) = found else {
             return Ok(Err(pages::to_error(visit, "invalid_client", client_id)));
         };
-        let redirect_uri = query.get("redirect_uri").or(client.model().default_redirect_uri.as_deref());
-        let Some(redirect_uri) = redirect_uri.filter(|uri| client.is_callback(uri)).map(str::to_owned) else {
+        let redirect_uri =
+            query.get("redirect_uri").or(client.model().default_redirect_uri.as_deref());
+        let Some(redirect_uri) =
+            redirect_uri.filter(|uri| client.is_callback(uri)).map(str::to_owned)
+        else {
             return Ok(Err(pages::to_error(visit, "redirect_mismatch", client_id)));
         };
         let state = query.get("state").map(str::to_owned);
@@ -63,15 +71,25 @@ impl AuthorizeRequest {
             None => return refuse("invalid_request", "response_type is missing"),
             Some("code") if client.allows_oauth("code") => {}
             Some("token") if client.allows_oauth("implicit") => {
-                return refuse("unsupported_response_type", "The implicit grant is not built in this version of Cenote; use code with PKCE");
+                return refuse(
+                    "unsupported_response_type",
+                    "The implicit grant is not built in this version of Cenote; use code with PKCE",
+                );
             }
             Some("code" | "token") => return refuse("unauthorized_client", ""),
             Some(_) => return refuse("unsupported_response_type", "response_type must be code"),
         }
         let challenge = match (query.get("code_challenge"), query.get("code_challenge_method")) {
             (None, None) => None,
-            (Some(challenge), Some("S256")) if is_challenge(challenge) => Some(challenge.to_owned()),
-            _ => return refuse("invalid_request", "code_challenge needs code_challenge_method=S256 and must be a SHA-256 in base64url"),
+            (Some(challenge), Some("S256")) if is_challenge(challenge) => {
+                Some(challenge.to_owned())
+            }
+            _ => {
+                return refuse(
+                    "invalid_request",
+                    "code_challenge needs code_challenge_method=S256 and must be a SHA-256 in base64url",
+                );
+            }
         };
         let scope = match query.get("scope") {
             None => client.scopes().join(" "),
@@ -84,13 +102,20 @@ impl AuthorizeRequest {
             }
         };
         let mut prompt = Prompt::default();
-        for item in query.get("prompt").unwrap_or_default().split(' ').filter(|item| !item.is_empty()) {
+        for item in
+            query.get("prompt").unwrap_or_default().split(' ').filter(|item| !item.is_empty())
+        {
             match item {
                 "none" => prompt.none = true,
                 "login" => prompt.login = true,
                 "select_account" => prompt.select_account = true,
                 "consent" => {}
-                _ => return refuse("invalid_request", "prompt must be none, login, select_account or consent"),
+                _ => {
+                    return refuse(
+                        "invalid_request",
+                        "prompt must be none, login, select_account or consent",
+                    );
+                }
             }
         }
         if prompt.none && (prompt.login || prompt.select_account) {
@@ -102,7 +127,10 @@ impl AuthorizeRequest {
             Some(_) => return refuse("invalid_request", "max_age must be a number of seconds"),
         };
         if !client.supports_cognito() {
-            return refuse("invalid_request", "This client has no identity provider that this version of Cenote supports");
+            return refuse(
+                "invalid_request",
+                "This client has no identity provider that this version of Cenote supports",
+            );
         }
         Ok(Ok(AuthorizeRequest {
             redirect_uri,
@@ -123,7 +151,12 @@ impl AuthorizeRequest {
     }
 }
 
-fn error_redirect(redirect_uri: &str, error: &str, description: &str, state: Option<&str>) -> String {
+fn error_redirect(
+    redirect_uri: &str,
+    error: &str,
+    description: &str,
+    state: Option<&str>,
+) -> String {
     let mut pairs = vec![("error", error)];
     if !description.is_empty() {
         pairs.push(("error_description", description));
@@ -134,5 +167,6 @@ fn error_redirect(redirect_uri: &str, error: &str, description: &str, state: Opt
 
 /// The base64url form of 32 bytes.
 fn is_challenge(text: &str) -> bool {
-    text.len() == 43 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    text.len() == 43
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }

@@ -24,7 +24,13 @@ struct Key {
 }
 
 impl Ring {
-    pub fn add(&mut self, use_for: &str, active: bool, retire_ms: Option<Ms>, signing: SigningKey) -> Result<()> {
+    pub fn add(
+        &mut self,
+        use_for: &str,
+        active: bool,
+        retire_ms: Option<Ms>,
+        signing: SigningKey,
+    ) -> Result<()> {
         let verifying = signing.verifying_key()?;
         self.keys.push(Key { use_for: use_for.to_owned(), active, retire_ms, signing, verifying });
         Ok(())
@@ -44,7 +50,9 @@ impl Ring {
 
     /// The key of this id, if it signs this use and its time is not over.
     pub fn verifying(&self, use_for: &str, kid: &str, now: Ms) -> Option<&VerifyingKey> {
-        self.living(now).find(|key| key.use_for == use_for && key.signing.kid() == kid).map(|key| &key.verifying)
+        self.living(now)
+            .find(|key| key.use_for == use_for && key.signing.kid() == kid)
+            .map(|key| &key.verifying)
     }
 
     /// The JWKS document: RSA signing keys only, because common clients convert every key that they find.

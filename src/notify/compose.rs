@@ -30,7 +30,8 @@ pub fn compose(pool: &Pool, channel: Channel, text: &Text<'_>) -> (String, Body)
     let html = channel == Channel::Email && template.contains('<');
     let shown = |text: &str| if html { escape(text) } else { text.to_owned() };
     // Both are filled in at once, so that nothing in a name is taken for a placeholder.
-    let parts: Vec<String> = template.split("{username}").map(|part| part.replace("{####}", &shown(code))).collect();
+    let parts: Vec<String> =
+        template.split("{username}").map(|part| part.replace("{####}", &shown(code))).collect();
     let filled = parts.join(&username.map_or_else(|| "{username}".to_owned(), shown));
     // A line break in a subject would begin another header.
     let subject = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -40,16 +41,22 @@ pub fn compose(pool: &Pool, channel: Channel, text: &Text<'_>) -> (String, Body)
 fn templates<'a>(pool: &'a Pool, channel: Channel, text: &Text<'_>) -> (&'a str, &'a str) {
     let model = pool.model();
     let verification = model.verification_message_template.as_ref();
-    let invitation = model.admin_create_user_config.as_ref().and_then(|config| config.invite_message_template.as_ref());
+    let invitation = model
+        .admin_create_user_config
+        .as_ref()
+        .and_then(|config| config.invite_message_template.as_ref());
     // `VerificationMessageTemplate` is the newer place for what the pool's own members also hold.
     match (text, channel) {
         (Text::Invitation { .. }, Channel::Email) => (
             invitation.and_then(|template| template.email_message.as_deref()).unwrap_or(INVITATION),
-            invitation.and_then(|template| template.email_subject.as_deref()).unwrap_or(INVITATION_SUBJECT),
+            invitation
+                .and_then(|template| template.email_subject.as_deref())
+                .unwrap_or(INVITATION_SUBJECT),
         ),
-        (Text::Invitation { .. }, Channel::Sms) => {
-            (invitation.and_then(|template| template.sms_message.as_deref()).unwrap_or(INVITATION), "")
-        }
+        (Text::Invitation { .. }, Channel::Sms) => (
+            invitation.and_then(|template| template.sms_message.as_deref()).unwrap_or(INVITATION),
+            "",
+        ),
         (text, Channel::Email) => (
             verification
                 .and_then(|template| template.email_message.as_deref())
@@ -99,13 +106,25 @@ mod tests {
     use crate::pool::{Pool, PoolDoc};
 
     fn pool() -> Pool {
-        Pool { id: "us-east-1_Test12345".into(), doc: PoolDoc::default(), ver: 1, epoch_ms: 0, longest_token_ms: 0, created_ms: 0, modified_ms: 0 }
+        Pool {
+            id: "us-east-1_Test12345".into(),
+            doc: PoolDoc::default(),
+            ver: 1,
+            epoch_ms: 0,
+            longest_token_ms: 0,
+            created_ms: 0,
+            modified_ms: 0,
+        }
     }
 
     #[test]
     fn a_pool_without_templates_uses_cognitos_words() {
-        let (subject, body) = compose(&pool(), Channel::Email, &Text::Verification { code: "123456" });
-        assert_eq!((subject.as_str(), body.text.as_str()), ("Your verification code", "Your confirmation code is 123456"));
+        let (subject, body) =
+            compose(&pool(), Channel::Email, &Text::Verification { code: "123456" });
+        assert_eq!(
+            (subject.as_str(), body.text.as_str()),
+            ("Your verification code", "Your confirmation code is 123456")
+        );
         let invitation = Text::Invitation { username: "ann", password: "Pw" };
         let (subject, body) = compose(&pool(), Channel::Email, &invitation);
         assert_eq!(subject, "Your temporary password");
@@ -122,7 +141,11 @@ mod tests {
         };
         let config = pool.doc.model.admin_create_user_config.get_or_insert_default();
         config.invite_message_template = Some(template);
-        let (subject, body) = compose(&pool, Channel::Email, &Text::Invitation { username: "<b>{####}", password: "a&b" });
+        let (subject, body) = compose(
+            &pool,
+            Channel::Email,
+            &Text::Invitation { username: "<b>{####}", password: "a&b" },
+        );
         assert_eq!(subject, "Hello Bcc: all");
         assert_eq!(body.text, "<p>&lt;b&gt;{####}: a&amp;b</p>");
         assert!(body.html);

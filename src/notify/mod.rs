@@ -79,14 +79,26 @@ impl Address {
 
 /// Adds a message to the batch. Refused at once where there is nothing to send it with: the caller must not wait for a
 /// message that never comes.
-pub fn send(cx: &Cx, batch: &mut Batch, pool: &Pool, to: &Address, text: &Text<'_>) -> Result<CodeDeliveryDetailsType> {
+pub fn send(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    to: &Address,
+    text: &Text<'_>,
+) -> Result<CodeDeliveryDetailsType> {
     check_sender(cx, to.channel())?;
     jobs::insert_message(batch, &message(cx, pool, to, text)?);
     Ok(to.details())
 }
 
 /// The same work for somebody who does not exist: a row of the same size that is never sent.
-pub fn pretend(cx: &Cx, batch: &mut Batch, pool: &Pool, to: &Address, text: &Text<'_>) -> Result<CodeDeliveryDetailsType> {
+pub fn pretend(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    to: &Address,
+    text: &Text<'_>,
+) -> Result<CodeDeliveryDetailsType> {
     check_sender(cx, to.channel())?;
     jobs::insert_decoy(batch, &message(cx, pool, to, text)?);
     Ok(to.details())
@@ -133,10 +145,12 @@ fn check_sender(cx: &Cx, channel: Channel) -> Result<()> {
     let failure = |message: &'static str| Err(Error::new(Kind::CodeDeliveryFailure, message));
     match channel {
         _ if cx.app.settings.dev => Ok(()),
-        Channel::Sms => failure("No SMS sender is configured: this server cannot send text messages."),
-        Channel::Email if cx.app.settings.mail.is_none() => {
-            failure("No mail sender is configured: set the SMTP URL and the sender's address of this server.")
+        Channel::Sms => {
+            failure("No SMS sender is configured: this server cannot send text messages.")
         }
+        Channel::Email if cx.app.settings.mail.is_none() => failure(
+            "No mail sender is configured: set the SMTP URL and the sender's address of this server.",
+        ),
         Channel::Email => Ok(()),
     }
 }
@@ -151,7 +165,8 @@ mod tests {
 
     #[test]
     fn addresses_are_masked_as_cognito_masks_them() {
-        let masked = |attribute, value: &str| Address { attribute, value: value.to_owned() }.masked();
+        let masked =
+            |attribute, value: &str| Address { attribute, value: value.to_owned() }.masked();
         assert_eq!(masked("email", "ann@example.com"), "a***@e***");
         assert_eq!(masked("phone_number", "+12065551234"), "+*******1234");
         assert_eq!(masked("phone_number", "+123"), "+123");

@@ -55,11 +55,22 @@ pub async fn send_due(cx: &Cx, mail: &Mail) -> Result<Ms> {
         match send(cx, &transport, mail, message).await {
             Ok(()) => finish(cx, message, "sent").await?,
             Err(Failure::Final(cause)) => {
-                tracing::error!(pool = message.pool_id, id = message.id, cause, "a mail was refused and is given up");
+                tracing::error!(
+                    pool = message.pool_id,
+                    id = message.id,
+                    cause,
+                    "a mail was refused and is given up"
+                );
                 finish(cx, message, "failed").await?;
             }
             Err(Failure::Passing(cause)) => {
-                tracing::warn!(pool = message.pool_id, id = message.id, attempt, cause, "a mail was not taken");
+                tracing::warn!(
+                    pool = message.pool_id,
+                    id = message.id,
+                    attempt,
+                    cause,
+                    "a mail was not taken"
+                );
                 if attempt + 1 == RETRIES.len() {
                     finish(cx, message, "failed").await?;
                 }
@@ -78,11 +89,21 @@ enum Failure {
     Passing(String),
 }
 
-async fn send(cx: &Cx, transport: &AsyncSmtpTransport<Tokio1Executor>, mail: &Mail, message: &Message) -> Result<(), Failure> {
+async fn send(
+    cx: &Cx,
+    transport: &AsyncSmtpTransport<Tokio1Executor>,
+    mail: &Mail,
+    message: &Message,
+) -> Result<(), Failure> {
     let never = |error: &dyn std::fmt::Display| Failure::Final(error.to_string());
-    let body = body(cx, message).map_err(|error| never(&error))?.ok_or_else(|| never(&"its text is gone"))?;
-    let from: Mailbox = mail.from.parse().map_err(|error: lettre::address::AddressError| Failure::Passing(format!("from: {error}")))?;
-    let to: lettre::Address = message.address.parse().map_err(|error: lettre::address::AddressError| never(&error))?;
+    let body = body(cx, message)
+        .map_err(|error| never(&error))?
+        .ok_or_else(|| never(&"its text is gone"))?;
+    let from: Mailbox = mail.from.parse().map_err(|error: lettre::address::AddressError| {
+        Failure::Passing(format!("from: {error}"))
+    })?;
+    let to: lettre::Address =
+        message.address.parse().map_err(|error: lettre::address::AddressError| never(&error))?;
     let letter = lettre::Message::builder()
         .from(from)
         .to(Mailbox::new(None, to))

@@ -11,18 +11,27 @@ use crate::http;
 use crate::pool::{Client, Pool};
 use crate::site::Params;
 
-pub async fn authenticate(cx: &Cx, pool: &Pool, headers: &HeaderMap, form: &Params) -> Result<Arc<Client>> {
+pub async fn authenticate(
+    cx: &Cx,
+    pool: &Pool,
+    headers: &HeaderMap,
+    form: &Params,
+) -> Result<Arc<Client>> {
     let basic = http::basic(headers);
     if basic.is_none() && headers.contains_key(axum::http::header::AUTHORIZATION) {
         return Err(refused("The Authorization header is not a Basic one."));
     }
     let (id, secret) = match (&basic, form.get("client_id")) {
         // The same client may be named twice; two clients may not (RFC 6749, 2.3).
-        (Some((id, _)), Some(other)) if id != other => return Err(refused("Two clients are named.")),
+        (Some((id, _)), Some(other)) if id != other => {
+            return Err(refused("Two clients are named."));
+        }
         (Some(_), _) if form.get("client_secret").is_some() => {
             return Err(Error::new(Kind::OauthInvalidRequest, "The client authenticates twice."));
         }
-        (Some((id, secret)), _) => (id.as_str(), Some(secret.as_str()).filter(|secret| !secret.is_empty())),
+        (Some((id, secret)), _) => {
+            (id.as_str(), Some(secret.as_str()).filter(|secret| !secret.is_empty()))
+        }
         (None, Some(id)) => (id, form.get("client_secret")),
         (None, None) => return Err(Error::new(Kind::OauthInvalidRequest, "client_id is missing.")),
     };

@@ -15,14 +15,22 @@ use crate::http;
 use crate::site;
 use crate::tokens::{claims, ring};
 
-pub async fn openid_configuration(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
+pub async fn openid_configuration(
+    State(app): State<Arc<App>>,
+    Path(pool_id): Path<String>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
     let document = document(&cx, &pool_id).await;
     write(&cx, document)
 }
 
-pub async fn jwks(State(app): State<Arc<App>>, Path(pool_id): Path<String>, request: Request) -> Response {
+pub async fn jwks(
+    State(app): State<Arc<App>>,
+    Path(pool_id): Path<String>,
+    request: Request,
+) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
     let keys = key_set(&cx, &pool_id).await;
@@ -76,9 +84,13 @@ fn write(cx: &Cx, document: Result<Option<Value>>) -> Response {
         Ok(Some(document)) => {
             let mut response = wire::respond(cx, StatusCode::OK, document.to_string());
             // Short: a rotated key must be found, and a compromised one forgotten, within minutes.
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
             response.headers_mut().remove(header::PRAGMA);
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
         Ok(None) => {

@@ -34,13 +34,16 @@ async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<()> {
     let visit = Visit::begin(cx.clone(), parts, Some(&form)).await?;
     let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
     let client = client_auth::authenticate(&cx, &pool, &headers, &form).await?;
-    let token = form.get("token").ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "token is missing."))?;
+    let token = form
+        .get("token")
+        .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "token is missing."))?;
     match sessions::revoke_token(&cx, &pool, &client, token, false).await {
         // Another client's token is not valid for this one, and is left alone (RFC 7009, 2.1).
         Ok(()) | Err(Unrevoked::OtherClient) => Ok(()),
-        Err(Unrevoked::NotEnabled) => {
-            Err(Error::new(Kind::OauthInvalidRequest, "Token revocation is not enabled for this client."))
-        }
+        Err(Unrevoked::NotEnabled) => Err(Error::new(
+            Kind::OauthInvalidRequest,
+            "Token revocation is not enabled for this client.",
+        )),
         Err(Unrevoked::NotARefreshToken) => Err(Error::new(Kind::UnsupportedTokenType, "")),
         Err(Unrevoked::Failed(error)) => Err(error),
     }

@@ -38,7 +38,9 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     match answer {
         Ok(body) => wire::ok(&cx, body),
         // Every refusal of this endpoint is a 400 in Cognito (`cognito-behaviour`, 4.2).
-        Err(error) if error.kind == Kind::OauthInvalidClient => wire::refuse_with(&cx, &error, StatusCode::BAD_REQUEST),
+        Err(error) if error.kind == Kind::OauthInvalidClient => {
+            wire::refuse_with(&cx, &error, StatusCode::BAD_REQUEST)
+        }
         Err(error) => wire::refuse(&cx, &error),
     }
 }
@@ -47,7 +49,10 @@ async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<Map<String, Value>
     let headers = parts.headers.clone();
     let visit = Visit::begin(cx.clone(), parts, Some(&form)).await?;
     let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
-    let grant = form.get("grant_type").ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "grant_type is missing."))?.to_owned();
+    let grant = form
+        .get("grant_type")
+        .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "grant_type is missing."))?
+        .to_owned();
     let client = client_auth::authenticate(&cx, &pool, &headers, &form).await?;
     let issued = match grant.as_str() {
         "authorization_code" => redeem(&cx, &pool, &client, &form).await?,
@@ -74,7 +79,9 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     if !client.allows_oauth("code") {
         return Err(Error::new(Kind::OauthUnauthorizedClient, ""));
     }
-    let code = form.get("code").ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "code is missing."))?;
+    let code = form
+        .get("code")
+        .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "code is missing."))?;
     let hash = keys::hash(code);
     let row = codes::authorization_code(cx.db(), &pool.id, &hash).await?.ok_or_else(invalid)?;
     if row.client_id != client.id || row.expires_ms <= cx.now {
@@ -82,7 +89,9 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     }
     match form.get("redirect_uri") {
         None => return Err(Error::new(Kind::OauthInvalidRequest, "redirect_uri is missing.")),
-        Some(uri) if uri != row.doc.redirect_uri => return Err(Error::new(Kind::OauthUnauthorizedClient, "invalid_redirect")),
+        Some(uri) if uri != row.doc.redirect_uri => {
+            return Err(Error::new(Kind::OauthUnauthorizedClient, "invalid_redirect"));
+        }
         Some(_) => {}
     }
     if !proves_challenge(row.doc.code_challenge.as_deref(), form.get("code_verifier")) {
@@ -93,13 +102,23 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     }
 
     let user = users::find(cx.db(), &pool.id, &row.sub).await?.ok_or_else(invalid)?;
-    if !user.enabled || row.birth_ms < user.epoch_ms.max(user.code_epoch_ms).max(client.epoch_ms).max(pool.epoch_ms) {
+    if !user.enabled
+        || row.birth_ms
+            < user.epoch_ms.max(user.code_epoch_ms).max(client.epoch_ms).max(pool.epoch_ms)
+    {
         return Err(invalid());
     }
     let mut batch = Batch::new();
     // The session is born with its code: what ended the user's codes meanwhile ends it too.
     let birth = tokens::reborn(row.birth_ms);
-    users::advance_clock(&mut batch, &pool.id, &user.sub, birth.ms(), BornOf::Code(row.birth_ms), Error::conflict());
+    users::advance_clock(
+        &mut batch,
+        &pool.id,
+        &user.sub,
+        birth.ms(),
+        BornOf::Code(row.birth_ms),
+        Error::conflict(),
+    );
     sessions::use_sso_session(&mut batch, &pool.id, &row.sso_id, cx.now, Error::conflict());
     codes::consume_authorization_code(&mut batch, &pool.id, &hash, cx.now);
     let new = open::New {
@@ -115,7 +134,16 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
         session_id: Some(row.session_id.clone()),
     };
     let opened = open::open(cx, &mut batch, new).await?;
-    audit::note(&mut batch, cx, &pool.id, &Actor::User(&user.sub), "RedeemCode", &client.id, "ok", &opened.session.id);
+    audit::note(
+        &mut batch,
+        cx,
+        &pool.id,
+        &Actor::User(&user.sub),
+        "RedeemCode",
+        &client.id,
+        "ok",
+        &opened.session.id,
+    );
     cx.db().commit(batch).await?;
     mint::issue(cx, pool, client, &user, &opened.session, opened.refresh_token).await
 }
@@ -124,8 +152,23 @@ async fn replayed(cx: &Cx, pool: &Pool, session_id: &str) -> Result<mint::Issued
     let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, session_id).await?;
     if let Some(held) = held.filter(|held| held.session.ended_ms.is_none()) {
         let mut batch = Batch::new();
-        signout::end(cx, &mut batch, pool, &[End::Tokens(&held.session)], Why::policy("code_redeemed_twice"));
-        audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "CodeRedeemedTwice", session_id, "ended", &held.user.sub);
+        signout::end(
+            cx,
+            &mut batch,
+            pool,
+            &[End::Tokens(&held.session)],
+            Why::policy("code_redeemed_twice"),
+        );
+        audit::note(
+            &mut batch,
+            cx,
+            &pool.id,
+            &Actor::Anybody,
+            "CodeRedeemedTwice",
+            session_id,
+            "ended",
+            &held.user.sub,
+        );
         cx.db().commit(batch).await?;
     }
     Err(invalid())
@@ -135,7 +178,9 @@ async fn refreshed(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Resu
     if !client.allows_refresh() {
         return Err(Error::new(Kind::OauthUnauthorizedClient, ""));
     }
-    let token = form.get("refresh_token").ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "refresh_token is missing."))?;
+    let token = form
+        .get("refresh_token")
+        .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "refresh_token is missing."))?;
     let presented = refresh::find(cx, pool, client, token).await?;
     refresh::refresh(cx, presented).await
 }

@@ -18,13 +18,20 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     let cx = http::cx(app, &parts);
     let Some(token) = http::bearer(&parts.headers) else {
         http::log(&cx, "oauth", "userInfo", None);
-        return challenge(&cx, StatusCode::BAD_REQUEST, "invalid_request", "Bad OAuth2 request at UserInfo Endpoint");
+        return challenge(
+            &cx,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            "Bad OAuth2 request at UserInfo Endpoint",
+        );
     };
     let answer = answer(&cx, token, parts.uri.path()).await;
     http::log(&cx, "oauth", "userInfo", answer.as_ref().err());
     match answer {
         Ok(Some(body)) => wire::ok(&cx, body),
-        Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => wire::refuse(&cx, &error),
+        Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => {
+            wire::refuse(&cx, &error)
+        }
         Ok(None) | Err(_) => challenge(
             &cx,
             StatusCode::UNAUTHORIZED,
@@ -35,16 +42,29 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 /// `None` where the token may not ask: it lacks `openid`, or belongs to another pool than the address.
-async fn answer(cx: &Cx, token: &str, path: &str) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+async fn answer(
+    cx: &Cx,
+    token: &str,
+    path: &str,
+) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
     let access = verify::access(cx, token).await?;
     let here = site::pool_named(cx, path).await?.is_none_or(|pool| pool == access.pool.id);
     if !here || !access.has_scope("openid") {
         return Ok(None);
     }
-    Ok(Some(claims::user_info(&access.client, &access.user, access.claims.str("scope").unwrap_or_default())))
+    Ok(Some(claims::user_info(
+        &access.client,
+        &access.user,
+        access.claims.str("scope").unwrap_or_default(),
+    )))
 }
 
-fn challenge(cx: &Cx, status: StatusCode, error: &'static str, description: &'static str) -> Response {
+fn challenge(
+    cx: &Cx,
+    status: StatusCode,
+    error: &'static str,
+    description: &'static str,
+) -> Response {
     let body = serde_json::json!({ "error": error, "error_description": description }).to_string();
     let mut response = wire::respond(cx, status, body);
     let text = format!("error=\"{error}\", error_description=\"{description}\"");

@@ -14,7 +14,8 @@ pub async fn preflight() -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     cors(headers);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST,OPTIONS"));
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET,POST,OPTIONS"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static("authorization,content-type,x-amz-user-agent,cache-control,amz-sdk-invocation-id,amz-sdk-request"),
@@ -38,7 +39,9 @@ pub fn empty(cx: &Cx) -> Response {
 pub fn refuse(cx: &Cx, error: &Error) -> Response {
     let (status, code) = match error.kind {
         Kind::ServiceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-        Kind::TooManyRequests | Kind::Conflict | Kind::LimitExceeded => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
+        Kind::TooManyRequests | Kind::Conflict | Kind::LimitExceeded => {
+            (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+        }
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         Kind::RequestEntityTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         Kind::OauthInvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
@@ -70,8 +73,12 @@ pub fn respond(cx: &Cx, status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, max-age=0, must-revalidate"));
+    headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-store, max-age=0, must-revalidate"),
+    );
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     http::insert(headers, HeaderName::from_static("x-amz-cognito-request-id"), &cx.request.id);
     if let Some(signout) = cx.reply().signout {
@@ -83,5 +90,8 @@ pub fn respond(cx: &Cx, status: StatusCode, body: String) -> Response {
 
 pub fn cors(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-amz-cognito-request-id,x-cenote-signout,WWW-Authenticate"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-amz-cognito-request-id,x-cenote-signout,WWW-Authenticate"),
+    );
 }

@@ -8,8 +8,9 @@ use regex::Regex;
 use crate::error::{Error, Result};
 use crate::pool::{Client, Pool};
 
-static EMAIL: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^[^@\s\p{C}<>(),;:\\\x22\[\]]+@[^@\s\p{C}<>(),;:\\\x22\[\]]+\.[^@\s\p{C}.<>(),;:\\\x22\[\]]+$").ok());
+static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^[^@\s\p{C}<>(),;:\\\x22\[\]]+@[^@\s\p{C}<>(),;:\\\x22\[\]]+\.[^@\s\p{C}.<>(),;:\\\x22\[\]]+$").ok()
+});
 static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\+[1-9]\d{1,14}$").ok());
 
 /// An address that can be mailed to. The characters that would let it become two addresses or a header
@@ -45,7 +46,12 @@ pub enum Writer<'a> {
 
 /// Refuses attributes that the schema does not have, values it does not allow, and writers that may not.
 /// `prefix` stands before the attribute's name in messages: `user.` for updates, nothing for sign-up.
-pub fn check(pool: &Pool, writer: Writer<'_>, update: bool, pairs: &[(String, String)]) -> Result<()> {
+pub fn check(
+    pool: &Pool,
+    writer: Writer<'_>,
+    update: bool,
+    pairs: &[(String, String)],
+) -> Result<()> {
     for (name, value) in pairs {
         let refuse = |why: &str| {
             let text = if update {
@@ -66,7 +72,9 @@ pub fn check(pool: &Pool, writer: Writer<'_>, update: bool, pairs: &[(String, St
                 || name == "email_verified"
                 || name == "phone_number_verified";
             if reserved || !client.may_write(name) {
-                return Err(Error::not_authorized("A client attempted to write unauthorized attribute"));
+                return Err(Error::not_authorized(
+                    "A client attempted to write unauthorized attribute",
+                ));
             }
         }
         if update && value.is_empty() && schema.required.unwrap_or(false) {
@@ -86,12 +94,17 @@ pub fn check(pool: &Pool, writer: Writer<'_>, update: bool, pairs: &[(String, St
 /// Refuses a new user who lacks an attribute that the schema requires.
 pub fn check_required(pool: &Pool, pairs: &[(String, String)]) -> Result<()> {
     let has = |name: &str| pairs.iter().any(|(key, value)| key == name && !value.is_empty());
-    let missing: Vec<String> =
-        required(pool).filter(|name| !has(name)).map(|name| format!("{name}: The attribute is required\n")).collect();
+    let missing: Vec<String> = required(pool)
+        .filter(|name| !has(name))
+        .map(|name| format!("{name}: The attribute is required\n"))
+        .collect();
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Error::invalid(format!("Attributes did not conform to the schema: {}", missing.concat())))
+        Err(Error::invalid(format!(
+            "Attributes did not conform to the schema: {}",
+            missing.concat()
+        )))
     }
 }
 
@@ -124,7 +137,9 @@ fn check_value(schema: &SchemaAttributeType, name: &str, value: &str) -> Result<
             "true" | "false" | "True" | "False" | "TRUE" | "FALSE" | "1" | "0" | "" => Ok(()),
             _ => Err("Attribute value must be a boolean".into()),
         },
-        Some("DateTime") if !value.is_empty() && value.parse::<f64>().is_err() && !looks_like_a_date(value) => {
+        Some("DateTime")
+            if !value.is_empty() && value.parse::<f64>().is_err() && !looks_like_a_date(value) =>
+        {
             Err("Attribute value must be a date and time".into())
         }
         Some("String") => check_string(schema, name, value),
@@ -155,10 +170,14 @@ fn check_string(schema: &SchemaAttributeType, name: &str, value: &str) -> Result
     if value.is_empty() {
         return Ok(());
     }
-    if let Some(min) = limit(limits.and_then(|limits| limits.min_length.as_ref())).filter(|min| length < *min) {
+    if let Some(min) =
+        limit(limits.and_then(|limits| limits.min_length.as_ref())).filter(|min| length < *min)
+    {
         return Err(format!("String must be at least {min} characters long"));
     }
-    if let Some(max) = limit(limits.and_then(|limits| limits.max_length.as_ref())).filter(|max| length > *max) {
+    if let Some(max) =
+        limit(limits.and_then(|limits| limits.max_length.as_ref())).filter(|max| length > *max)
+    {
         return Err(format!("String must be no longer than {max} characters"));
     }
     match name {

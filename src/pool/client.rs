@@ -68,7 +68,10 @@ impl Client {
     /// Whether one of these flows is enabled: an `ALLOW_*` name or its legacy form.
     pub fn allows_flow(&self, names: &[&str]) -> bool {
         let flows = self.model().explicit_auth_flows.as_deref().filter(|flows| !flows.is_empty());
-        flows.unwrap_or(DEFAULT_FLOWS_OWNED.as_slice()).iter().any(|flow| names.contains(&flow.as_str()))
+        flows
+            .unwrap_or(DEFAULT_FLOWS_OWNED.as_slice())
+            .iter()
+            .any(|flow| names.contains(&flow.as_str()))
     }
 
     /// The names before `ALLOW_*` only ever added to SRP and refresh.
@@ -81,7 +84,9 @@ impl Client {
 
     /// Whether refresh tokens of this client can be used; with rotation the flow itself must be off.
     pub fn allows_refresh(&self) -> bool {
-        self.rotation().is_some() || self.allows_flow(&["ALLOW_REFRESH_TOKEN_AUTH"]) || self.uses_legacy_flows()
+        self.rotation().is_some()
+            || self.allows_flow(&["ALLOW_REFRESH_TOKEN_AUTH"])
+            || self.uses_legacy_flows()
     }
 
     pub fn hides_user_existence(&self) -> bool {
@@ -93,15 +98,30 @@ impl Client {
     }
 
     pub fn access_ms(&self) -> Ms {
-        validity(self.model().access_token_validity, self.unit(|units| units.access_token.as_deref()), HOUR, HOUR)
+        validity(
+            self.model().access_token_validity,
+            self.unit(|units| units.access_token.as_deref()),
+            HOUR,
+            HOUR,
+        )
     }
 
     pub fn id_ms(&self) -> Ms {
-        validity(self.model().id_token_validity, self.unit(|units| units.id_token.as_deref()), HOUR, HOUR)
+        validity(
+            self.model().id_token_validity,
+            self.unit(|units| units.id_token.as_deref()),
+            HOUR,
+            HOUR,
+        )
     }
 
     pub fn refresh_ms(&self) -> Ms {
-        validity(self.model().refresh_token_validity, self.unit(|units| units.refresh_token.as_deref()), DAY, 30 * DAY)
+        validity(
+            self.model().refresh_token_validity,
+            self.unit(|units| units.refresh_token.as_deref()),
+            DAY,
+            30 * DAY,
+        )
     }
 
     /// How long a challenge may be answered: 3 to 15 minutes.
@@ -111,8 +131,9 @@ impl Client {
 
     pub fn rotation(&self) -> Option<Rotation> {
         let rotation = self.model().refresh_token_rotation.as_ref()?;
-        (rotation.feature == "ENABLED")
-            .then(|| Rotation { grace_ms: rotation.retry_grace_period_seconds.unwrap_or(0) * SECOND })
+        (rotation.feature == "ENABLED").then(|| Rotation {
+            grace_ms: rotation.retry_grace_period_seconds.unwrap_or(0) * SECOND,
+        })
     }
 
     /// How long this client re-uses a browser session without asking, from its last fresh authentication.
@@ -135,7 +156,11 @@ impl Client {
     /// Whether this OAuth flow (`code`, `implicit`, `client_credentials`) is enabled.
     pub fn allows_oauth(&self, flow: &str) -> bool {
         self.model().allowed_oauth_flows_user_pool_client.unwrap_or(false)
-            && self.model().allowed_oauth_flows.as_ref().is_some_and(|flows| flows.iter().any(|item| item == flow))
+            && self
+                .model()
+                .allowed_oauth_flows
+                .as_ref()
+                .is_some_and(|flows| flows.iter().any(|item| item == flow))
     }
 
     /// Exact, as Cognito matches: no folding of case, slash or port.
@@ -154,7 +179,10 @@ impl Client {
         providers.is_empty() || providers.iter().any(|provider| provider == "COGNITO")
     }
 
-    fn unit(&self, pick: fn(&cenote_interface::types::TokenValidityUnitsType) -> Option<&str>) -> Option<&str> {
+    fn unit(
+        &self,
+        pick: fn(&cenote_interface::types::TokenValidityUnitsType) -> Option<&str>,
+    ) -> Option<&str> {
         self.model().token_validity_units.as_ref().and_then(pick)
     }
 
@@ -182,7 +210,8 @@ impl Client {
 }
 
 /// What CreateUserPoolClient gives a client that names no flows.
-pub const DEFAULT_FLOWS: &[&str] = &["ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_CUSTOM_AUTH"];
+pub const DEFAULT_FLOWS: &[&str] =
+    &["ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_CUSTOM_AUTH"];
 
 static DEFAULT_FLOWS_OWNED: std::sync::LazyLock<Vec<String>> =
     std::sync::LazyLock::new(|| DEFAULT_FLOWS.iter().map(|flow| (*flow).to_owned()).collect());
@@ -204,7 +233,9 @@ fn validity(value: Option<i64>, unit: Option<&str>, default_unit: Ms, default: M
 /// be read. With a list, `email` does not imply `email_verified`.
 fn allowed(list: Option<&[String]>, attribute: &str) -> bool {
     match list {
-        Some(list) if !list.is_empty() => attribute == "sub" || list.iter().any(|item| item == attribute),
+        Some(list) if !list.is_empty() => {
+            attribute == "sub" || list.iter().any(|item| item == attribute)
+        }
         _ => !attribute.starts_with("dev:"),
     }
 }

@@ -24,13 +24,17 @@ pub fn choose<'a>(pool: &Pool, name: &'a str) -> Result<Chosen<'a>> {
         return match (pool.signs_in_with("email"), pool.signs_in_with("phone_number")) {
             (true, _) if email => Ok(Chosen::Attribute("email", name)),
             (_, true) if phone => Ok(Chosen::Attribute("phone_number", name)),
-            (true, true) => Err(Error::invalid("Username should be either an email or a phone number.")),
+            (true, true) => {
+                Err(Error::invalid("Username should be either an email or a phone number."))
+            }
             (true, false) => Err(Error::invalid("Username should be an email.")),
             _ => Err(Error::invalid("Username should be a phone number.")),
         };
     }
     if email && pool.aliases("email") {
-        return Err(Error::invalid("Username cannot be of email format, since user pool is configured for email alias."));
+        return Err(Error::invalid(
+            "Username cannot be of email format, since user pool is configured for email alias.",
+        ));
     }
     if phone && pool.aliases("phone_number") {
         return Err(Error::invalid(
@@ -51,7 +55,8 @@ pub fn is_name_of(pool: &Pool, user: &User, name: &str) -> bool {
 pub fn logins(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {
     let mut logins = vec![("username", fold(pool, &user.username))];
     for attribute in ["email", "phone_number"] {
-        let counts = pool.signs_in_with(attribute) || (pool.aliases(attribute) && user.doc.is_verified(attribute));
+        let counts = pool.signs_in_with(attribute)
+            || (pool.aliases(attribute) && user.doc.is_verified(attribute));
         if let Some(value) = user.doc.get(attribute).filter(|value| counts && !value.is_empty()) {
             logins.push((attribute, fold(pool, value)));
         }

@@ -10,7 +10,9 @@ const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-";
 /// Refuses a password that does not conform, naming the first rule that it breaks.
 pub fn conforms(policy: &PasswordPolicyType, password: &str) -> Result<()> {
     let short = (password.chars().count() as i64) < policy.minimum_length.unwrap_or(6);
-    let lacks = |rule: Option<bool>, test: fn(char) -> bool| rule.unwrap_or(false) && !password.chars().any(test);
+    let lacks = |rule: Option<bool>, test: fn(char) -> bool| {
+        rule.unwrap_or(false) && !password.chars().any(test)
+    };
 
     let broken = if short {
         "Password not long enough"
@@ -31,7 +33,10 @@ pub fn conforms(policy: &PasswordPolicyType, password: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(Kind::InvalidPassword, format!("Password did not conform with policy: {broken}")))
+    Err(Error::new(
+        Kind::InvalidPassword,
+        format!("Password did not conform with policy: {broken}"),
+    ))
 }
 
 #[cfg(test)]
@@ -42,19 +47,26 @@ mod tests {
     #[test]
     fn each_rule_is_named_in_cognitos_words() {
         let policy = default_password_policy();
-        let refusal = |password| conforms(&policy, password).map_err(|error| error.message.to_string());
-        assert_eq!(refusal("Ab1!"), Err("Password did not conform with policy: Password not long enough".into()));
+        let refusal =
+            |password| conforms(&policy, password).map_err(|error| error.message.to_string());
+        assert_eq!(
+            refusal("Ab1!"),
+            Err("Password did not conform with policy: Password not long enough".into())
+        );
         assert_eq!(
             refusal("abcdefg1!"),
-            Err("Password did not conform with policy: Password must have uppercase characters".into())
+            Err("Password did not conform with policy: Password must have uppercase characters"
+                .into())
         );
         assert_eq!(
             refusal("ABCDEFG1!"),
-            Err("Password did not conform with policy: Password must have lowercase characters".into())
+            Err("Password did not conform with policy: Password must have lowercase characters"
+                .into())
         );
         assert_eq!(
             refusal("Abcdefgh!"),
-            Err("Password did not conform with policy: Password must have numeric characters".into())
+            Err("Password did not conform with policy: Password must have numeric characters"
+                .into())
         );
         assert_eq!(
             refusal("Abcdefgh1"),

@@ -89,7 +89,8 @@ impl Pool {
     }
 
     pub fn password_policy(&self) -> PasswordPolicyType {
-        let policy = self.model().policies.as_ref().and_then(|policies| policies.password_policy.clone());
+        let policy =
+            self.model().policies.as_ref().and_then(|policies| policies.password_policy.clone());
         policy.unwrap_or_else(default_password_policy)
     }
 
@@ -100,7 +101,10 @@ impl Pool {
     }
 
     pub fn case_sensitive(&self) -> bool {
-        self.model().username_configuration.as_ref().is_none_or(|configuration| configuration.case_sensitive)
+        self.model()
+            .username_configuration
+            .as_ref()
+            .is_none_or(|configuration| configuration.case_sensitive)
     }
 
     /// Whether users sign in with this attribute in place of a username.
@@ -125,14 +129,18 @@ impl Pool {
     pub fn verifies_before_update(&self, attribute: &str) -> bool {
         let settings = self.model().user_attribute_update_settings.as_ref();
         contains(
-            settings.and_then(|settings| settings.attributes_require_verification_before_update.as_deref()),
+            settings.and_then(|settings| {
+                settings.attributes_require_verification_before_update.as_deref()
+            }),
             attribute,
         )
     }
 
     pub fn only_administrators_create_users(&self) -> bool {
         let configuration = self.model().admin_create_user_config.as_ref();
-        configuration.and_then(|configuration| configuration.allow_admin_create_user_only).unwrap_or(false)
+        configuration
+            .and_then(|configuration| configuration.allow_admin_create_user_only)
+            .unwrap_or(false)
     }
 
     /// Refuses to sign anybody in past a setting whose effect does not exist yet: a second factor that is
@@ -152,7 +160,9 @@ impl Pool {
         match names.iter().find(|name| self.trigger(name)) {
             Some(name) => Err(Error::new(
                 Kind::UnexpectedLambda,
-                format!("LambdaConfig.{name} is set, and this version of Cenote cannot call triggers yet. Remove it to use this flow."),
+                format!(
+                    "LambdaConfig.{name} is set, and this version of Cenote cannot call triggers yet. Remove it to use this flow."
+                ),
             )),
             None => Ok(()),
         }
@@ -180,12 +190,19 @@ impl Pool {
 
 /// The triggers that stand in the way of each flow (`cognito-behaviour`, section 7).
 pub mod triggers {
-    pub const SIGN_UP: &[&str] = &["PreSignUp", "CustomMessage", "CustomEmailSender", "CustomSMSSender"];
+    pub const SIGN_UP: &[&str] =
+        &["PreSignUp", "CustomMessage", "CustomEmailSender", "CustomSMSSender"];
     pub const CONFIRM: &[&str] = &["PostConfirmation"];
     pub const SEND: &[&str] = &["CustomMessage", "CustomEmailSender", "CustomSMSSender"];
-    pub const FORGOT: &[&str] = &["UserMigration", "CustomMessage", "CustomEmailSender", "CustomSMSSender"];
-    pub const SIGN_IN: &[&str] =
-        &["PreAuthentication", "PostAuthentication", "UserMigration", "PreTokenGeneration", "PreTokenGenerationConfig"];
+    pub const FORGOT: &[&str] =
+        &["UserMigration", "CustomMessage", "CustomEmailSender", "CustomSMSSender"];
+    pub const SIGN_IN: &[&str] = &[
+        "PreAuthentication",
+        "PostAuthentication",
+        "UserMigration",
+        "PreTokenGeneration",
+        "PreTokenGenerationConfig",
+    ];
     pub const TOKENS: &[&str] = &["PreTokenGeneration", "PreTokenGenerationConfig"];
 }
 

@@ -1,6 +1,8 @@
 //! The attributes that every pool has, and how a pool's creator adds to them.
 
-use cenote_interface::types::{NumberAttributeConstraintsType, SchemaAttributeType, StringAttributeConstraintsType};
+use cenote_interface::types::{
+    NumberAttributeConstraintsType, SchemaAttributeType, StringAttributeConstraintsType,
+};
 
 use crate::error::{Error, Result};
 
@@ -43,11 +45,16 @@ pub fn build(requested: &[SchemaAttributeType]) -> Result<Vec<SchemaAttributeTyp
         if !is_standard(name) {
             continue;
         }
-        let Some(mine) = schema.iter_mut().find(|mine| mine.name.as_deref() == Some(name)) else { continue };
+        let Some(mine) = schema.iter_mut().find(|mine| mine.name.as_deref() == Some(name)) else {
+            continue;
+        };
         change_standard(mine, name, attribute)?;
     }
-    let custom: Vec<SchemaAttributeType> =
-        requested.iter().filter(|attribute| !attribute.name.as_deref().is_some_and(is_standard)).cloned().collect();
+    let custom: Vec<SchemaAttributeType> = requested
+        .iter()
+        .filter(|attribute| !attribute.name.as_deref().is_some_and(is_standard))
+        .cloned()
+        .collect();
     add(&mut schema, &custom)?;
     Ok(schema)
 }
@@ -66,10 +73,13 @@ pub fn add(schema: &mut Vec<SchemaAttributeType>, custom: &[SchemaAttributeType]
         }
         let developer_only = attribute.developer_only_attribute.unwrap_or(false);
         let bare = name.strip_prefix("custom:").unwrap_or(name);
-        let name = if developer_only { format!("dev:custom:{bare}") } else { format!("custom:{bare}") };
+        let name =
+            if developer_only { format!("dev:custom:{bare}") } else { format!("custom:{bare}") };
         let bare_name = |text: &str| text.trim_start_matches("dev:").to_owned();
         if schema.iter().any(|mine| mine.name.as_deref().map(bare_name) == Some(bare_name(&name))) {
-            return Err(Error::invalid(format!("{name}: Existing attribute already has name {bare}.")));
+            return Err(Error::invalid(format!(
+                "{name}: Existing attribute already has name {bare}."
+            )));
         }
         let mut mine = SchemaAttributeType {
             name: Some(name.clone()),
@@ -94,15 +104,25 @@ pub fn add(schema: &mut Vec<SchemaAttributeType>, custom: &[SchemaAttributeType]
         check_constraints(&name, &mine)?;
         schema.push(mine);
     }
-    let count = schema.iter().filter(|mine| mine.name.as_deref().is_some_and(|name| name.contains("custom:"))).count();
+    let count = schema
+        .iter()
+        .filter(|mine| mine.name.as_deref().is_some_and(|name| name.contains("custom:")))
+        .count();
     if count > MAX_CUSTOM {
-        return Err(Error::invalid(format!("A user pool can have at most {MAX_CUSTOM} custom attributes.")));
+        return Err(Error::invalid(format!(
+            "A user pool can have at most {MAX_CUSTOM} custom attributes."
+        )));
     }
     Ok(())
 }
 
-fn change_standard(mine: &mut SchemaAttributeType, name: &str, asked: &SchemaAttributeType) -> Result<()> {
-    let other_type = asked.attribute_data_type.is_some() && asked.attribute_data_type != mine.attribute_data_type;
+fn change_standard(
+    mine: &mut SchemaAttributeType,
+    name: &str,
+    asked: &SchemaAttributeType,
+) -> Result<()> {
+    let other_type = asked.attribute_data_type.is_some()
+        && asked.attribute_data_type != mine.attribute_data_type;
     if other_type || asked.developer_only_attribute.unwrap_or(false) {
         return Err(Error::invalid(format!(
             "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name}"
@@ -126,7 +146,9 @@ fn check_constraints(name: &str, attribute: &SchemaAttributeType) -> Result<()> 
     let number = |label: &str, text: Option<&String>| match text.map(|text| text.parse::<f64>()) {
         None => Ok(None),
         Some(Ok(value)) if value.is_finite() => Ok(Some(value)),
-        Some(_) => Err(Error::invalid(format!("Invalid {label} for schema attribute {name}: it must be a number."))),
+        Some(_) => Err(Error::invalid(format!(
+            "Invalid {label} for schema attribute {name}: it must be a number."
+        ))),
     };
     if let Some(limits) = &attribute.string_attribute_constraints {
         let min = number("MinLength", limits.min_length.as_ref())?;
@@ -162,7 +184,12 @@ fn name_of(attribute: &SchemaAttributeType) -> Result<&str> {
 }
 
 fn standard(
-    &(name, kind, min, max): &(&'static str, &'static str, Option<&'static str>, Option<&'static str>),
+    &(name, kind, min, max): &(
+        &'static str,
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+    ),
 ) -> SchemaAttributeType {
     let text = |value: Option<&str>| value.map(str::to_owned);
     SchemaAttributeType {
@@ -173,7 +200,9 @@ fn standard(
         required: Some(name == "sub"),
         number_attribute_constraints: (kind == "Number")
             .then(|| NumberAttributeConstraintsType { min_value: text(min), max_value: text(max) }),
-        string_attribute_constraints: (kind == "String")
-            .then(|| StringAttributeConstraintsType { min_length: text(min), max_length: text(max) }),
+        string_attribute_constraints: (kind == "String").then(|| StringAttributeConstraintsType {
+            min_length: text(min),
+            max_length: text(max),
+        }),
     }
 }

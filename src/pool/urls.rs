@@ -5,7 +5,8 @@ use url::Url;
 use crate::error::{Error, Result};
 
 /// Schemes that would run script or read files in the browser that is sent there.
-const DANGEROUS: &[&str] = &["javascript", "data", "vbscript", "file", "blob", "about", "ws", "wss", "ftp"];
+const DANGEROUS: &[&str] =
+    &["javascript", "data", "vbscript", "file", "blob", "about", "ws", "wss", "ftp"];
 
 /// Accepts an absolute URI without fragment: `https`, `http` on this machine only, or an app's own scheme.
 pub fn check(uri: &str) -> Result<()> {
@@ -40,7 +41,9 @@ pub fn csp_source(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     match url.scheme() {
         // A bracketed IPv6 address is no host-source; browsers would ignore it and block the redirect.
-        "http" | "https" if url.host_str().is_some_and(|host| host.starts_with('[')) => Some(format!("{}:", url.scheme())),
+        "http" | "https" if url.host_str().is_some_and(|host| host.starts_with('[')) => {
+            Some(format!("{}:", url.scheme()))
+        }
         "http" | "https" => Some(url.origin().ascii_serialization()),
         scheme => Some(format!("{scheme}:")),
     }

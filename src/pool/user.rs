@@ -76,7 +76,10 @@ impl User {
         let own = self.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         std::iter::once(("sub", self.sub.as_str()))
             .chain(own)
-            .map(|(name, value)| AttributeType { name: name.to_owned(), value: Some(value.to_owned()) })
+            .map(|(name, value)| AttributeType {
+                name: name.to_owned(),
+                value: Some(value.to_owned()),
+            })
             .collect()
     }
 }

@@ -71,7 +71,13 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
             End::Tokens(session) => records.token_session(batch, session),
             End::Browser(session) => records.browser_session(batch, session),
             End::Through { sso, tokens } => {
-                sessions::end_sessions_through(batch, &pool.id, &sso.id, cx.now, tokens.len() as u64);
+                sessions::end_sessions_through(
+                    batch,
+                    &pool.id,
+                    &sso.id,
+                    cx.now,
+                    tokens.len() as u64,
+                );
                 for session in *tokens {
                     records.add(batch, session);
                 }
@@ -144,7 +150,13 @@ impl Records<'_> {
         jobs::insert_record(batch, &record, 0);
     }
 
-    fn next(&mut self, kind: &'static str, subject: &str, sub: Option<&str>, client_id: Option<&str>) -> Record {
+    fn next(
+        &mut self,
+        kind: &'static str,
+        subject: &str,
+        sub: Option<&str>,
+        client_id: Option<&str>,
+    ) -> Record {
         let record = Record {
             pool_id: self.pool.id.clone(),
             signout_id: self.signout_id.to_owned(),

@@ -31,7 +31,12 @@ pub struct CodeDoc {
     pub auth_ms: Ms,
 }
 
-pub fn insert_authorization_code(batch: &mut Batch, pool_id: &str, hash: &[u8; 32], code: &AuthorizationCode) -> Result<()> {
+pub fn insert_authorization_code(
+    batch: &mut Batch,
+    pool_id: &str,
+    hash: &[u8; 32],
+    code: &AuthorizationCode,
+) -> Result<()> {
     batch.one(
         Rank::Code,
         "INSERT INTO authorization_codes (pool_id, hash, sub, client_id, sso_id, session_id, birth_ms, doc, expires_ms, consumed_ms) \
@@ -52,7 +57,11 @@ pub fn insert_authorization_code(batch: &mut Batch, pool_id: &str, hash: &[u8; 3
     Ok(())
 }
 
-pub async fn authorization_code(db: &Db, pool_id: &str, hash: &[u8; 32]) -> Result<Option<AuthorizationCode>> {
+pub async fn authorization_code(
+    db: &Db,
+    pool_id: &str,
+    hash: &[u8; 32],
+) -> Result<Option<AuthorizationCode>> {
     let sql = "SELECT sub, client_id, sso_id, session_id, birth_ms, doc, expires_ms, consumed_ms \
                FROM authorization_codes WHERE pool_id = ?1 AND hash = ?2";
     let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
@@ -158,7 +167,15 @@ pub struct UserCode {
 }
 
 /// A new code takes the place of the old one.
-pub fn put_user_code(batch: &mut Batch, pool_id: &str, sub: &str, purpose: &str, mac: &[u8; 32], birth_ms: Ms, expires_ms: Ms) {
+pub fn put_user_code(
+    batch: &mut Batch,
+    pool_id: &str,
+    sub: &str,
+    purpose: &str,
+    mac: &[u8; 32],
+    birth_ms: Ms,
+    expires_ms: Ms,
+) {
     batch.one(
         Rank::Code,
         "INSERT INTO user_codes (pool_id, sub, purpose, mac, birth_ms, tries, expires_ms, consumed_ms) \
@@ -169,7 +186,12 @@ pub fn put_user_code(batch: &mut Batch, pool_id: &str, sub: &str, purpose: &str,
     );
 }
 
-pub async fn user_code(db: &Db, pool_id: &str, sub: &str, purpose: &str) -> Result<Option<UserCode>> {
+pub async fn user_code(
+    db: &Db,
+    pool_id: &str,
+    sub: &str,
+    purpose: &str,
+) -> Result<Option<UserCode>> {
     let sql = "SELECT mac, birth_ms, tries, expires_ms, consumed_ms FROM user_codes WHERE pool_id = ?1 AND sub = ?2 AND purpose = ?3";
     let row = db.one(sql, &params![pool_id, sub, purpose]).await?;
     row.map(|row| {
@@ -185,7 +207,14 @@ pub async fn user_code(db: &Db, pool_id: &str, sub: &str, purpose: &str) -> Resu
 }
 
 /// Takes the code, if it still is the one that was read.
-pub fn consume_user_code(batch: &mut Batch, pool_id: &str, sub: &str, purpose: &str, code: &UserCode, now: Ms) {
+pub fn consume_user_code(
+    batch: &mut Batch,
+    pool_id: &str,
+    sub: &str,
+    purpose: &str,
+    code: &UserCode,
+    now: Ms,
+) {
     batch.one(
         Rank::Code,
         "UPDATE user_codes SET consumed_ms = ?4 WHERE pool_id = ?1 AND sub = ?2 AND purpose = ?3 AND consumed_ms IS NULL \

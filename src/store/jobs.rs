@@ -163,7 +163,12 @@ pub fn insert_decoy(batch: &mut Batch, message: &Message) {
 }
 
 /// The newest messages, to one address or to all, of one pool or of all: dev's visible outbox.
-pub async fn outbox(db: &Db, address: Option<&str>, pool_id: Option<&str>, limit: i64) -> Result<Vec<Message>> {
+pub async fn outbox(
+    db: &Db,
+    address: Option<&str>,
+    pool_id: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Message>> {
     let sql = match address {
         Some(_) => {
             "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \
@@ -174,7 +179,9 @@ pub async fn outbox(db: &Db, address: Option<&str>, pool_id: Option<&str>, limit
              WHERE ?1 = '' AND (?2 = '' OR pool_id = ?2) AND state <> 'decoy' ORDER BY created_ms DESC, message_id DESC LIMIT ?3"
         }
     };
-    let rows = db.scan(sql, params![address.unwrap_or_default(), pool_id.unwrap_or_default(), limit]).await?;
+    let rows = db
+        .scan(sql, params![address.unwrap_or_default(), pool_id.unwrap_or_default(), limit])
+        .await?;
     rows.iter().map(message).collect()
 }
 

@@ -80,7 +80,8 @@ pub struct AccessKeyRow {
 }
 
 pub async fn access_key(db: &Db, id: &str) -> Result<Option<AccessKeyRow>> {
-    let sql = "SELECT access_key_id, secret, doc, created_ms FROM access_keys WHERE access_key_id = ?1";
+    let sql =
+        "SELECT access_key_id, secret, doc, created_ms FROM access_keys WHERE access_key_id = ?1";
     let row = db.one(sql, &params![id]).await?;
     row.map(|row| {
         Ok(AccessKeyRow {

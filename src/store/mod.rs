@@ -74,7 +74,9 @@ impl Db {
     /// The version that the last `migrate` left; 0 for a database that never saw one.
     pub async fn schema_version(&self) -> Result<i64> {
         let exists = match self {
-            Db::Sqlite(_) => "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'",
+            Db::Sqlite(_) => {
+                "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'"
+            }
             Db::Pg(_) => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('schema_version')",
         };
         match self.one(exists, &[]).await?.map(|row| row.i64(0)).transpose()? {

@@ -24,14 +24,20 @@ impl Default for Directory {
 
 impl Directory {
     pub async fn pool(&self, db: &Db, pool_id: &str) -> Result<Option<Arc<Pool>>> {
-        let Some(row) = db.one("SELECT ver FROM pools WHERE pool_id = ?1", &params![pool_id]).await? else {
+        let Some(row) =
+            db.one("SELECT ver FROM pools WHERE pool_id = ?1", &params![pool_id]).await?
+        else {
             return Ok(None);
         };
         self.pool_at(db, pool_id, row.i64(0)?).await
     }
 
     /// An app client and its pool.
-    pub async fn client(&self, db: &Db, client_id: &str) -> Result<Option<(Arc<Pool>, Arc<Client>)>> {
+    pub async fn client(
+        &self,
+        db: &Db,
+        client_id: &str,
+    ) -> Result<Option<(Arc<Pool>, Arc<Client>)>> {
         let sql = "SELECT c.pool_id, c.ver, p.ver FROM clients c JOIN pools p ON p.pool_id = c.pool_id WHERE c.client_id = ?1";
         let Some(row) = db.one(sql, &params![client_id]).await? else { return Ok(None) };
         let pool = self.pool_at(db, row.text(0)?, row.i64(2)?).await?;
@@ -52,7 +58,12 @@ impl Directory {
         Ok(pool)
     }
 
-    pub async fn client_at(&self, db: &Db, client_id: &str, ver: i64) -> Result<Option<Arc<Client>>> {
+    pub async fn client_at(
+        &self,
+        db: &Db,
+        client_id: &str,
+        ver: i64,
+    ) -> Result<Option<Arc<Client>>> {
         let key = (client_id.to_owned(), ver);
         if let Some(client) = self.clients.get(&key) {
             return Ok(Some(client));
@@ -338,5 +349,6 @@ pub(super) fn json(doc: &impl serde::Serialize) -> Result<String> {
 }
 
 pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::internal(format!("a stored document does not parse: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Error::internal(format!("a stored document does not parse: {error}")))
 }

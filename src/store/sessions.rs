@@ -34,9 +34,18 @@ macro_rules! sso_columns {
 }
 
 /// Everything that decides whether a token of this session is alive. `None`: session, user, client or pool is gone.
-pub async fn held(db: &Db, directory: &Directory, pool_id: &str, session_id: &str) -> Result<Option<Held>> {
+pub async fn held(
+    db: &Db,
+    directory: &Directory,
+    pool_id: &str,
+    session_id: &str,
+) -> Result<Option<Held>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), ", ", token_columns!(), ", c.ver, p.ver FROM token_sessions t \
+        "SELECT ",
+        columns!("u."),
+        ", ",
+        token_columns!(),
+        ", c.ver, p.ver FROM token_sessions t \
          JOIN users u ON u.pool_id = t.pool_id AND u.sub = t.sub JOIN clients c ON c.client_id = t.client_id \
          JOIN pools p ON p.pool_id = t.pool_id WHERE t.pool_id = ?1 AND t.session_id = ?2"
     );
@@ -77,20 +86,34 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
 /// The living token sessions of a user, most recently used first.
 pub async fn token_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<TokenSession>> {
     const SQL: &str = concat!(
-        "SELECT ", token_columns!(), " FROM token_sessions t JOIN clients c ON c.client_id = t.client_id \
+        "SELECT ",
+        token_columns!(),
+        " FROM token_sessions t JOIN clients c ON c.client_id = t.client_id \
          WHERE t.pool_id = ?1 AND t.sub = ?2 AND t.ended_ms IS NULL AND t.expires_ms > ?3 AND t.birth_ms >= ?4 \
          AND t.birth_ms >= c.epoch_ms ORDER BY t.active_ms DESC, t.session_id DESC LIMIT 10000"
     );
-    let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.epoch_ms]).await?;
+    let rows =
+        db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.epoch_ms]).await?;
     rows.iter().map(|row| token_session(row, 0)).collect()
 }
 
 /// The living token sessions that came through a browser session.
-pub async fn token_sessions_through(db: &Db, pool_id: &str, sso_id: &str, now: Ms) -> Result<Vec<TokenSession>> {
+pub async fn token_sessions_through(
+    db: &Db,
+    pool_id: &str,
+    sso_id: &str,
+    now: Ms,
+) -> Result<Vec<TokenSession>> {
     const SQL: &str = concat!(
-        "SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sso_id = ?2 AND t.ended_ms IS NULL AND t.expires_ms > ?3"
+        "SELECT ",
+        token_columns!(),
+        " FROM token_sessions t WHERE t.pool_id = ?1 AND t.sso_id = ?2 AND t.ended_ms IS NULL AND t.expires_ms > ?3"
     );
-    db.scan(SQL, params![pool_id, sso_id, now]).await?.iter().map(|row| token_session(row, 0)).collect()
+    db.scan(SQL, params![pool_id, sso_id, now])
+        .await?
+        .iter()
+        .map(|row| token_session(row, 0))
+        .collect()
 }
 
 /// A guard alone: the session has not ended.
@@ -104,8 +127,16 @@ pub fn guard(batch: &mut Batch, pool_id: &str, session_id: &str, miss: Error) {
 }
 
 /// A token session by its id, with nothing said of its life.
-pub async fn token_session_by_id(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<TokenSession>> {
-    const SQL: &str = concat!("SELECT ", token_columns!(), " FROM token_sessions t WHERE t.pool_id = ?1 AND t.session_id = ?2");
+pub async fn token_session_by_id(
+    db: &Db,
+    pool_id: &str,
+    session_id: &str,
+) -> Result<Option<TokenSession>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        token_columns!(),
+        " FROM token_sessions t WHERE t.pool_id = ?1 AND t.session_id = ?2"
+    );
     db.one(SQL, &params![pool_id, session_id]).await?.map(|row| token_session(&row, 0)).transpose()
 }
 
@@ -130,7 +161,15 @@ pub fn end_sessions_through(batch: &mut Batch, pool_id: &str, sso_id: &str, now:
 }
 
 /// Locks a session that a refresh uses: a family that ends meanwhile gives no new token.
-pub fn refresh_session(batch: &mut Batch, pool_id: &str, session_id: &str, ip: &str, device: &str, now: Ms, miss: Error) {
+pub fn refresh_session(
+    batch: &mut Batch,
+    pool_id: &str,
+    session_id: &str,
+    ip: &str,
+    device: &str,
+    now: Ms,
+    miss: Error,
+) {
     batch.one(
         Rank::TokenSession,
         "UPDATE token_sessions SET active_ms = ?3, ip = ?4, device = ?5 \
@@ -150,16 +189,31 @@ pub struct RefreshToken {
     pub rotated_ms: Option<Ms>,
 }
 
-pub async fn refresh_token(db: &Db, pool_id: &str, hash: &[u8; 32]) -> Result<Option<RefreshToken>> {
+pub async fn refresh_token(
+    db: &Db,
+    pool_id: &str,
+    hash: &[u8; 32],
+) -> Result<Option<RefreshToken>> {
     let sql = "SELECT session_id, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
     let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
     row.map(|row| {
-        Ok(RefreshToken { session_id: row.string(0)?, expires_ms: row.i64(1)?, rotated_ms: row.opt_i64(2)? })
+        Ok(RefreshToken {
+            session_id: row.string(0)?,
+            expires_ms: row.i64(1)?,
+            rotated_ms: row.opt_i64(2)?,
+        })
     })
     .transpose()
 }
 
-pub fn insert_refresh_token(batch: &mut Batch, pool_id: &str, hash: &[u8; 32], session_id: &str, now: Ms, expires_ms: Ms) {
+pub fn insert_refresh_token(
+    batch: &mut Batch,
+    pool_id: &str,
+    hash: &[u8; 32],
+    session_id: &str,
+    now: Ms,
+    expires_ms: Ms,
+) {
     batch.one(
         Rank::RefreshToken,
         "INSERT INTO refresh_tokens (pool_id, hash, session_id, created_ms, expires_ms, rotated_ms) \
@@ -190,38 +244,69 @@ pub struct Browser {
 /// The browser session behind a cookie's handle. `None`: it or its user is gone.
 pub async fn browser(db: &Db, pool_id: &str, handle: &[u8; 32]) -> Result<Option<Browser>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), ", ", sso_columns!(), " FROM sso_sessions s \
+        "SELECT ",
+        columns!("u."),
+        ", ",
+        sso_columns!(),
+        " FROM sso_sessions s \
          JOIN users u ON u.pool_id = s.pool_id AND u.sub = s.sub WHERE s.pool_id = ?1 AND s.handle = ?2"
     );
     let row = db.one(SQL, &params![pool_id, handle.as_slice()]).await?;
-    row.map(|row| Ok(Browser { session: sso_session(&row, WIDTH)?, user: users::user(&row)? })).transpose()
+    row.map(|row| Ok(Browser { session: sso_session(&row, WIDTH)?, user: users::user(&row)? }))
+        .transpose()
 }
 
 /// The session that a sign-out means: a renewal in another tab may just have replaced the handle that this one still sends.
-pub async fn sso_session_to_end(db: &Db, pool_id: &str, handle: &[u8; 32]) -> Result<Option<SsoSession>> {
+pub async fn sso_session_to_end(
+    db: &Db,
+    pool_id: &str,
+    handle: &[u8; 32],
+) -> Result<Option<SsoSession>> {
     const SQL: &str = concat!(
-        "SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND (s.handle = ?2 OR s.previous_handle = ?2) \
+        "SELECT ",
+        sso_columns!(),
+        " FROM sso_sessions s WHERE s.pool_id = ?1 AND (s.handle = ?2 OR s.previous_handle = ?2) \
          AND s.ended_ms IS NULL"
     );
-    db.one(SQL, &params![pool_id, handle.as_slice()]).await?.map(|row| sso_session(&row, 0)).transpose()
+    db.one(SQL, &params![pool_id, handle.as_slice()])
+        .await?
+        .map(|row| sso_session(&row, 0))
+        .transpose()
 }
 
-pub async fn sso_session_by_id(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<SsoSession>> {
-    const SQL: &str = concat!("SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.session_id = ?2");
+pub async fn sso_session_by_id(
+    db: &Db,
+    pool_id: &str,
+    session_id: &str,
+) -> Result<Option<SsoSession>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        sso_columns!(),
+        " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.session_id = ?2"
+    );
     db.one(SQL, &params![pool_id, session_id]).await?.map(|row| sso_session(&row, 0)).transpose()
 }
 
 /// The living browser sessions of a user, most recently used first.
 pub async fn sso_sessions_of(db: &Db, user: &User, now: Ms) -> Result<Vec<SsoSession>> {
     const SQL: &str = concat!(
-        "SELECT ", sso_columns!(), " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.sub = ?2 AND s.ended_ms IS NULL \
+        "SELECT ",
+        sso_columns!(),
+        " FROM sso_sessions s WHERE s.pool_id = ?1 AND s.sub = ?2 AND s.ended_ms IS NULL \
          AND s.expires_ms > ?3 AND s.birth_ms >= ?4 ORDER BY s.active_ms DESC, s.session_id DESC LIMIT 10000"
     );
-    let rows = db.scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.sso_epoch_ms]).await?;
+    let rows = db
+        .scan(SQL, params![user.pool_id.as_str(), user.sub.as_str(), now, user.sso_epoch_ms])
+        .await?;
     rows.iter().map(|row| sso_session(row, 0)).collect()
 }
 
-pub fn insert_sso_session(batch: &mut Batch, pool_id: &str, session: &SsoSession, handle: &[u8; 32]) {
+pub fn insert_sso_session(
+    batch: &mut Batch,
+    pool_id: &str,
+    session: &SsoSession,
+    handle: &[u8; 32],
+) {
     batch.one(
         Rank::SsoSession,
         "INSERT INTO sso_sessions (pool_id, session_id, sub, handle, client_id, birth_ms, auth_ms, created_ms, active_ms, \
@@ -244,7 +329,15 @@ pub fn insert_sso_session(batch: &mut Batch, pool_id: &str, session: &SsoSession
 }
 
 /// *Sign in as NAME*: a new handle, and an hour from now. The old handle is dead from here on.
-pub fn renew_sso_session(batch: &mut Batch, pool_id: &str, session_id: &str, old: &[u8; 32], new: &[u8; 32], now: Ms, expires_ms: Ms) {
+pub fn renew_sso_session(
+    batch: &mut Batch,
+    pool_id: &str,
+    session_id: &str,
+    old: &[u8; 32],
+    new: &[u8; 32],
+    now: Ms,
+    expires_ms: Ms,
+) {
     batch.one(
         Rank::SsoSession,
         "UPDATE sso_sessions SET handle = ?4, previous_handle = ?3, active_ms = ?5, expires_ms = ?6 \

@@ -12,10 +12,42 @@ use crate::pool::{Pool, Status, User, names};
 macro_rules! columns {
     ($prefix:literal) => {
         concat!(
-            $prefix, "pool_id, ", $prefix, "sub, ", $prefix, "username, ", $prefix, "status, ", $prefix, "enabled, ",
-            $prefix, "doc, ", $prefix, "ver, ", $prefix, "password, ", $prefix, "password_ver, ", $prefix, "clock_ms, ",
-            $prefix, "epoch_ms, ", $prefix, "code_epoch_ms, ", $prefix, "sso_epoch_ms, ", $prefix, "session_gen, ",
-            $prefix, "failures, ", $prefix, "failed_ms, ", $prefix, "created_ms, ", $prefix, "modified_ms"
+            $prefix,
+            "pool_id, ",
+            $prefix,
+            "sub, ",
+            $prefix,
+            "username, ",
+            $prefix,
+            "status, ",
+            $prefix,
+            "enabled, ",
+            $prefix,
+            "doc, ",
+            $prefix,
+            "ver, ",
+            $prefix,
+            "password, ",
+            $prefix,
+            "password_ver, ",
+            $prefix,
+            "clock_ms, ",
+            $prefix,
+            "epoch_ms, ",
+            $prefix,
+            "code_epoch_ms, ",
+            $prefix,
+            "sso_epoch_ms, ",
+            $prefix,
+            "session_gen, ",
+            $prefix,
+            "failures, ",
+            $prefix,
+            "failed_ms, ",
+            $prefix,
+            "created_ms, ",
+            $prefix,
+            "modified_ms"
         )
     };
 }
@@ -25,14 +57,17 @@ pub(super) use columns;
 pub(super) const WIDTH: usize = 18;
 
 pub async fn find(db: &Db, pool_id: &str, sub: &str) -> Result<Option<User>> {
-    const SQL: &str = concat!("SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.sub = ?2");
+    const SQL: &str =
+        concat!("SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.sub = ?2");
     db.one(SQL, &params![pool_id, sub]).await?.map(|row| user(&row)).transpose()
 }
 
 /// The user whom this name, alias or `sub` means. The same single read whether or not there is one.
 pub async fn by_login(db: &Db, pool: &Pool, name: &str) -> Result<Option<User>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.sub = \
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.sub = \
          COALESCE((SELECT l.sub FROM logins l WHERE l.pool_id = ?1 AND l.login = ?2), ?3)"
     );
     let folded = names::fold(pool, name);
@@ -65,7 +100,14 @@ pub fn insert(batch: &mut Batch, pool: &Pool, user: &User, taken: &Error) -> Res
 
 /// Writes status, enabled and document if the row is still at `old.ver`, and moves names and filters along.
 /// `taken` is the answer if a new name is somebody's already.
-pub fn update(batch: &mut Batch, pool: &Pool, old: &User, new: &User, now: Ms, taken: &Error) -> Result<()> {
+pub fn update(
+    batch: &mut Batch,
+    pool: &Pool,
+    old: &User,
+    new: &User,
+    now: Ms,
+    taken: &Error,
+) -> Result<()> {
     batch.one(
         Rank::User,
         "UPDATE users SET status = ?4, enabled = ?5, doc = ?6, ver = ver + 1, modified_ms = ?7 \
@@ -82,7 +124,9 @@ pub fn update(batch: &mut Batch, pool: &Pool, old: &User, new: &User, now: Ms, t
         Error::conflict(),
     );
     let (before, after) = (names::logins(pool, old), names::logins(pool, new));
-    for (_, login) in before.iter().filter(|(_, login)| !after.iter().any(|(_, kept)| kept == login)) {
+    for (_, login) in
+        before.iter().filter(|(_, login)| !after.iter().any(|(_, kept)| kept == login))
+    {
         batch.any(
             Rank::Login,
             "DELETE FROM logins WHERE pool_id = ?1 AND login = ?2 AND sub = ?3",
@@ -165,7 +209,13 @@ pub async fn stranger(db: &Db, pool_id: &str, login: &str) -> Result<(i64, Ms)> 
 }
 
 /// The same for a name that nobody has; `seen` is what was read.
-pub fn fail_stranger(batch: &mut Batch, pool_id: &str, login: &str, seen: (i64, Ms), next: (i64, Ms)) {
+pub fn fail_stranger(
+    batch: &mut Batch,
+    pool_id: &str,
+    login: &str,
+    seen: (i64, Ms),
+    next: (i64, Ms),
+) {
     batch.one(
         Rank::User,
         "INSERT INTO strangers (pool_id, login, failures, failed_ms) VALUES (?1, ?2, ?3, ?4) \
@@ -178,7 +228,11 @@ pub fn fail_stranger(batch: &mut Batch, pool_id: &str, login: &str, seen: (i64, 
 
 /// The work of `advance_clock` for a user who does not exist.
 pub fn touch_stranger(batch: &mut Batch, pool_id: &str, sub: &str) {
-    batch.any(Rank::User, "UPDATE users SET clock_ms = clock_ms WHERE pool_id = ?1 AND sub = ?2", params![pool_id, sub]);
+    batch.any(
+        Rank::User,
+        "UPDATE users SET clock_ms = clock_ms WHERE pool_id = ?1 AND sub = ?2",
+        params![pool_id, sub],
+    );
 }
 
 // The clocks of revocation.
@@ -222,7 +276,14 @@ pub fn next_generation(batch: &mut Batch, user: &User) {
 
 /// What everything else that is born commits: a code redeemed, a challenge made, a browser session renewed. `code_birth`
 /// and `sso_birth` are the births of what it was made from, where that matters.
-pub fn advance_clock(batch: &mut Batch, pool_id: &str, sub: &str, birth: Ms, born_of: BornOf, miss: Error) {
+pub fn advance_clock(
+    batch: &mut Batch,
+    pool_id: &str,
+    sub: &str,
+    birth: Ms,
+    born_of: BornOf,
+    miss: Error,
+) {
     let (token, code, sso, enabled) = match born_of {
         BornOf::Nothing => (birth, birth, Ms::MAX, false),
         BornOf::Code(ms) => (ms, ms, Ms::MAX, true),
@@ -297,28 +358,60 @@ pub fn guard(batch: &mut Batch, user: &User, birth: Ms, miss: Error) {
 
 /// Users in the order of `sub`, after `after`.
 pub async fn list(db: &Db, pool_id: &str, after: &str, limit: i64) -> Result<Vec<User>> {
-    const SQL: &str = concat!("SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.sub > ?2 ORDER BY u.sub LIMIT ?3");
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.sub > ?2 ORDER BY u.sub LIMIT ?3"
+    );
     db.scan(SQL, params![pool_id, after, limit]).await?.iter().map(user).collect()
 }
 
-pub async fn list_by_status(db: &Db, pool_id: &str, status: (&str, &str), after: &str, limit: i64) -> Result<Vec<User>> {
+pub async fn list_by_status(
+    db: &Db,
+    pool_id: &str,
+    status: (&str, &str),
+    after: &str,
+    limit: i64,
+) -> Result<Vec<User>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.status >= ?2 AND u.status < ?3 AND u.sub > ?4 ORDER BY u.sub LIMIT ?5"
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.status >= ?2 AND u.status < ?3 AND u.sub > ?4 ORDER BY u.sub LIMIT ?5"
     );
-    db.scan(SQL, params![pool_id, status.0, status.1, after, limit]).await?.iter().map(user).collect()
+    db.scan(SQL, params![pool_id, status.0, status.1, after, limit])
+        .await?
+        .iter()
+        .map(user)
+        .collect()
 }
 
-pub async fn list_by_enabled(db: &Db, pool_id: &str, enabled: bool, after: &str, limit: i64) -> Result<Vec<User>> {
+pub async fn list_by_enabled(
+    db: &Db,
+    pool_id: &str,
+    enabled: bool,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<User>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.enabled = ?2 AND u.sub > ?3 ORDER BY u.sub LIMIT ?4"
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.enabled = ?2 AND u.sub > ?3 ORDER BY u.sub LIMIT ?4"
     );
     db.scan(SQL, params![pool_id, enabled, after, limit]).await?.iter().map(user).collect()
 }
 
 /// Users whose `sub` starts with a prefix.
-pub async fn list_by_sub(db: &Db, pool_id: &str, range: (&str, &str), after: &str, limit: i64) -> Result<Vec<User>> {
+pub async fn list_by_sub(
+    db: &Db,
+    pool_id: &str,
+    range: (&str, &str),
+    after: &str,
+    limit: i64,
+) -> Result<Vec<User>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), " FROM users u WHERE u.pool_id = ?1 AND u.sub >= ?2 AND u.sub < ?3 AND u.sub > ?4 ORDER BY u.sub LIMIT ?5"
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.sub >= ?2 AND u.sub < ?3 AND u.sub > ?4 ORDER BY u.sub LIMIT ?5"
     );
     db.scan(SQL, params![pool_id, range.0, range.1, after, limit]).await?.iter().map(user).collect()
 }
@@ -333,17 +426,27 @@ pub async fn list_by_attribute(
     limit: i64,
 ) -> Result<Vec<(String, User)>> {
     const SQL: &str = concat!(
-        "SELECT ", columns!("u."), ", a.value FROM user_attributes a JOIN users u ON u.pool_id = a.pool_id AND u.sub = a.sub \
+        "SELECT ",
+        columns!("u."),
+        ", a.value FROM user_attributes a JOIN users u ON u.pool_id = a.pool_id AND u.sub = a.sub \
          WHERE a.pool_id = ?1 AND a.name = ?2 AND a.value >= ?3 AND a.value < ?4 AND (a.value, a.sub) > (?5, ?6) \
          ORDER BY a.value, a.sub LIMIT ?7"
     );
-    let rows = db.scan(SQL, params![pool_id, name, range.0, range.1, after.0, after.1, limit]).await?;
+    let rows =
+        db.scan(SQL, params![pool_id, name, range.0, range.1, after.0, after.1, limit]).await?;
     rows.iter().map(|row| Ok((row.string(WIDTH)?, user(row)?))).collect()
 }
 
 /// The attributes that ListUsers filters by, besides `sub`, `status` and `cognito:user_status`.
-pub const FILTERS: &[&str] =
-    &["username", "email", "phone_number", "name", "given_name", "family_name", "preferred_username"];
+pub const FILTERS: &[&str] = &[
+    "username",
+    "email",
+    "phone_number",
+    "name",
+    "given_name",
+    "family_name",
+    "preferred_username",
+];
 
 /// How much of a value is indexed; PostgreSQL limits an index entry to a third of a page.
 const INDEXED_CHARS: usize = 256;
@@ -354,7 +457,9 @@ pub fn indexed(pool: &Pool, value: &str) -> String {
 }
 
 fn filters(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {
-    let value = |name: &str| if name == "username" { Some(user.username.as_str()) } else { user.doc.get(name) };
+    let value = |name: &str| {
+        if name == "username" { Some(user.username.as_str()) } else { user.doc.get(name) }
+    };
     FILTERS.iter().filter_map(|name| Some((*name, indexed(pool, value(name)?)))).collect()
 }
 
@@ -368,7 +473,13 @@ fn insert_filters(batch: &mut Batch, pool: &Pool, user: &User, kept: &[(&'static
     }
 }
 
-fn insert_names(batch: &mut Batch, pool: &Pool, user: &User, kept: &[(&'static str, String)], taken: &Error) {
+fn insert_names(
+    batch: &mut Batch,
+    pool: &Pool,
+    user: &User,
+    kept: &[(&'static str, String)],
+    taken: &Error,
+) {
     let mut logins = names::logins(pool, user);
     logins.retain(|(_, login)| !kept.iter().any(|(_, old)| old == login));
     // Everybody takes the locks of names in one order.
@@ -389,7 +500,8 @@ pub(super) fn user(row: &Row) -> Result<User> {
         pool_id: row.string(0)?,
         sub: row.string(1)?,
         username: row.string(2)?,
-        status: Status::parse(status).ok_or_else(|| Error::internal(format!("unknown user status {status}")))?,
+        status: Status::parse(status)
+            .ok_or_else(|| Error::internal(format!("unknown user status {status}")))?,
         enabled: row.bool(4)?,
         doc: parse(row.text(5)?)?,
         ver: row.i64(6)?,
@@ -411,4 +523,3 @@ pub(super) fn user(row: &Row) -> Result<User> {
 pub fn after_prefix(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}\u{10ffff}")
 }
-

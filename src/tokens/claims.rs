@@ -14,8 +14,21 @@ pub const ADMIN_SCOPE: &str = "aws.cognito.signin.user.admin";
 
 /// The standard claims of the OIDC `profile` scope, and all custom attributes (Cognito's reading of it).
 const PROFILE: &[&str] = &[
-    "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
-    "gender", "birthdate", "zoneinfo", "locale", "address", "updated_at",
+    "name",
+    "given_name",
+    "family_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "address",
+    "updated_at",
 ];
 
 /// `{public_url}/{pool}`, or the issuer that the pool was given for a migration.
@@ -27,7 +40,13 @@ pub fn issuer(settings: &Settings, pool: &Pool) -> String {
 }
 
 /// The access token's claims.
-pub fn access(cx: &Cx, pool: &Pool, client: &Client, user: &User, session: &TokenSession) -> Map<String, Value> {
+pub fn access(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    user: &User,
+    session: &TokenSession,
+) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
     claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
@@ -45,7 +64,14 @@ pub fn access(cx: &Cx, pool: &Pool, client: &Client, user: &User, session: &Toke
 }
 
 /// The ID token's claims. `at_hash` binds it to the access token that it came with.
-pub fn id(cx: &Cx, pool: &Pool, client: &Client, user: &User, session: &TokenSession, at_hash: Option<String>) -> Map<String, Value> {
+pub fn id(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    user: &User,
+    session: &TokenSession,
+    at_hash: Option<String>,
+) -> Map<String, Value> {
     let mut claims = Map::new();
     if let Some(at_hash) = at_hash {
         claims.insert("at_hash".into(), json!(at_hash));
@@ -80,18 +106,24 @@ pub fn user_info(client: &Client, user: &User, scope: &str) -> Map<String, Value
 
 /// The attributes that this client may read and these scopes ask for. Without one of `profile`, `email` and `phone`,
 /// `openid` (and an API sign-in) means all of them.
-fn readable<'a>(client: &'a Client, user: &'a User, scope: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn readable<'a>(
+    client: &'a Client,
+    user: &'a User,
+    scope: &'a str,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
     let has = |name: &str| scope.split(' ').any(|item| item == name);
     let (profile, email, phone) = (has("profile"), has("email"), has("phone"));
     let all = !(profile || email || phone);
-    user.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(move |(name, value)| {
-        let asked = match *name {
-            "email" | "email_verified" => email,
-            "phone_number" | "phone_number_verified" => phone,
-            name => profile && (PROFILE.contains(&name) || name.starts_with("custom:")),
-        };
-        (all || asked) && client.may_read(name) && !value.is_empty()
-    })
+    user.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(
+        move |(name, value)| {
+            let asked = match *name {
+                "email" | "email_verified" => email,
+                "phone_number" | "phone_number_verified" => phone,
+                name => profile && (PROFILE.contains(&name) || name.starts_with("custom:")),
+            };
+            (all || asked) && client.may_read(name) && !value.is_empty()
+        },
+    )
 }
 
 /// Custom attributes are always strings; a few standard ones have types of their own (OIDC Core, 5.1).

@@ -42,7 +42,12 @@ pub async fn issue(
     } else {
         None
     };
-    Ok(Issued { access_token, id_token, refresh_token, expires_in_secs: client.access_ms() / SECOND })
+    Ok(Issued {
+        access_token,
+        id_token,
+        refresh_token,
+        expires_in_secs: client.access_ms() / SECOND,
+    })
 }
 
 impl Issued {

@@ -69,6 +69,13 @@ pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
     };
     let token = keys::refresh_token(cx.rng());
     sessions::insert_token_session(batch, &pool.id, &session);
-    sessions::insert_refresh_token(batch, &pool.id, &keys::hash(&token), &session.id, cx.now, session.expires_ms);
+    sessions::insert_refresh_token(
+        batch,
+        &pool.id,
+        &keys::hash(&token),
+        &session.id,
+        cx.now,
+        session.expires_ms,
+    );
     Ok(Opened { session, refresh_token: Some(token) })
 }

@@ -26,7 +26,9 @@ pub struct Presented {
 pub async fn find(cx: &Cx, pool: &Pool, client: &Client, token: &str) -> Result<Presented> {
     let hash = keys::hash(token);
     let row = sessions::refresh_token(cx.db(), &pool.id, &hash).await?.ok_or_else(invalid)?;
-    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id).await?.ok_or_else(revoked)?;
+    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id)
+        .await?
+        .ok_or_else(revoked)?;
     if held.client.id != client.id {
         return Err(invalid());
     }
@@ -69,8 +71,23 @@ async fn rotate(cx: &Cx, presented: Presented, rotation: Rotation) -> Result<Iss
         let since = (cx.now - rotated_ms).max(0);
         if since >= rotation.grace_ms {
             if since >= rotation.grace_ms.max(2 * SECOND) {
-                signout::end(cx, &mut batch, &pool, &[End::Tokens(&session)], Why::policy("refresh_token_reuse"));
-                audit::note(&mut batch, cx, &pool.id, &Actor::Anybody, "RefreshTokenReuse", &session.id, "ended", &user.sub);
+                signout::end(
+                    cx,
+                    &mut batch,
+                    &pool,
+                    &[End::Tokens(&session)],
+                    Why::policy("refresh_token_reuse"),
+                );
+                audit::note(
+                    &mut batch,
+                    cx,
+                    &pool.id,
+                    &Actor::Anybody,
+                    "RefreshTokenReuse",
+                    &session.id,
+                    "ended",
+                    &user.sub,
+                );
                 cx.db().commit(batch).await?;
             }
             return Err(reused());
@@ -80,8 +97,23 @@ async fn rotate(cx: &Cx, presented: Presented, rotation: Rotation) -> Result<Iss
     }
     let successor = keys::refresh_token(cx.rng());
     users::guard(&mut batch, &user, session.birth_ms, revoked());
-    sessions::refresh_session(&mut batch, &pool.id, &session.id, &cx.request.ip, &cx.request.device, cx.now, revoked());
-    sessions::insert_refresh_token(&mut batch, &pool.id, &keys::hash(&successor), &session.id, cx.now, session.expires_ms);
+    sessions::refresh_session(
+        &mut batch,
+        &pool.id,
+        &session.id,
+        &cx.request.ip,
+        &cx.request.device,
+        cx.now,
+        revoked(),
+    );
+    sessions::insert_refresh_token(
+        &mut batch,
+        &pool.id,
+        &keys::hash(&successor),
+        &session.id,
+        cx.now,
+        session.expires_ms,
+    );
     cx.db().commit(batch).await?;
     mint::issue(cx, &pool, &client, &user, &session, Some(successor)).await
 }
@@ -91,7 +123,15 @@ fn note_activity(cx: &Cx, pool: Arc<Pool>, session_id: String) {
     let cx = cx.clone();
     tokio::spawn(async move {
         let mut batch = Batch::new();
-        sessions::refresh_session(&mut batch, &pool.id, &session_id, &cx.request.ip, &cx.request.device, cx.now, revoked());
+        sessions::refresh_session(
+            &mut batch,
+            &pool.id,
+            &session_id,
+            &cx.request.ip,
+            &cx.request.device,
+            cx.now,
+            revoked(),
+        );
         if let Err(error) = cx.db().commit(batch).await {
             tracing::debug!(request_id = %cx.request.id, ?error, "the last activity of a session was not noted");
         }

@@ -55,8 +55,11 @@ pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
     }
     let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id")).ok_or_else(malformed)?;
     let session_id = ids::token_session_of(uuid).ok_or_else(malformed)?;
-    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await?.ok_or_else(revoked)?;
-    if claims.str("client_id") != Some(&held.client.id) || claims.str("sub") != Some(&held.user.sub) {
+    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id)
+        .await?
+        .ok_or_else(revoked)?;
+    if claims.str("client_id") != Some(&held.client.id) || claims.str("sub") != Some(&held.user.sub)
+    {
         return Err(malformed());
     }
     if !is_alive(&held) {
@@ -81,8 +84,15 @@ pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<(Claims, A
     let unverified = keys::parse(token).map_err(|_| malformed())?;
     // The client named inside is only a hint where to look for the key.
     let hint = unverified.peek_unverified().map_err(|_| malformed())?;
-    let hint = hint.get(if token_use == "id" { "aud" } else { "client_id" }).and_then(|value| value.as_str());
-    let (pool, _) = cx.app.directory.client(cx.db(), hint.ok_or_else(malformed)?).await?.ok_or_else(malformed)?;
+    let hint = hint
+        .get(if token_use == "id" { "aud" } else { "client_id" })
+        .and_then(|value| value.as_str());
+    let (pool, _) = cx
+        .app
+        .directory
+        .client(cx.db(), hint.ok_or_else(malformed)?)
+        .await?
+        .ok_or_else(malformed)?;
 
     let ring = ring::of(cx, &pool).await?;
     let key = ring.verifying(token_use, unverified.kid(), cx.now).ok_or_else(malformed)?;

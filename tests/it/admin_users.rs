@@ -12,7 +12,8 @@ async fn open(house: &House, pool: Value) -> (String, String) {
 }
 
 fn create(pool: &str, name: &str, attributes: &[(&str, &str)], more: Value) -> Value {
-    let attributes: Vec<Value> = attributes.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+    let attributes: Vec<Value> =
+        attributes.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
     let mut input = json!({ "UserPoolId": pool, "Username": name, "UserAttributes": attributes });
     merge(&mut input, more);
     input
@@ -26,16 +27,24 @@ fn sign_in(client: &str, name: &str, password: &str) -> Value {
 async fn an_invited_user_gets_a_password_and_chooses_another() {
     for house in houses().await {
         let (pool, client) = open(&house, json!({})).await;
-        let answer = house.ok("AdminCreateUser", create(&pool, "ann", &[("email", "ann@example.com")], json!({}))).await;
+        let answer = house
+            .ok("AdminCreateUser", create(&pool, "ann", &[("email", "ann@example.com")], json!({})))
+            .await;
         let user = &answer["User"];
-        assert_eq!((user["Username"].as_str(), user["UserStatus"].as_str(), user["Enabled"].as_bool()), (Some("ann"), Some("FORCE_CHANGE_PASSWORD"), Some(true)));
+        assert_eq!(
+            (user["Username"].as_str(), user["UserStatus"].as_str(), user["Enabled"].as_bool()),
+            (Some("ann"), Some("FORCE_CHANGE_PASSWORD"), Some(true))
+        );
         assert_eq!(user["Attributes"][0]["Name"], "sub");
         assert_eq!(user["UserCreateDate"].as_f64(), Some(crate::house::NOW as f64 / 1000.0));
 
         let message = house.outbox(&pool, "ann@example.com").await.remove(0);
         let password = message["code"].as_str().unwrap();
         assert_eq!(message["subject"], "Your temporary password");
-        assert_eq!(message["body"], format!("Your username is ann and temporary password is {password}."));
+        assert_eq!(
+            message["body"],
+            format!("Your username is ann and temporary password is {password}.")
+        );
         let challenge = house.ok("InitiateAuth", sign_in(&client, "ann", password)).await;
         assert_eq!(challenge["ChallengeName"], "NEW_PASSWORD_REQUIRED");
         let respond = json!({ "ChallengeName": "NEW_PASSWORD_REQUIRED", "ClientId": client, "Session": challenge["Session"],
@@ -50,20 +59,47 @@ async fn an_invited_user_gets_a_password_and_chooses_another() {
 async fn admin_get_user_tells_all_of_a_user() {
     for house in houses().await {
         let (pool, _) = open(&house, json!({})).await;
-        house.ok("AdminCreateUser", create(&pool, "ann", &[("email", "ann@example.com"), ("name", "Ann")], json!({}))).await;
+        house
+            .ok(
+                "AdminCreateUser",
+                create(&pool, "ann", &[("email", "ann@example.com"), ("name", "Ann")], json!({})),
+            )
+            .await;
         house.advance(5_000);
         house.ok("AdminDisableUser", json!({ "UserPoolId": pool, "Username": "ann" })).await;
         let user = house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": "ann" })).await;
         let now = crate::house::NOW as f64 / 1000.0;
-        assert_eq!((user["UserCreateDate"].as_f64(), user["UserLastModifiedDate"].as_f64()), (Some(now), Some(now + 5.0)));
+        assert_eq!(
+            (user["UserCreateDate"].as_f64(), user["UserLastModifiedDate"].as_f64()),
+            (Some(now), Some(now + 5.0))
+        );
         assert_eq!(user["Enabled"], false);
-        let names: Vec<&str> = user["UserAttributes"].as_array().unwrap().iter().map(|item| item["Name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = user["UserAttributes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["Name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["sub", "email", "name"]);
         let sub = user["UserAttributes"][0]["Value"].as_str().unwrap();
-        assert_eq!(house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": sub })).await["Username"], "ann");
-        assert_eq!(house.refused("AdminGetUser", json!({ "UserPoolId": pool, "Username": "no" })).await, refusal("UserNotFound", "User does not exist."));
-        let nowhere = house.refused("AdminGetUser", json!({ "UserPoolId": "us-east-1_Nowhere00", "Username": "ann" })).await;
-        assert_eq!(nowhere, refusal("ResourceNotFound", "User pool us-east-1_Nowhere00 does not exist."));
+        assert_eq!(
+            house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": sub })).await["Username"],
+            "ann"
+        );
+        assert_eq!(
+            house.refused("AdminGetUser", json!({ "UserPoolId": pool, "Username": "no" })).await,
+            refusal("UserNotFound", "User does not exist.")
+        );
+        let nowhere = house
+            .refused(
+                "AdminGetUser",
+                json!({ "UserPoolId": "us-east-1_Nowhere00", "Username": "ann" }),
+            )
+            .await;
+        assert_eq!(
+            nowhere,
+            refusal("ResourceNotFound", "User pool us-east-1_Nowhere00 does not exist.")
+        );
     }
 }
 
@@ -75,17 +111,40 @@ async fn invitations_go_where_they_are_asked_to_go() {
         let count = async |to: &str| house.outbox(&pool, to).await.len();
         house.ok("AdminCreateUser", create(&pool, "one", &both, json!({}))).await;
         assert_eq!((count("b@example.com").await, count("+12065550001").await), (0, 1));
-        house.ok("AdminCreateUser", create(&pool, "two", &both, json!({ "DesiredDeliveryMediums": ["EMAIL"] }))).await;
+        house
+            .ok(
+                "AdminCreateUser",
+                create(&pool, "two", &both, json!({ "DesiredDeliveryMediums": ["EMAIL"] })),
+            )
+            .await;
         assert_eq!((count("b@example.com").await, count("+12065550001").await), (1, 1));
-        house.ok("AdminCreateUser", create(&pool, "three", &both, json!({ "DesiredDeliveryMediums": ["EMAIL", "SMS"] }))).await;
+        house
+            .ok(
+                "AdminCreateUser",
+                create(
+                    &pool,
+                    "three",
+                    &both,
+                    json!({ "DesiredDeliveryMediums": ["EMAIL", "SMS"] }),
+                ),
+            )
+            .await;
         assert_eq!((count("b@example.com").await, count("+12065550001").await), (2, 2));
-        house.ok("AdminCreateUser", create(&pool, "four", &both, json!({ "MessageAction": "SUPPRESS" }))).await;
+        house
+            .ok(
+                "AdminCreateUser",
+                create(&pool, "four", &both, json!({ "MessageAction": "SUPPRESS" })),
+            )
+            .await;
         assert_eq!((count("b@example.com").await, count("+12065550001").await), (2, 2));
         // Nobody to write to is no fault, unless it was asked for.
         house.ok("AdminCreateUser", create(&pool, "five", &[], json!({}))).await;
         let asked = create(&pool, "six", &[], json!({ "DesiredDeliveryMediums": ["EMAIL"] }));
         assert_eq!(house.refused("AdminCreateUser", asked).await.0, "InvalidParameterException");
-        assert_eq!(house.refused("AdminGetUser", json!({ "UserPoolId": pool, "Username": "six" })).await.0, "UserNotFoundException");
+        assert_eq!(
+            house.refused("AdminGetUser", json!({ "UserPoolId": pool, "Username": "six" })).await.0,
+            "UserNotFoundException"
+        );
     }
 }
 
@@ -93,22 +152,39 @@ async fn invitations_go_where_they_are_asked_to_go() {
 async fn an_invitation_is_repeated_with_another_password_while_the_first_was_not_used() {
     for house in houses().await {
         let (pool, client) = open(&house, json!({})).await;
-        house.ok("AdminCreateUser", create(&pool, "ann", &[("email", "ann@example.com")], json!({}))).await;
+        house
+            .ok("AdminCreateUser", create(&pool, "ann", &[("email", "ann@example.com")], json!({})))
+            .await;
         let first = house.code(&pool, "ann@example.com").await;
         house.advance(1_000);
         let again = create(&pool, "ann", &[], json!({ "MessageAction": "RESEND" }));
         house.ok("AdminCreateUser", again.clone()).await;
         let second = house.code(&pool, "ann@example.com").await;
         assert_ne!(first, second);
-        assert_eq!(house.refused("InitiateAuth", sign_in(&client, "ann", &first)).await.0, "NotAuthorizedException");
-        assert_eq!(house.ok("InitiateAuth", sign_in(&client, "ann", &second)).await["ChallengeName"], "NEW_PASSWORD_REQUIRED");
+        assert_eq!(
+            house.refused("InitiateAuth", sign_in(&client, "ann", &first)).await.0,
+            "NotAuthorizedException"
+        );
+        assert_eq!(
+            house.ok("InitiateAuth", sign_in(&client, "ann", &second)).await["ChallengeName"],
+            "NEW_PASSWORD_REQUIRED"
+        );
 
         let password = json!({ "UserPoolId": pool, "Username": "ann", "Password": PASSWORD, "Permanent": true });
         house.ok("AdminSetUserPassword", password).await;
         let late = house.refused("AdminCreateUser", again).await;
-        assert_eq!(late, refusal("UnsupportedUserState", "Resend not possible. ann status is not FORCE_CHANGE_PASSWORD"));
+        assert_eq!(
+            late,
+            refusal(
+                "UnsupportedUserState",
+                "Resend not possible. ann status is not FORCE_CHANGE_PASSWORD"
+            )
+        );
         let nobody = create(&pool, "nobody", &[], json!({ "MessageAction": "RESEND" }));
-        assert_eq!(house.refused("AdminCreateUser", nobody).await, refusal("UserNotFound", "User does not exist."));
+        assert_eq!(
+            house.refused("AdminCreateUser", nobody).await,
+            refusal("UserNotFound", "User does not exist.")
+        );
     }
 }
 
@@ -118,8 +194,16 @@ async fn a_given_temporary_password_must_conform_and_works() {
         let (pool, client) = open(&house, json!({})).await;
         let weak = create(&pool, "ann", &[], json!({ "TemporaryPassword": "lowercase-1" }));
         assert_eq!(house.refused("AdminCreateUser", weak).await.0, "InvalidPasswordException");
-        house.ok("AdminCreateUser", create(&pool, "ann", &[], json!({ "TemporaryPassword": PASSWORD }))).await;
-        assert_eq!(house.ok("InitiateAuth", sign_in(&client, "ann", PASSWORD)).await["ChallengeName"], "NEW_PASSWORD_REQUIRED");
+        house
+            .ok(
+                "AdminCreateUser",
+                create(&pool, "ann", &[], json!({ "TemporaryPassword": PASSWORD })),
+            )
+            .await;
+        assert_eq!(
+            house.ok("InitiateAuth", sign_in(&client, "ann", PASSWORD)).await["ChallengeName"],
+            "NEW_PASSWORD_REQUIRED"
+        );
     }
 }
 
@@ -129,29 +213,57 @@ async fn a_user_who_exists_is_not_created_again() {
         let (pool, _) = open(&house, json!({})).await;
         house.ok("AdminCreateUser", create(&pool, "ann", &[], json!({}))).await;
         let exists = refusal("UsernameExists", "User account already exists");
-        assert_eq!(house.refused("AdminCreateUser", create(&pool, "ann", &[], json!({}))).await, exists);
+        assert_eq!(
+            house.refused("AdminCreateUser", create(&pool, "ann", &[], json!({}))).await,
+            exists
+        );
 
-        let (pool, _) = open(&house, json!({ "UsernameAttributes": ["email", "phone_number"] })).await;
+        let (pool, _) =
+            open(&house, json!({ "UsernameAttributes": ["email", "phone_number"] })).await;
         house.ok("AdminCreateUser", create(&pool, "ann@example.com", &[], json!({}))).await;
-        assert_eq!(house.refused("AdminCreateUser", create(&pool, "ann@example.com", &[], json!({}))).await, exists);
+        assert_eq!(
+            house
+                .refused("AdminCreateUser", create(&pool, "ann@example.com", &[], json!({})))
+                .await,
+            exists
+        );
         let other = house.refused("AdminCreateUser", create(&pool, "ann", &[], json!({}))).await;
-        assert_eq!(other, refusal("InvalidParameter", "Username should be either an email or a phone number."));
+        assert_eq!(
+            other,
+            refusal("InvalidParameter", "Username should be either an email or a phone number.")
+        );
     }
 }
 
 #[tokio::test]
 async fn a_verified_alias_is_taken_over_only_by_force_and_never_from_a_username() {
     for house in houses().await {
-        let (pool, _) = open(&house, json!({ "AliasAttributes": ["email", "preferred_username"] })).await;
+        let (pool, _) =
+            open(&house, json!({ "AliasAttributes": ["email", "preferred_username"] })).await;
         house.user(&pool, "ann").await;
         let verified = [("email", "ann@example.com"), ("email_verified", "true")];
         let plain = create(&pool, "bob", &verified, json!({ "MessageAction": "SUPPRESS" }));
-        assert_eq!(house.refused("AdminCreateUser", plain).await, refusal("AliasExists", "An account with the email already exists."));
-        let forced = create(&pool, "bob", &verified, json!({ "MessageAction": "SUPPRESS", "ForceAliasCreation": true }));
+        assert_eq!(
+            house.refused("AdminCreateUser", plain).await,
+            refusal("AliasExists", "An account with the email already exists.")
+        );
+        let forced = create(
+            &pool,
+            "bob",
+            &verified,
+            json!({ "MessageAction": "SUPPRESS", "ForceAliasCreation": true }),
+        );
         house.ok("AdminCreateUser", forced).await;
-        let owner = house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": "ann@example.com" })).await;
+        let owner = house
+            .ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": "ann@example.com" }))
+            .await;
         assert_eq!(owner["Username"], "bob");
-        let username = create(&pool, "eve", &[("preferred_username", "ann")], json!({ "ForceAliasCreation": true }));
+        let username = create(
+            &pool,
+            "eve",
+            &[("preferred_username", "ann")],
+            json!({ "ForceAliasCreation": true }),
+        );
         assert_eq!(house.refused("AdminCreateUser", username).await.0, "AliasExistsException");
     }
 }
@@ -170,12 +282,24 @@ async fn an_address_that_is_a_name_is_not_taken_over_by_force() {
 async fn attributes_of_a_new_user_are_checked() {
     for house in houses().await {
         let (pool, _) = open(&house, json!({})).await;
-        for (name, value) in [("email", "no"), ("phone_number", "12"), ("custom:none", "x"), ("sub", "x")] {
-            let refused = house.refused("AdminCreateUser", create(&pool, "ann", &[(name, value)], json!({}))).await;
+        for (name, value) in
+            [("email", "no"), ("phone_number", "12"), ("custom:none", "x"), ("sub", "x")]
+        {
+            let refused = house
+                .refused("AdminCreateUser", create(&pool, "ann", &[(name, value)], json!({})))
+                .await;
             assert_eq!(refused.0, "InvalidParameterException", "{name}");
         }
-        let unverifiable = house.refused("AdminCreateUser", create(&pool, "ann", &[("email_verified", "true")], json!({}))).await;
-        assert_eq!(unverifiable, refusal("InvalidParameter", "Email is required to verify/un-verify an email"));
+        let unverifiable = house
+            .refused(
+                "AdminCreateUser",
+                create(&pool, "ann", &[("email_verified", "true")], json!({})),
+            )
+            .await;
+        assert_eq!(
+            unverifiable,
+            refusal("InvalidParameter", "Email is required to verify/un-verify an email")
+        );
     }
 }
 
@@ -191,12 +315,19 @@ async fn disabling_and_deleting_are_recorded_once() {
         let dead = house.refused("GetUser", json!({ "AccessToken": token["AccessToken"] })).await;
         assert_eq!(dead, refusal("NotAuthorized", "Access Token has been revoked"));
         house.ok("AdminEnableUser", ann.clone()).await;
-        assert_ne!(house.call("GetUser", json!({ "AccessToken": token["AccessToken"] })).await.status, 200);
+        assert_ne!(
+            house.call("GetUser", json!({ "AccessToken": token["AccessToken"] })).await.status,
+            200
+        );
         house.signs_in(&client, "ann").await;
         house.ok("AdminDeleteUser", ann.clone()).await;
         assert_eq!(house.refused("AdminDeleteUser", ann).await.0, "UserNotFoundException");
-        let mut told: Vec<(String, String, String)> = jobs::records(&house.app.db, &pool).await.unwrap().into_iter()
-            .map(|record| (record.subject, record.reason, record.initiator)).collect();
+        let mut told: Vec<(String, String, String)> = jobs::records(&house.app.db, &pool)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|record| (record.subject, record.reason, record.initiator))
+            .collect();
         told.sort();
         let record = |reason: &str| (sub.clone(), reason.to_owned(), "admin".to_owned());
         assert_eq!(told, [record("user_deleted"), record("user_disabled")]);
@@ -214,11 +345,18 @@ async fn every_change_is_in_the_audit_trail_without_secrets() {
         house.refused("ConfirmForgotPassword", json!({ "ClientId": client, "Username": "ann", "ConfirmationCode": "123456", "Password": PASSWORD })).await;
         let trail = jobs::audit(&house.app.db, 0, i64::MAX, (0, ""), 10_000).await.unwrap();
         let trail: Vec<_> = trail.into_iter().filter(|entry| entry.pool_id == pool).collect();
-        for action in ["AdminCreateUser", "AdminSetUserPassword", "SignIn", "UpdateUserAttributes"] {
-            assert!(trail.iter().any(|entry| entry.action == action && entry.result == "ok"), "{action}");
+        for action in ["AdminCreateUser", "AdminSetUserPassword", "SignIn", "UpdateUserAttributes"]
+        {
+            assert!(
+                trail.iter().any(|entry| entry.action == action && entry.result == "ok"),
+                "{action}"
+            );
         }
-        assert!(trail.iter().any(|entry| entry.action == "ConfirmForgotPassword" && entry.result == "ExpiredCodeException"));
+        assert!(trail.iter().any(|entry| entry.action == "ConfirmForgotPassword"
+            && entry.result == "ExpiredCodeException"));
         let text = format!("{trail:?}");
-        assert!(!text.contains("Secret Name") && !text.contains(PASSWORD) && !text.contains("123456"));
+        assert!(
+            !text.contains("Secret Name") && !text.contains(PASSWORD) && !text.contains("123456")
+        );
     }
 }

@@ -39,13 +39,23 @@ async fn under_random_interleavings_and_skew_no_token_outlives_its_sign_out() {
                     let (node, user) = (random.below(3), random.below(2));
                     match random.below(5) {
                         0 => Act::SignOut { node, user },
-                        1 | 2 if !held.is_empty() => Act::Refresh { node, token: random.below(held.len()) },
+                        1 | 2 if !held.is_empty() => {
+                            Act::Refresh { node, token: random.below(held.len()) }
+                        }
                         _ => Act::SignIn { node, user },
                     }
                 })
                 .collect();
-            let signed_out: Vec<usize> = acts.iter().filter_map(|act| if let Act::SignOut { user, .. } = act { Some(*user) } else { None }).collect();
-            let results = together(acts.iter().map(|act| perform(&nodes, &pool, &client, &users, &held, *act))).await;
+            let signed_out: Vec<usize> = acts
+                .iter()
+                .filter_map(
+                    |act| if let Act::SignOut { user, .. } = act { Some(*user) } else { None },
+                )
+                .collect();
+            let results = together(
+                acts.iter().map(|act| perform(&nodes, &pool, &client, &users, &held, *act)),
+            )
+            .await;
 
             for token in held.iter_mut().filter(|token| signed_out.contains(&token.user)) {
                 token.expected = Some(false);
@@ -58,7 +68,8 @@ async fn under_random_interleavings_and_skew_no_token_outlives_its_sign_out() {
                     Act::SignOut { .. } => continue,
                 };
                 // A refreshed token shares its session's fate; a sign-in that raced with a sign-out may have either.
-                let expected = parent.unwrap_or(if signed_out.contains(&user) { None } else { Some(true) });
+                let expected =
+                    parent.unwrap_or(if signed_out.contains(&user) { None } else { Some(true) });
                 held.push(Held { token, user, expected });
             }
             for house in [0, 1, 2].map(|node| nodes[node]) {
@@ -72,7 +83,14 @@ async fn under_random_interleavings_and_skew_no_token_outlives_its_sign_out() {
     }
 }
 
-async fn perform(nodes: &[&House; 3], pool: &str, client: &str, users: &[&str; 2], held: &[Held], act: Act) -> Option<Value> {
+async fn perform(
+    nodes: &[&House; 3],
+    pool: &str,
+    client: &str,
+    users: &[&str; 2],
+    held: &[Held],
+    act: Act,
+) -> Option<Value> {
     let answer = match act {
         Act::SignIn { node, user } => {
             let parameters = json!({ "USERNAME": users[user], "PASSWORD": crate::house::PASSWORD });
@@ -104,12 +122,18 @@ async fn check(nodes: &[&House; 3], held: &mut [Held]) {
     for token in held {
         let mut alive = Vec::new();
         for house in nodes {
-            let answer = house.call("GetUser", json!({ "AccessToken": token.token["AccessToken"] })).await;
+            let answer =
+                house.call("GetUser", json!({ "AccessToken": token.token["AccessToken"] })).await;
             alive.push(answer.status == 200);
         }
         assert!(alive.iter().all(|one| *one == alive[0]), "the nodes disagree: {alive:?}");
         if let Some(expected) = token.expected {
-            assert_eq!(alive[0], expected, "a token {} a sign-out", if expected { "died without" } else { "survived" });
+            assert_eq!(
+                alive[0],
+                expected,
+                "a token {} a sign-out",
+                if expected { "died without" } else { "survived" }
+            );
         }
         token.expected = Some(alive[0]);
     }

@@ -33,7 +33,12 @@ pub struct Browser<'a> {
 
 impl<'a> Browser<'a> {
     pub fn new(house: &'a House, pool: &str, client: &str) -> Browser<'a> {
-        Browser { house, pool: pool.to_owned(), client: client.to_owned(), cookies: BTreeMap::new() }
+        Browser {
+            house,
+            pool: pool.to_owned(),
+            client: client.to_owned(),
+            cookies: BTreeMap::new(),
+        }
     }
 
     pub fn query(&self, more: &str) -> String {
@@ -50,10 +55,20 @@ impl<'a> Browser<'a> {
         self.send(Method::POST, path, Some(body), &[]).await
     }
 
-    pub async fn send(&mut self, method: Method, path: &str, form: Option<String>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("/{}{path}", self.pool)).header("host", "localhost:9230");
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        form: Option<String>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/{}{path}", self.pool))
+            .header("host", "localhost:9230");
         if !self.cookies.is_empty() {
-            let line: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let line: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header("cookie", line.join("; "));
         }
         if form.is_some() {
@@ -62,7 +77,8 @@ impl<'a> Browser<'a> {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self.house.send(request.body(Body::from(form.unwrap_or_default())).unwrap()).await;
+        let answer =
+            self.house.send(request.body(Body::from(form.unwrap_or_default())).unwrap()).await;
         for line in answer.headers.get_all("set-cookie") {
             let (pair, attributes) = line.to_str().unwrap().split_once(';').unwrap();
             let (name, value) = pair.split_once('=').unwrap();
@@ -121,9 +137,12 @@ impl<'a> Browser<'a> {
 
     /// Signs in with PKCE and redeems the code: the tokens.
     pub async fn gets_tokens(&mut self, name: &str, password: &str) -> serde_json::Value {
-        let more = format!("&code_challenge={CHALLENGE}&code_challenge_method=S256&scope=openid+email+aws.cognito.signin.user.admin");
+        let more = format!(
+            "&code_challenge={CHALLENGE}&code_challenge_method=S256&scope=openid+email+aws.cognito.signin.user.admin"
+        );
         let answer = self.signs_in(name, password, &more).await;
-        let code = parameter(answer.header("location"), "code").unwrap_or_else(|| panic!("no code: {} {}", answer.status, answer.body));
+        let code = parameter(answer.header("location"), "code")
+            .unwrap_or_else(|| panic!("no code: {} {}", answer.status, answer.body));
         let answer = self.redeems(&code).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
@@ -132,12 +151,17 @@ impl<'a> Browser<'a> {
 
 /// The value of a hidden field of a page.
 pub fn field(page: &str, name: &str) -> String {
-    let start = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no field {name} in {page}")).1;
+    let start = page
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .unwrap_or_else(|| panic!("no field {name} in {page}"))
+        .1;
     start.split('"').next().unwrap().to_owned()
 }
 
 /// A parameter of the query of an address.
 pub fn parameter(uri: &str, name: &str) -> Option<String> {
     let query = uri.split_once('?')?.1;
-    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }

@@ -11,7 +11,9 @@ use crate::process::{Process, directory};
 /// `cenote` with these arguments, and with nothing of this machine's own configuration.
 pub fn cenote(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CENOTE_") || name == "RUST_LOG") {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("CENOTE_") || name == "RUST_LOG")
+    {
         command.env_remove(name);
     }
     command.args(args).stdin(Stdio::null());
@@ -32,9 +34,17 @@ fn said(args: &[&str]) -> String {
 /// What a command that must fail complained about.
 pub fn complaint(args: &[&str]) -> String {
     let output = run(args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let text = String::from_utf8(output.stderr).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("cenote: ")).unwrap_or_else(|| panic!("no complaint: {text}")).to_owned()
+    text.lines()
+        .find_map(|line| line.strip_prefix("cenote: "))
+        .unwrap_or_else(|| panic!("no complaint: {text}"))
+        .to_owned()
 }
 
 /// A directory that goes with the test.
@@ -63,7 +73,14 @@ impl Drop for Scratch {
 
 #[test]
 fn bad_usage_exits_with_2_and_a_version_is_told() {
-    for args in [&[][..], &["frob"], &["dev", "--frob"], &["dev", "--port", "x"], &["keys", "rotate"], &["audit", "--from", "yesterday"]] {
+    for args in [
+        &[][..],
+        &["frob"],
+        &["dev", "--frob"],
+        &["dev", "--port", "x"],
+        &["keys", "rotate"],
+        &["audit", "--from", "yesterday"],
+    ] {
         assert_eq!(run(args).status.code(), Some(2), "{args:?}");
     }
     assert_eq!(said(&["--version"]), format!("cenote {}\n", env!("CARGO_PKG_VERSION")));
@@ -79,33 +96,87 @@ fn the_operator_works_beside_a_running_server() {
     // Keys rotate: the running server signs with the new ones and still verifies with the old.
     let input = json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": server.get("client_id"),
         "AuthParameters": { "USERNAME": server.get("username"), "PASSWORD": server.get("password") } });
-    let before = server.call("InitiateAuth", &input).unwrap().1["AuthenticationResult"]["AccessToken"].clone();
+    let before =
+        server.call("InitiateAuth", &input).unwrap().1["AuthenticationResult"]["AccessToken"]
+            .clone();
     let text = said(&["keys", "rotate", "--pool", &pool, "--data", &data]);
-    assert!(text.starts_with(&format!("{pool}: new keys sign from now on; the old ones verify until ")), "{text}");
+    assert!(
+        text.starts_with(&format!("{pool}: new keys sign from now on; the old ones verify until ")),
+        "{text}"
+    );
     assert_eq!(server.call("GetUser", &json!({ "AccessToken": before })).unwrap().0, 200);
-    let after = server.call("InitiateAuth", &input).unwrap().1["AuthenticationResult"]["AccessToken"].clone();
+    let after =
+        server.call("InitiateAuth", &input).unwrap().1["AuthenticationResult"]["AccessToken"]
+            .clone();
     assert_ne!(kid(&before), kid(&after));
     assert_eq!(said(&["keys", "rotate", "--all", "--data", &data]).lines().count(), 1);
-    assert!(complaint(&["keys", "rotate", "--pool", "us-east-1_none", "--data", &data]).contains("There is no pool us-east-1_none"));
+    assert!(
+        complaint(&["keys", "rotate", "--pool", "us-east-1_none", "--data", &data])
+            .contains("There is no pool us-east-1_none")
+    );
 
     // Access keys.
-    let made = said(&["access-key", "create", "--action", "Admin*", "--pool", &pool, "--note", "ci", "--data", &data]);
-    let value = |name: &str| made.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+    let made = said(&[
+        "access-key",
+        "create",
+        "--action",
+        "Admin*",
+        "--pool",
+        &pool,
+        "--note",
+        "ci",
+        "--data",
+        &data,
+    ]);
+    let value =
+        |name: &str| made.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
     let (id, secret) = (value("AWS_ACCESS_KEY_ID="), value("AWS_SECRET_ACCESS_KEY="));
     assert!(id.len() == 20 && id.starts_with("AKIA") && secret.len() == 40, "{made}");
     let list = said(&["access-key", "list", "--data", &data]);
-    assert!(list.contains(&id) && list.contains("cognito-idp:Admin*") && list.contains("ci") && !list.contains(&secret), "{list}");
-    assert_eq!(said(&["access-key", "delete", &id, "--data", &data]), format!("{id} is deleted.\n"));
-    assert!(complaint(&["access-key", "delete", &id, "--data", &data]).contains("There is no access key"));
-    assert!(complaint(&["access-key", "create", "--action", "AdminGetUsr", "--data", &data]).contains("matches no operation"));
+    assert!(
+        list.contains(&id)
+            && list.contains("cognito-idp:Admin*")
+            && list.contains("ci")
+            && !list.contains(&secret),
+        "{list}"
+    );
+    assert_eq!(
+        said(&["access-key", "delete", &id, "--data", &data]),
+        format!("{id} is deleted.\n")
+    );
+    assert!(
+        complaint(&["access-key", "delete", &id, "--data", &data])
+            .contains("There is no access key")
+    );
+    assert!(
+        complaint(&["access-key", "create", "--action", "AdminGetUsr", "--data", &data])
+            .contains("matches no operation")
+    );
 
     // All of which is in the audit trail, and nothing secret is.
     let trail = said(&["audit", "--actor", "operator", "--json", "--data", &data]);
-    let entries: Vec<Value> = trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let actions: Vec<&str> = entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
-    assert_eq!(actions, ["RotateSigningKeys", "RotateSigningKeys", "CreateAccessKey", "DeleteAccessKey"]);
+    let entries: Vec<Value> =
+        trail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<&str> =
+        entries.iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    assert_eq!(
+        actions,
+        ["RotateSigningKeys", "RotateSigningKeys", "CreateAccessKey", "DeleteAccessKey"]
+    );
     assert!(!trail.contains(&secret));
-    let one = said(&["audit", "--pool", &pool, "--action", "RotateSigningKeys", "--target", &pool, "--from", "2020-01-01", "--data", &data]);
+    let one = said(&[
+        "audit",
+        "--pool",
+        &pool,
+        "--action",
+        "RotateSigningKeys",
+        "--target",
+        &pool,
+        "--from",
+        "2020-01-01",
+        "--data",
+        &data,
+    ]);
     assert_eq!(one.lines().count(), 2, "{one}");
     assert_eq!(said(&["audit", "--to", "2020-01-01", "--data", &data]), "");
 }
@@ -116,19 +187,24 @@ fn an_operators_command_makes_no_database_and_needs_the_right_key() {
     let url = format!("sqlite://{}", scratch.path("none.db"));
     assert!(complaint(&["audit", "--database-url", &url]).contains("There is no database"));
     assert!(!Path::new(&scratch.path("none.db")).exists());
-    assert!(complaint(&["audit"]).contains("database_url is not set. Give --database-url, the variable CENOTE_DATABASE_URL"));
+    assert!(complaint(&["audit"]).contains(
+        "database_url is not set. Give --database-url, the variable CENOTE_DATABASE_URL"
+    ));
 
     drop(Process::start(&scratch.0, &[]));
     let other = scratch.write("other.key", &"0123456789abcdef".repeat(4));
     let url = format!("sqlite://{}", scratch.path("data/cenote.db"));
-    let text = complaint(&["access-key", "create", "--database-url", &url, "--master-key-file", &other]);
+    let text =
+        complaint(&["access-key", "create", "--database-url", &url, "--master-key-file", &other]);
     assert!(text.contains("The master key does not match this database"), "{text}");
 }
 
 fn kid(token: &Value) -> String {
     use base64::Engine as _;
     let header = token.as_str().unwrap().split('.').next().unwrap();
-    let header: Value = serde_json::from_slice(&base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
+    let header: Value =
+        serde_json::from_slice(&base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(header).unwrap())
+            .unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 
@@ -140,7 +216,11 @@ fn the_reference_of_settings_says_what_the_settings_say() {
     if std::env::var_os("CENOTE_WRITE_DOCS").is_some() {
         std::fs::write(&file, &written).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), written, "write it anew with CENOTE_WRITE_DOCS=1");
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        written,
+        "write it anew with CENOTE_WRITE_DOCS=1"
+    );
 }
 
 fn reference() -> String {
@@ -150,8 +230,14 @@ fn reference() -> String {
     for (command, title) in [("serve", "`cenote serve`"), ("dev", "`cenote dev`")] {
         text += &format!("\n## {title}\n");
         for arg in cli.find_subcommand(command).unwrap().get_arguments() {
-            let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
-            let value = arg.get_value_names().filter(|_| arg.get_action().takes_values()).map(|names| format!(" {}", names[0]));
+            let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long))
+            else {
+                continue;
+            };
+            let value = arg
+                .get_value_names()
+                .filter(|_| arg.get_action().takes_values())
+                .map(|names| format!(" {}", names[0]));
             text += &format!("\n### `--{long}{}`\n\n", value.unwrap_or_default());
             if let Some(env) = arg.get_env() {
                 let key = long.replace('-', "_");

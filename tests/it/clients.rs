@@ -82,7 +82,10 @@ async fn create_user_pool_client_gives_back_every_member_that_it_was_given() {
         let made = create(&house, &pool, everything(&pool)).await;
         assert_eq!(made, describe(&house, &made).await);
         let mut given = everything(&pool);
-        merge(&mut given, json!({ "GenerateSecret": null, "ClientName": null, "UserPoolId": null }));
+        merge(
+            &mut given,
+            json!({ "GenerateSecret": null, "ClientName": null, "UserPoolId": null }),
+        );
         assert_eq!(settings(&made), given);
         assert_eq!(made["ClientName"], "everything");
         assert_eq!(made["ClientSecret"].as_str().unwrap().len(), 52);
@@ -111,7 +114,8 @@ async fn update_user_pool_client_resets_what_it_does_not_name_and_keeps_name_and
         let pool = pool(&house).await;
         let made = create(&house, &pool, everything(&pool)).await;
         house.advance(250);
-        let changed = house.ok("UpdateUserPoolClient", names(&made)).await["UserPoolClient"].clone();
+        let changed =
+            house.ok("UpdateUserPoolClient", names(&made)).await["UserPoolClient"].clone();
         assert_eq!(changed, describe(&house, &made).await);
         assert_eq!(settings(&changed), defaults());
         for kept in ["ClientName", "ClientSecret", "ClientId", "CreationDate"] {
@@ -163,12 +167,30 @@ async fn bad_clients_are_refused_in_cognitos_words() {
         for (more, kind, message) in refusals {
             let mut input = json!({ "UserPoolId": pool, "ClientName": "bad" });
             merge(&mut input, more);
-            assert_eq!(house.refused("CreateUserPoolClient", input.clone()).await, (kind.into(), message), "{input}");
+            assert_eq!(
+                house.refused("CreateUserPoolClient", input.clone()).await,
+                (kind.into(), message),
+                "{input}"
+            );
         }
-        for scheme in ["javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://a.example.com/1"] {
+        for scheme in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "blob:https://a.example.com/1",
+        ] {
             for list in ["CallbackURLs", "LogoutURLs"] {
-                let (kind, message) = house.refused("CreateUserPoolClient", json!({ "UserPoolId": pool, "ClientName": "bad", list: [scheme] })).await;
-                assert_eq!((kind.as_str(), message), (invalid, format!("{scheme} uses a scheme that is not allowed.")));
+                let (kind, message) = house
+                    .refused(
+                        "CreateUserPoolClient",
+                        json!({ "UserPoolId": pool, "ClientName": "bad", list: [scheme] }),
+                    )
+                    .await;
+                assert_eq!(
+                    (kind.as_str(), message),
+                    (invalid, format!("{scheme} uses a scheme that is not allowed."))
+                );
             }
         }
         let client = create(&house, &pool, json!({})).await;
@@ -177,7 +199,12 @@ async fn bad_clients_are_refused_in_cognitos_words() {
         let refused = house.refused("UpdateUserPoolClient", input).await;
         assert_eq!(refused.1, "Invalid write attributes specified while updating a client");
         let other = house.pool(json!({})).await;
-        let refused = house.refused("DescribeUserPoolClient", json!({ "UserPoolId": other, "ClientId": client["ClientId"] })).await;
+        let refused = house
+            .refused(
+                "DescribeUserPoolClient",
+                json!({ "UserPoolId": other, "ClientId": client["ClientId"] }),
+            )
+            .await;
         assert_eq!(refused.0, "ResourceNotFoundException", "another pool's client");
     }
 }
@@ -188,7 +215,9 @@ async fn a_list_of_clients_is_paged_to_its_end_and_a_forged_token_is_refused() {
         let pool = pool(&house).await;
         let mut made = Vec::new();
         for _ in 0..5 {
-            made.push(create(&house, &pool, json!({ "GenerateSecret": true })).await["ClientId"].clone());
+            made.push(
+                create(&house, &pool, json!({ "GenerateSecret": true })).await["ClientId"].clone(),
+            );
         }
         let mut seen = Vec::new();
         let mut input = json!({ "UserPoolId": pool, "MaxResults": 2 });
@@ -196,7 +225,13 @@ async fn a_list_of_clients_is_paged_to_its_end_and_a_forged_token_is_refused() {
         loop {
             let page = house.ok("ListUserPoolClients", input.clone()).await;
             assert!(!page.to_string().contains("Secret"), "{page}");
-            seen.extend(page["UserPoolClients"].as_array().unwrap().iter().map(|client| client["ClientId"].clone()));
+            seen.extend(
+                page["UserPoolClients"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|client| client["ClientId"].clone()),
+            );
             let Some(token) = page.get("NextToken") else { break };
             tokens.push(token.clone());
             input["NextToken"] = token.clone();
@@ -207,12 +242,18 @@ async fn a_list_of_clients_is_paged_to_its_end_and_a_forged_token_is_refused() {
 
         let other = house.pool(json!({})).await;
         let forged = format!("{}A", tokens[0].as_str().unwrap());
-        for (pool, token) in [(&pool, "x"), (&pool, forged.as_str()), (&other, tokens[0].as_str().unwrap())] {
-            let refused = house.refused("ListUserPoolClients", json!({ "UserPoolId": pool, "NextToken": token })).await;
+        for (pool, token) in
+            [(&pool, "x"), (&pool, forged.as_str()), (&other, tokens[0].as_str().unwrap())]
+        {
+            let refused = house
+                .refused("ListUserPoolClients", json!({ "UserPoolId": pool, "NextToken": token }))
+                .await;
             assert_eq!(refused.0, "InvalidParameterException");
             assert!(refused.1.starts_with("Invalid pagination token: "), "{}", refused.1);
         }
-        let refused = house.refused("ListUserPools", json!({ "MaxResults": 1, "NextToken": tokens[0] })).await;
+        let refused = house
+            .refused("ListUserPools", json!({ "MaxResults": 1, "NextToken": tokens[0] }))
+            .await;
         assert!(refused.1.starts_with("Invalid pagination token: "), "another list's token");
     }
 }
@@ -221,13 +262,24 @@ async fn a_list_of_clients_is_paged_to_its_end_and_a_forged_token_is_refused() {
 async fn a_secret_is_shown_once_and_a_client_has_one_or_two_of_them() {
     for house in houses().await {
         let pool = pool(&house).await;
-        let client = create(&house, &pool, json!({ "ClientSecret": "first-is-refused".replace('-', "_") + "_123456789" })).await;
+        let client = create(
+            &house,
+            &pool,
+            json!({ "ClientSecret": "first-is-refused".replace('-', "_") + "_123456789" }),
+        )
+        .await;
         let first = client["ClientSecret"].as_str().unwrap();
         assert_eq!(first, "first_is_refused_123456789");
-        let added = house.ok("AddUserPoolClientSecret", names(&client)).await["ClientSecretDescriptor"].clone();
+        let added =
+            house.ok("AddUserPoolClientSecret", names(&client)).await["ClientSecretDescriptor"]
+                .clone();
         let second = added["ClientSecretValue"].as_str().unwrap();
         let id = |ms: i64| format!("{}--{ms}", client["ClientId"].as_str().unwrap());
-        assert_eq!(added["ClientSecretId"], id(NOW + 1), "in the same millisecond the next one is taken");
+        assert_eq!(
+            added["ClientSecretId"],
+            id(NOW + 1),
+            "in the same millisecond the next one is taken"
+        );
         assert_eq!(describe(&house, &client).await["ClientSecret"], first);
 
         let listed = house.ok("ListUserPoolClientSecrets", names(&client)).await;
@@ -246,24 +298,41 @@ async fn a_secret_is_shown_once_and_a_client_has_one_or_two_of_them() {
             input["ClientSecretId"] = json!(id(ms));
             input
         };
-        assert_eq!(house.refused("DeleteUserPoolClientSecret", delete(NOW + 7)).await.0, "ResourceNotFoundException");
+        assert_eq!(
+            house.refused("DeleteUserPoolClientSecret", delete(NOW + 7)).await.0,
+            "ResourceNotFoundException"
+        );
         house.ok("DeleteUserPoolClientSecret", delete(NOW)).await;
-        assert_eq!(house.refused("DeleteUserPoolClientSecret", delete(NOW + 1)).await.0, "InvalidParameterException");
+        assert_eq!(
+            house.refused("DeleteUserPoolClientSecret", delete(NOW + 1)).await.0,
+            "InvalidParameterException"
+        );
         assert_eq!(describe(&house, &client).await["ClientSecret"], second);
 
         let mut own = names(&client);
         own["ClientSecret"] = json!("my_own_secret_of_24_chars_");
-        let added = house.ok("AddUserPoolClientSecret", own).await["ClientSecretDescriptor"].clone();
+        let added =
+            house.ok("AddUserPoolClientSecret", own).await["ClientSecretDescriptor"].clone();
         assert_eq!(added["ClientSecretValue"], Value::Null);
 
         let public = create(&house, &pool, json!({})).await;
-        assert_eq!(house.refused("AddUserPoolClientSecret", names(&public)).await.0, "InvalidParameterException");
+        assert_eq!(
+            house.refused("AddUserPoolClientSecret", names(&public)).await.0,
+            "InvalidParameterException"
+        );
 
         // None of it is told to the audit trail, and the rows hold it only sealed.
         let trail = jobs::audit(&house.app.db, 0, i64::MAX, (0, ""), 10_000).await.unwrap();
         let mine: Vec<_> = trail.iter().filter(|entry| entry.pool_id == pool).collect();
         assert!(mine.iter().any(|entry| entry.action == "AddUserPoolClientSecret"));
-        let row = house.app.db.one("SELECT doc FROM clients WHERE client_id = ?1", &[client["ClientId"].as_str().unwrap().into()]).await;
+        let row = house
+            .app
+            .db
+            .one(
+                "SELECT doc FROM clients WHERE client_id = ?1",
+                &[client["ClientId"].as_str().unwrap().into()],
+            )
+            .await;
         let doc = row.unwrap().unwrap().string(0).unwrap();
         for secret in [first, second, "my_own_secret_of_24_chars_"] {
             assert!(!format!("{mine:?}{doc}").contains(secret));
@@ -276,7 +345,8 @@ async fn of_many_secrets_added_at_once_one_is_kept() {
     for house in houses().await {
         let pool = pool(&house).await;
         let client = create(&house, &pool, json!({ "GenerateSecret": true })).await;
-        let answers = together((0..8).map(|_| house.call("AddUserPoolClientSecret", names(&client)))).await;
+        let answers =
+            together((0..8).map(|_| house.call("AddUserPoolClientSecret", names(&client)))).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
         let listed = house.ok("ListUserPoolClientSecrets", names(&client)).await;
         assert_eq!(listed["ClientSecrets"].as_array().unwrap().len(), 2);
@@ -290,9 +360,12 @@ async fn a_deleted_clients_tokens_are_dead_and_a_record_says_so() {
         let client = house.client(&pool, json!({})).await;
         house.user(&pool, "ann").await;
         let tokens = house.signs_in(&client, "ann").await;
-        let answer = house.call("DeleteUserPoolClient", json!({ "UserPoolId": pool, "ClientId": client })).await;
+        let answer = house
+            .call("DeleteUserPoolClient", json!({ "UserPoolId": pool, "ClientId": client }))
+            .await;
         assert_eq!(answer.status, 200);
-        let refused = house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await;
+        let refused =
+            house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await;
         assert_eq!(refused.0, "NotAuthorizedException");
 
         let records = jobs::records(&house.app.db, &pool).await.unwrap();
@@ -300,6 +373,12 @@ async fn a_deleted_clients_tokens_are_dead_and_a_record_says_so() {
         assert_eq!(record.subject, client);
         assert_eq!(record.not_before_ms, NOW + 60_000);
         assert_eq!(record.signout_id, answer.header("x-cenote-signout"));
-        assert_eq!(house.refused("DeleteUserPoolClient", json!({ "UserPoolId": pool, "ClientId": client })).await.0, "ResourceNotFoundException");
+        assert_eq!(
+            house
+                .refused("DeleteUserPoolClient", json!({ "UserPoolId": pool, "ClientId": client }))
+                .await
+                .0,
+            "ResourceNotFoundException"
+        );
     }
 }

@@ -26,7 +26,8 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
     let directory = process::directory();
     for _ in 0..2 {
         let mut server = Process::start(&directory, &[]);
-        let (pool, client) = (server.get("user_pool_id").to_owned(), server.get("client_id").to_owned());
+        let (pool, client) =
+            (server.get("user_pool_id").to_owned(), server.get("client_id").to_owned());
         let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
         let stop = Arc::new(AtomicBool::new(false));
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -75,12 +76,19 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
 
         let server = Process::start(&directory, &[]);
         for name in &acknowledged.users {
-            let (status, _) = server.call("AdminGetUser", &json!({ "UserPoolId": pool, "Username": name })).unwrap();
+            let (status, _) = server
+                .call("AdminGetUser", &json!({ "UserPoolId": pool, "Username": name }))
+                .unwrap();
             assert_eq!(status, 200, "{name} was acknowledged and is lost");
         }
         for token in &acknowledged.ended {
-            let (status, body) = server.call("GetUser", &json!({ "AccessToken": token["AccessToken"] })).unwrap();
-            assert_eq!((status, body["message"].as_str()), (400, Some("Access Token has been revoked")), "a sign-out was lost");
+            let (status, body) =
+                server.call("GetUser", &json!({ "AccessToken": token["AccessToken"] })).unwrap();
+            assert_eq!(
+                (status, body["message"].as_str()),
+                (400, Some("Access Token has been revoked")),
+                "a sign-out was lost"
+            );
         }
         for token in &acknowledged.alive {
             // The issuer names the port, which differs: the session itself is asked for by its refresh token.
@@ -114,7 +122,10 @@ async fn a_full_disk_answers_503_and_loses_nothing() {
         made.push(name);
         assert!(made.len() < 2_000, "the disk never filled");
     };
-    assert_eq!((refused.status.as_u16(), refused.json()["__type"].as_str().unwrap().to_owned()), (503, "ServiceUnavailableException".to_owned()));
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["__type"].as_str().unwrap().to_owned()),
+        (503, "ServiceUnavailableException".to_owned())
+    );
     assert_eq!(refused.header("retry-after"), "1");
     house.ok("GetUser", json!({ "AccessToken": before["AccessToken"] })).await;
     for name in &made {
@@ -148,15 +159,29 @@ async fn a_database_that_goes_away_answers_503_at_both_doors_and_works_again_wit
 
     wire.cut();
     let sign_in = json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client, "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } });
-    for (operation, input) in [("GetUser", json!({ "AccessToken": token["AccessToken"] })), ("InitiateAuth", sign_in)] {
+    for (operation, input) in
+        [("GetUser", json!({ "AccessToken": token["AccessToken"] })), ("InitiateAuth", sign_in)]
+    {
         let answer = house.call(operation, input).await;
-        assert_eq!((answer.status.as_u16(), answer.json()["__type"].as_str().unwrap()), (503, "ServiceUnavailableException"), "{}", answer.body);
+        assert_eq!(
+            (answer.status.as_u16(), answer.json()["__type"].as_str().unwrap()),
+            (503, "ServiceUnavailableException"),
+            "{}",
+            answer.body
+        );
     }
     let mut browser = crate::browser::Browser::new(&house, &pool, &client);
     let refresh = token["RefreshToken"].as_str().unwrap().to_owned();
-    let fields = [("grant_type", "refresh_token"), ("client_id", client.as_str()), ("refresh_token", refresh.as_str())];
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("client_id", client.as_str()),
+        ("refresh_token", refresh.as_str()),
+    ];
     let answer = browser.token(&fields).await;
-    assert_eq!((answer.status.as_u16(), answer.json()["error"].as_str().unwrap()), (503, "temporarily_unavailable"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["error"].as_str().unwrap()),
+        (503, "temporarily_unavailable")
+    );
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(browser.opens("").await.status, 503);
 
@@ -174,9 +199,15 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
         house.user(&pool, "ann").await;
         for polls in 1..12 {
             let token = house.signs_in(&client, "ann").await;
-            let mut call = Box::pin(house.call("GlobalSignOut", json!({ "AccessToken": token["AccessToken"] })));
+            let mut call = Box::pin(
+                house.call("GlobalSignOut", json!({ "AccessToken": token["AccessToken"] })),
+            );
             for _ in 0..polls {
-                if std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready())).await {
+                if std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+                })
+                .await
+                {
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -186,7 +217,8 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
             let new = house.signs_in(&client, "ann").await;
             house.ok("GetUser", json!({ "AccessToken": new["AccessToken"] })).await;
         }
-        let ends = together((0..2).map(|_| cenote::store::jobs::records(&house.app.db, &pool))).await;
+        let ends =
+            together((0..2).map(|_| cenote::store::jobs::records(&house.app.db, &pool))).await;
         assert_eq!(ends[0].as_ref().unwrap(), ends[1].as_ref().unwrap());
     }
 }
@@ -195,12 +227,19 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
 fn clients_that_hang_up_or_dawdle_do_not_hurt_others() {
     let directory = process::directory();
     let server = Process::start(&directory, &[]);
-    for rubbish in ["", "POST", "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{", "\x16\x03\x01", "GET / HTTP/1.1\r\n"] {
+    for rubbish in [
+        "",
+        "POST",
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{",
+        "\x16\x03\x01",
+        "GET / HTTP/1.1\r\n",
+    ] {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
         stream.write_all(rubbish.as_bytes()).unwrap();
         drop(stream);
     }
-    let held: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(("127.0.0.1", server.port())).unwrap()).collect();
+    let held: Vec<TcpStream> =
+        (0..50).map(|_| TcpStream::connect(("127.0.0.1", server.port())).unwrap()).collect();
     let (status, _) = server.call("ListUserPools", &json!({ "MaxResults": 1 })).unwrap();
     assert_eq!(status, 200);
     drop(held);
@@ -230,7 +269,9 @@ impl Wire {
                     if *state.borrow() {
                         return;
                     }
-                    let Ok(mut outbound) = tokio::net::TcpStream::connect(&target).await else { return };
+                    let Ok(mut outbound) = tokio::net::TcpStream::connect(&target).await else {
+                        return;
+                    };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut inbound, &mut outbound) => {}
                         _ = state.wait_for(|cut| *cut) => {}

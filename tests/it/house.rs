@@ -1,8 +1,8 @@
 //! A whole server in process, behind its real router: on SQLite, and on PostgreSQL where the suite was given one.
 //! A test owns a pool, not a database. Time stands still until a test moves it; keys are fixtures.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -38,7 +38,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.body))
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -74,17 +75,28 @@ pub async fn houses_with(settings: Settings) -> Vec<House> {
 impl House {
     pub async fn on_sqlite(settings: Settings) -> House {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("cenote-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("cenote-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
         let url = format!("sqlite://{}/cenote.db", directory.display());
         House::open(&url, settings, Some(directory)).await
     }
 
-    pub async fn open(url: &str, settings: Settings, directory: Option<std::path::PathBuf>) -> House {
-        House::open_with(url, settings, directory, Options { pool_size: 4, ..Options::default() }).await
+    pub async fn open(
+        url: &str,
+        settings: Settings,
+        directory: Option<std::path::PathBuf>,
+    ) -> House {
+        House::open_with(url, settings, directory, Options { pool_size: 4, ..Options::default() })
+            .await
     }
 
-    pub async fn open_with(url: &str, settings: Settings, directory: Option<std::path::PathBuf>, options: Options) -> House {
+    pub async fn open_with(
+        url: &str,
+        settings: Settings,
+        directory: Option<std::path::PathBuf>,
+        options: Options,
+    ) -> House {
         let db = Db::open(url, options).await.unwrap();
         let clock = Arc::new(TestClock::new(NOW));
         let parts = Parts {
@@ -111,14 +123,24 @@ impl House {
             keygen: fixtures(),
         };
         let app = App::open(parts).await.unwrap();
-        House { router: app::router(app.clone()), app, clock, url: self.url.clone(), directory: None }
+        House {
+            router: app::router(app.clone()),
+            app,
+            clock,
+            url: self.url.clone(),
+            directory: None,
+        }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
     }
 
     /// Calls an operation of the JSON door.
@@ -142,9 +164,16 @@ impl House {
     /// Calls an operation that must be refused: the error's type and message.
     pub async fn refused(&self, operation: &str, input: Value) -> (String, String) {
         let answer = self.call(operation, input).await;
-        assert_ne!(answer.status, 200, "{operation} on {} was not refused: {}", self.url, answer.body);
+        assert_ne!(
+            answer.status, 200,
+            "{operation} on {} was not refused: {}",
+            self.url, answer.body
+        );
         let body = answer.json();
-        (body["__type"].as_str().unwrap().to_owned(), body["message"].as_str().unwrap_or_default().to_owned())
+        (
+            body["__type"].as_str().unwrap().to_owned(),
+            body["message"].as_str().unwrap_or_default().to_owned(),
+        )
     }
 
     /// A pool made by CreateUserPool, and its id. Policy: none of the character classes is required.
@@ -162,7 +191,10 @@ impl House {
             "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"],
         });
         merge(&mut input, more);
-        self.ok("CreateUserPoolClient", input).await["UserPoolClient"]["ClientId"].as_str().unwrap().to_owned()
+        self.ok("CreateUserPoolClient", input).await["UserPoolClient"]["ClientId"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// A confirmed user with `PASSWORD`.
@@ -186,7 +218,10 @@ impl House {
 
     /// The messages to an address that this pool sent, newest first.
     pub async fn outbox(&self, pool: &str, to: &str) -> Vec<Value> {
-        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).append_pair("pool", pool).finish();
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("to", to)
+            .append_pair("pool", pool)
+            .finish();
         let request = Request::get(format!("/dev/outbox?{query}"))
             .header("host", "localhost:9229")
             .header("accept", "application/json")
@@ -201,14 +236,20 @@ impl House {
     /// The last code that this pool sent to an address.
     pub async fn code(&self, pool: &str, to: &str) -> String {
         let messages = self.outbox(pool, to).await;
-        messages.first().unwrap_or_else(|| panic!("no message to {to}"))["code"].as_str().unwrap().to_owned()
+        messages.first().unwrap_or_else(|| panic!("no message to {to}"))["code"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// What AdminGetUser says of an attribute.
     pub async fn attribute(&self, pool: &str, name: &str, attribute: &str) -> Option<String> {
         let user = self.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": name })).await;
         let attributes = user["UserAttributes"].as_array().unwrap().clone();
-        attributes.iter().find(|item| item["Name"] == attribute).map(|item| item["Value"].as_str().unwrap().to_owned())
+        attributes
+            .iter()
+            .find(|item| item["Name"] == attribute)
+            .map(|item| item["Value"].as_str().unwrap().to_owned())
     }
 
     /// The user's UserStatus.
@@ -246,7 +287,11 @@ fn vault() -> Vault {
     static MASTER: OnceLock<MasterKey> = OnceLock::new();
     Vault::new(MASTER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        cenote::files::write_private(&path, b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045").unwrap();
+        cenote::files::write_private(
+            &path,
+            b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045",
+        )
+        .unwrap();
         let key = MasterKey::from_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         key
@@ -274,7 +319,9 @@ fn fixtures() -> KeySource {
 }
 
 /// Runs them all at once, from one starting line.
-pub async fn together<T: Send>(racers: impl IntoIterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub async fn together<T: Send>(
+    racers: impl IntoIterator<Item = impl Future<Output = T>>,
+) -> Vec<T> {
     let mut racers: Vec<_> = racers.into_iter().map(Box::pin).collect();
     let mut results: Vec<Option<T>> = racers.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {

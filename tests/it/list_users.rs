@@ -6,7 +6,11 @@ use crate::house::{House, houses, merge};
 
 async fn open(house: &House) -> String {
     let pool = house.pool(json!({ "UsernameConfiguration": { "CaseSensitive": false } })).await;
-    for (name, given, phone) in [("ann", "Ann", "+12065550001"), ("anna", "Anna", "+12065550002"), ("bob", "Bob \"B\"", "+49301234567")] {
+    for (name, given, phone) in [
+        ("ann", "Ann", "+12065550001"),
+        ("anna", "Anna", "+12065550002"),
+        ("bob", "Bob \"B\"", "+49301234567"),
+    ] {
         let attributes = json!([{ "Name": "email", "Value": format!("{name}@example.com") }, { "Name": "given_name", "Value": given },
             { "Name": "phone_number", "Value": phone }]);
         house.ok("AdminCreateUser", json!({ "UserPoolId": pool, "Username": name, "MessageAction": "SUPPRESS", "UserAttributes": attributes })).await;
@@ -18,7 +22,8 @@ async fn open(house: &House) -> String {
 
 fn names(answer: &Value) -> Vec<String> {
     let users = answer["Users"].as_array().unwrap();
-    let mut names: Vec<String> = users.iter().map(|user| user["Username"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        users.iter().map(|user| user["Username"].as_str().unwrap().to_owned()).collect();
     names.sort();
     names
 }
@@ -59,7 +64,9 @@ async fn every_filter_finds_its_users() {
 async fn pages_go_on_where_the_last_one_ended() {
     for house in houses().await {
         let pool = open(&house).await;
-        for filter in ["", r#"email ^= "a""#, r#"status = "Enabled""#, r#"cognito:user_status ^= """#] {
+        for filter in
+            ["", r#"email ^= "a""#, r#"status = "Enabled""#, r#"cognito:user_status ^= """#]
+        {
             let mut seen = Vec::new();
             let mut input = json!({ "UserPoolId": pool, "Filter": filter, "Limit": 1 });
             loop {
@@ -102,7 +109,10 @@ async fn only_the_attributes_that_were_asked_for_are_shown() {
     for house in houses().await {
         let pool = open(&house).await;
         let answer = house.ok("ListUsers", json!({ "UserPoolId": pool, "Filter": "username = \"bob\"", "AttributesToGet": ["email"] })).await;
-        assert_eq!(answer["Users"][0]["Attributes"], json!([{ "Name": "email", "Value": "bob@example.com" }]));
+        assert_eq!(
+            answer["Users"][0]["Attributes"],
+            json!([{ "Name": "email", "Value": "bob@example.com" }])
+        );
         assert_eq!(answer["Users"][0]["UserStatus"], "CONFIRMED");
         let unknown = json!({ "UserPoolId": pool, "AttributesToGet": ["custom:none"] });
         assert_eq!(house.refused("ListUsers", unknown).await.0, "InvalidParameterException");
@@ -113,8 +123,16 @@ async fn only_the_attributes_that_were_asked_for_are_shown() {
 async fn a_filter_that_does_not_parse_is_refused() {
     for house in houses().await {
         let pool = open(&house).await;
-        for filter in ["username", "username = ann", "username > \"a\"", "username = \"a", "custom:x = \"a\"", "email = \"a\" or"] {
-            let (kind, message) = house.refused("ListUsers", json!({ "UserPoolId": pool, "Filter": filter })).await;
+        for filter in [
+            "username",
+            "username = ann",
+            "username > \"a\"",
+            "username = \"a",
+            "custom:x = \"a\"",
+            "email = \"a\" or",
+        ] {
+            let (kind, message) =
+                house.refused("ListUsers", json!({ "UserPoolId": pool, "Filter": filter })).await;
             assert_eq!(kind, "InvalidParameterException", "{filter}");
             assert!(message.starts_with("Error while parsing filter: "), "{message}");
         }

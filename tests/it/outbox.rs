@@ -39,15 +39,30 @@ async fn the_outbox_shows_messages_newest_first() {
         let pool = house.pool(json!({})).await;
         invite(&house, &pool, "outbox-ann").await;
         house.advance(1_500);
-        house.ok("AdminCreateUser", json!({ "UserPoolId": pool, "Username": "outbox-ann", "MessageAction": "RESEND" })).await;
-        let answer = outbox(&house, "?to=outbox-ann%40example.com", &[("accept", "application/json")]).await;
-        assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (200, ""));
+        house
+            .ok(
+                "AdminCreateUser",
+                json!({ "UserPoolId": pool, "Username": "outbox-ann", "MessageAction": "RESEND" }),
+            )
+            .await;
+        let answer =
+            outbox(&house, "?to=outbox-ann%40example.com", &[("accept", "application/json")]).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("access-control-allow-origin")),
+            (200, "")
+        );
         let messages = house.outbox(&pool, "outbox-ann@example.com").await;
         assert_eq!(messages.len(), 2);
         let mut members: Vec<&String> = messages[0].as_object().unwrap().keys().collect();
         members.sort();
-        assert_eq!(members, ["body", "channel", "code", "created_at", "id", "pool", "subject", "to"]);
-        assert_eq!((messages[0]["channel"].as_str(), messages[0]["created_at"].as_f64()), (Some("email"), Some(NOW as f64 / 1000.0 + 1.5)));
+        assert_eq!(
+            members,
+            ["body", "channel", "code", "created_at", "id", "pool", "subject", "to"]
+        );
+        assert_eq!(
+            (messages[0]["channel"].as_str(), messages[0]["created_at"].as_f64()),
+            (Some("email"), Some(NOW as f64 / 1000.0 + 1.5))
+        );
     }
 }
 
@@ -56,7 +71,12 @@ async fn the_outbox_is_a_page_for_people_in_which_text_stays_text() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
         let email = json!([{ "Name": "email", "Value": "bold@example.com" }]);
-        house.ok("AdminCreateUser", json!({ "UserPoolId": pool, "Username": "<b>bold", "UserAttributes": email })).await;
+        house
+            .ok(
+                "AdminCreateUser",
+                json!({ "UserPoolId": pool, "Username": "<b>bold", "UserAttributes": email }),
+            )
+            .await;
         let page = outbox(&house, "", &[("accept", "text/html")]).await;
         assert!(page.header("content-type").starts_with("text/html"));
         assert!(page.body.contains("&lt;b&gt;bold") && !page.body.contains("<b>bold"));
@@ -67,9 +87,15 @@ async fn the_outbox_is_a_page_for_people_in_which_text_stays_text() {
 async fn no_page_of_another_origin_reads_the_outbox() {
     for house in houses().await {
         let json = ("accept", "application/json");
-        assert_eq!(outbox(&house, "", &[json, ("origin", "https://evil.example")]).await.status, 403);
+        assert_eq!(
+            outbox(&house, "", &[json, ("origin", "https://evil.example")]).await.status,
+            403
+        );
         assert_eq!(outbox(&house, "", &[json, ("host", "evil.example")]).await.status, 403);
-        assert_eq!(outbox(&house, "", &[json, ("origin", "http://localhost:9229")]).await.status, 200);
+        assert_eq!(
+            outbox(&house, "", &[json, ("origin", "http://localhost:9229")]).await.status,
+            200
+        );
     }
 }
 
@@ -111,17 +137,24 @@ fn sign_up(client: &str, name: &str, attribute: &str, value: &str) -> serde_json
 async fn what_cannot_be_sent_is_refused_and_nothing_is_left_behind() {
     let (house, client) = production(None).await;
     for (attribute, value) in [("email", "ann@example.com"), ("phone_number", "+12065551234")] {
-        let (kind, message) = house.refused("SignUp", sign_up(&client, "ann", attribute, value)).await;
+        let (kind, message) =
+            house.refused("SignUp", sign_up(&client, "ann", attribute, value)).await;
         assert_eq!(kind, "CodeDeliveryFailureException", "{message}");
     }
-    assert_eq!(house.refused("ForgotPassword", json!({ "ClientId": client, "Username": "ann" })).await.0, "UserNotFoundException");
+    assert_eq!(
+        house.refused("ForgotPassword", json!({ "ClientId": client, "Username": "ann" })).await.0,
+        "UserNotFoundException"
+    );
     assert_eq!(outbox(&house, "", &[("accept", "application/json")]).await.status, 404);
 }
 
 /// A mail server that says the given line to every letter, and remembers what it got.
 async fn mail_server(reply: &'static str) -> (Mail, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mail = Mail { smtp_url: format!("smtp://{}", listener.local_addr().unwrap()), from: "Cenote <no-reply@example.com>".into() };
+    let mail = Mail {
+        smtp_url: format!("smtp://{}", listener.local_addr().unwrap()),
+        from: "Cenote <no-reply@example.com>".into(),
+    };
     let letters = Arc::new(Mutex::new(Vec::new()));
     let kept = letters.clone();
     tokio::spawn(async move {
@@ -159,8 +192,15 @@ async fn mail_server(reply: &'static str) -> (Mail, Arc<Mutex<Vec<String>>>) {
 }
 
 async fn states(house: &House) -> Vec<(String, i64, usize)> {
-    let rows = house.app.db.query("SELECT state, attempts, body FROM messages ORDER BY message_id", &[]).await.unwrap();
-    rows.iter().map(|row| (row.string(0).unwrap(), row.i64(1).unwrap(), row.blob(2).unwrap().len())).collect()
+    let rows = house
+        .app
+        .db
+        .query("SELECT state, attempts, body FROM messages ORDER BY message_id", &[])
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| (row.string(0).unwrap(), row.i64(1).unwrap(), row.blob(2).unwrap().len()))
+        .collect()
 }
 
 #[tokio::test]
@@ -172,7 +212,12 @@ async fn mail_is_sent_once_and_its_text_is_wiped() {
     smtp::run_once(Cx::system(house.app.clone())).await.unwrap();
     let letters = letters.lock().await;
     assert_eq!(letters.len(), 1);
-    for part in ["From: Cenote <no-reply@example.com>", "To: ann@example.com", "Subject: Your verification code", "Your confirmation code is "] {
+    for part in [
+        "From: Cenote <no-reply@example.com>",
+        "To: ann@example.com",
+        "Subject: Your verification code",
+        "Your confirmation code is ",
+    ] {
         assert!(letters[0].contains(part), "{part} in {}", letters[0]);
     }
     assert_eq!(states(&house).await, [("sent".to_owned(), 1, 0)]);

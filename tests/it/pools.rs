@@ -80,13 +80,20 @@ async fn create_user_pool_gives_back_every_member_that_it_was_given() {
         let mut kept = everything();
         merge(&mut kept, json!({ "PoolName": null, "Name": "everything" }));
         holds(&read, &kept);
-        assert_eq!(read["Arn"], format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{id}"));
+        assert_eq!(
+            read["Arn"],
+            format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{id}")
+        );
         assert_eq!(read["CreationDate"], 1_790_000_000.0);
         assert_eq!(read["EstimatedNumberOfUsers"], 0);
         let schema = read["SchemaAttributes"].as_array().unwrap();
-        let find = |name: &str| schema.iter().find(|attribute| attribute["Name"] == name).unwrap().clone();
+        let find =
+            |name: &str| schema.iter().find(|attribute| attribute["Name"] == name).unwrap().clone();
         assert_eq!(find("email")["Required"], true);
-        assert_eq!(find("custom:shoe")["NumberAttributeConstraints"], json!({ "MinValue": "20", "MaxValue": "50" }));
+        assert_eq!(
+            find("custom:shoe")["NumberAttributeConstraints"],
+            json!({ "MinValue": "20", "MaxValue": "50" })
+        );
         assert_eq!(find("sub")["Mutable"], false);
     }
 }
@@ -121,9 +128,22 @@ async fn a_pool_that_is_only_named_has_cognitos_defaults_and_nothing_else() {
         assert_eq!(
             members,
             [
-                "AdminCreateUserConfig", "Arn", "CreationDate", "DeletionProtection", "EmailConfiguration", "EstimatedNumberOfUsers",
-                "Id", "LambdaConfig", "LastModifiedDate", "MfaConfiguration", "Name", "Policies", "SchemaAttributes",
-                "UserPoolTags", "UserPoolTier", "VerificationMessageTemplate",
+                "AdminCreateUserConfig",
+                "Arn",
+                "CreationDate",
+                "DeletionProtection",
+                "EmailConfiguration",
+                "EstimatedNumberOfUsers",
+                "Id",
+                "LambdaConfig",
+                "LastModifiedDate",
+                "MfaConfiguration",
+                "Name",
+                "Policies",
+                "SchemaAttributes",
+                "UserPoolTags",
+                "UserPoolTier",
+                "VerificationMessageTemplate",
             ]
         );
     }
@@ -141,16 +161,32 @@ async fn update_user_pool_resets_what_it_does_not_name_and_keeps_what_cannot_cha
         let after = describe(&house, &id).await;
         holds(&after, &defaults());
         assert_eq!(after["Name"], "everything");
-        for kept in ["SchemaAttributes", "AliasAttributes", "UsernameConfiguration", "CreationDate", "Id", "Arn"] {
+        for kept in [
+            "SchemaAttributes",
+            "AliasAttributes",
+            "UsernameConfiguration",
+            "CreationDate",
+            "Id",
+            "Arn",
+        ] {
             assert_eq!(after[kept], before[kept], "{kept}");
         }
-        for gone in ["SmsConfiguration", "AccountRecoverySetting", "AcrConfiguration", "DeviceConfiguration", "AutoVerifiedAttributes"] {
+        for gone in [
+            "SmsConfiguration",
+            "AccountRecoverySetting",
+            "AcrConfiguration",
+            "DeviceConfiguration",
+            "AutoVerifiedAttributes",
+        ] {
             assert_eq!(after[gone], Value::Null, "{gone}");
         }
         assert_eq!(after["LastModifiedDate"], 1_790_000_001.5);
 
         let mut all = everything();
-        merge(&mut all, json!({ "PoolName": "renamed", "UserPoolId": id, "AliasAttributes": null, "UsernameConfiguration": null }));
+        merge(
+            &mut all,
+            json!({ "PoolName": "renamed", "UserPoolId": id, "AliasAttributes": null, "UsernameConfiguration": null }),
+        );
         house.ok("UpdateUserPool", all).await;
         let again = describe(&house, &id).await;
         assert_eq!(again["Name"], "renamed");
@@ -196,17 +232,40 @@ async fn bad_pools_are_refused_in_cognitos_words() {
                 json!({ "AcrConfiguration": { "Level1": { "AcrValue": "a" }, "Level2": { "AcrValue": "a" } } }),
                 "AcrConfiguration names the value a twice; values must be unique.",
             ),
-            (json!({ "UserPoolTags": { "aws:x": "y" } }), "The tag key aws:x begins with aws:, which is reserved for system use."),
-            (json!({ "MfaConfiguration": "MAYBE" }), "1 validation error detected: Value 'MAYBE' at 'mfaConfiguration' failed to satisfy constraint: Member must satisfy enum value set: [OFF, ON, OPTIONAL]"),
+            (
+                json!({ "UserPoolTags": { "aws:x": "y" } }),
+                "The tag key aws:x begins with aws:, which is reserved for system use.",
+            ),
+            (
+                json!({ "MfaConfiguration": "MAYBE" }),
+                "1 validation error detected: Value 'MAYBE' at 'mfaConfiguration' failed to satisfy constraint: Member must satisfy enum value set: [OFF, ON, OPTIONAL]",
+            ),
         ];
         for (more, message) in refusals {
             let mut input = json!({ "PoolName": "bad" });
             merge(&mut input, more);
-            assert_eq!(house.refused("CreateUserPool", input).await, ("InvalidParameterException".into(), message.into()));
+            assert_eq!(
+                house.refused("CreateUserPool", input).await,
+                ("InvalidParameterException".into(), message.into())
+            );
         }
-        for operation in ["DescribeUserPool", "UpdateUserPool", "DeleteUserPool", "ListUserPoolClients", "GetUserPoolMfaConfig"] {
-            let refused = house.refused(operation, json!({ "UserPoolId": "us-east-1_nowhere12" })).await;
-            assert_eq!(refused, ("ResourceNotFoundException".into(), "User pool us-east-1_nowhere12 does not exist.".into()), "{operation}");
+        for operation in [
+            "DescribeUserPool",
+            "UpdateUserPool",
+            "DeleteUserPool",
+            "ListUserPoolClients",
+            "GetUserPoolMfaConfig",
+        ] {
+            let refused =
+                house.refused(operation, json!({ "UserPoolId": "us-east-1_nowhere12" })).await;
+            assert_eq!(
+                refused,
+                (
+                    "ResourceNotFoundException".into(),
+                    "User pool us-east-1_nowhere12 does not exist.".into()
+                ),
+                "{operation}"
+            );
         }
     }
 }
@@ -241,11 +300,21 @@ async fn a_deleted_pool_leaves_nothing_but_its_records_and_its_audit_trail() {
         for (operation, input) in [
             ("DescribeUserPool", json!({ "UserPoolId": id })),
             ("DescribeUserPoolClient", json!({ "UserPoolId": id, "ClientId": client })),
-            ("InitiateAuth", json!({ "ClientId": open, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } })),
+            (
+                "InitiateAuth",
+                json!({ "ClientId": open, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } }),
+            ),
         ] {
-            assert_eq!(house.refused(operation, input).await.0, "ResourceNotFoundException", "{operation}");
+            assert_eq!(
+                house.refused(operation, input).await.0,
+                "ResourceNotFoundException",
+                "{operation}"
+            );
         }
-        assert_eq!(house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await.0, "NotAuthorizedException");
+        assert_eq!(
+            house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await.0,
+            "NotAuthorizedException"
+        );
         for sql in [
             "SELECT COUNT(*) FROM pools WHERE pool_id = ?1",
             "SELECT COUNT(*) FROM clients WHERE pool_id = ?1",
@@ -278,7 +347,9 @@ async fn deletion_protection_stands_until_it_is_taken_away() {
             refused.1,
             "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first."
         );
-        house.ok("UpdateUserPool", json!({ "UserPoolId": id, "DeletionProtection": "INACTIVE" })).await;
+        house
+            .ok("UpdateUserPool", json!({ "UserPoolId": id, "DeletionProtection": "INACTIVE" }))
+            .await;
         house.ok("DeleteUserPool", json!({ "UserPoolId": id })).await;
     }
 }
@@ -288,20 +359,37 @@ async fn custom_attributes_are_added_up_to_fifty_and_never_twice() {
     for house in houses().await {
         let id = house.pool(json!({})).await;
         let add = |names: Vec<String>| {
-            let attributes: Vec<Value> = names.iter().map(|name| json!({ "Name": name, "AttributeDataType": "String" })).collect();
+            let attributes: Vec<Value> = names
+                .iter()
+                .map(|name| json!({ "Name": name, "AttributeDataType": "String" }))
+                .collect();
             json!({ "UserPoolId": id, "CustomAttributes": attributes })
         };
         for from in [0, 25] {
-            house.ok("AddCustomAttributes", add((from..from + 25).map(|n| format!("a{n}")).collect())).await;
+            house
+                .ok(
+                    "AddCustomAttributes",
+                    add((from..from + 25).map(|n| format!("a{n}")).collect()),
+                )
+                .await;
         }
         for (names, message) in [
             (vec!["a50".to_owned()], "A user pool can have at most 50 custom attributes."),
             (vec!["a7".to_owned()], "custom:a7: Existing attribute already has name a7."),
         ] {
-            assert_eq!(house.refused("AddCustomAttributes", add(names)).await, ("InvalidParameterException".into(), message.into()));
+            assert_eq!(
+                house.refused("AddCustomAttributes", add(names)).await,
+                ("InvalidParameterException".into(), message.into())
+            );
         }
         let schema = describe(&house, &id).await["SchemaAttributes"].as_array().unwrap().clone();
-        assert_eq!(schema.iter().filter(|attribute| attribute["Name"].as_str().unwrap().starts_with("custom:")).count(), 50);
+        assert_eq!(
+            schema
+                .iter()
+                .filter(|attribute| attribute["Name"].as_str().unwrap().starts_with("custom:"))
+                .count(),
+            50
+        );
     }
 }
 
@@ -317,7 +405,11 @@ async fn updates_that_race_are_all_made_or_told_to_retry_and_none_is_lost() {
         let schema = describe(&house, &id).await["SchemaAttributes"].to_string();
         for (name, answer) in names.iter().zip(answers) {
             let made = answer.status == 200;
-            assert!(made || answer.json()["__type"] == "TooManyRequestsException", "{}", answer.body);
+            assert!(
+                made || answer.json()["__type"] == "TooManyRequestsException",
+                "{}",
+                answer.body
+            );
             assert_eq!(schema.contains(&format!("custom:{name}")), made);
         }
     }
@@ -334,12 +426,25 @@ async fn the_list_of_pools_is_paged_to_its_end() {
     let mut input = json!({ "MaxResults": 2 });
     loop {
         let page = house.ok("ListUserPools", input.clone()).await;
-        seen.extend(page["UserPools"].as_array().unwrap().iter().map(|pool| pool["Id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["UserPools"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|pool| pool["Id"].as_str().unwrap().to_owned()),
+        );
         let Some(token) = page.get("NextToken") else { break };
         input["NextToken"] = token.clone();
     }
     made.sort();
     assert_eq!(seen, made);
-    let refused = house.refused("ListUserPools", json!({ "MaxResults": 2, "NextToken": "forged" })).await;
-    assert_eq!(refused, ("InvalidParameterException".into(), "Invalid pagination token: it was not given out for this list.".into()));
+    let refused =
+        house.refused("ListUserPools", json!({ "MaxResults": 2, "NextToken": "forged" })).await;
+    assert_eq!(
+        refused,
+        (
+            "InvalidParameterException".into(),
+            "Invalid pagination token: it was not given out for this list.".into()
+        )
+    );
 }

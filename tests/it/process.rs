@@ -18,7 +18,8 @@ pub struct Process {
 /// A directory of its own for one test's server; removed by whoever made it.
 pub fn directory() -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("cenote-process-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let name =
+        format!("cenote-process-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&path).unwrap();
     path
@@ -31,13 +32,29 @@ impl Process {
         let _ = std::fs::remove_file(&file);
         let data = directory.join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
-        command.args(["dev", "--port", "0", "--tls-port", "0", "--data"]).arg(&data).arg("--ready-file").arg(&file).args(more);
-        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["dev", "--port", "0", "--tls-port", "0", "--data"])
+            .arg(&data)
+            .arg("--ready-file")
+            .arg(&file)
+            .args(more);
+        command
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         for _ in 0..600 {
             if let Ok(text) = std::fs::read_to_string(&file) {
                 let ready: Value = serde_json::from_str(&text).unwrap();
-                let port = ready["endpoint"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+                let port = ready["endpoint"]
+                    .as_str()
+                    .unwrap()
+                    .rsplit(':')
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap();
                 return Process { child, ready, port };
             }
             if let Some(status) = child.try_wait().unwrap() {

@@ -42,14 +42,27 @@ async fn a_seed_makes_pools_clients_and_users_with_the_ids_that_it_names() {
         let (pool, public) = ("eu-west-1_SeedA", "publicSeedA");
         assert_eq!(sow(&house, &file("SeedA")).await.unwrap(), [1, 2, 2]);
 
-        let model = house.ok("DescribeUserPool", json!({ "UserPoolId": pool })).await["UserPool"].clone();
+        let model =
+            house.ok("DescribeUserPool", json!({ "UserPoolId": pool })).await["UserPool"].clone();
         assert_eq!((&model["Name"], &model["Domain"]), (&json!("seeded"), &json!("seeded-seeda")));
         assert_eq!(model["Policies"]["PasswordPolicy"]["MinimumLength"], 10);
-        let client = house.ok("DescribeUserPoolClient", json!({ "UserPoolId": pool, "ClientId": "clientSeedA" })).await;
-        assert_eq!(client["UserPoolClient"]["ClientSecret"], "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghij");
-        let (row, client) = house.app.directory.client(&house.app.db, "clientSeedA").await.unwrap().unwrap();
-        assert!(row.doc.extensions.logout_ends_token_sessions && row.doc.extensions.password_reset_ends_sessions);
-        assert_eq!(client.doc.extensions.backchannel_logout_uri.as_deref(), Some("https://app.example.com/logout"));
+        let client = house
+            .ok("DescribeUserPoolClient", json!({ "UserPoolId": pool, "ClientId": "clientSeedA" }))
+            .await;
+        assert_eq!(
+            client["UserPoolClient"]["ClientSecret"],
+            "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghij"
+        );
+        let (row, client) =
+            house.app.directory.client(&house.app.db, "clientSeedA").await.unwrap().unwrap();
+        assert!(
+            row.doc.extensions.logout_ends_token_sessions
+                && row.doc.extensions.password_reset_ends_sessions
+        );
+        assert_eq!(
+            client.doc.extensions.backchannel_logout_uri.as_deref(),
+            Some("https://app.example.com/logout")
+        );
 
         let ann = house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": "ann" })).await;
         assert_eq!(ann["UserStatus"], "CONFIRMED");
@@ -58,9 +71,13 @@ async fn a_seed_makes_pools_clients_and_users_with_the_ids_that_it_names() {
         assert_eq!(bob["UserStatus"], "FORCE_CHANGE_PASSWORD");
 
         let signed_in = house.signs_in(public, "ann").await;
-        let claims = signed_in["AccessToken"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
+        let claims =
+            signed_in["AccessToken"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
         use base64::Engine as _;
-        let claims: Value = serde_json::from_slice(&base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(
+            &base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap(),
+        )
+        .unwrap();
         assert_eq!(claims["iss"], "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_SeedA");
         assert_eq!(claims["sub"], SUB);
     }
@@ -72,7 +89,12 @@ async fn seeding_again_changes_nothing() {
         let mut file = file("SeedB");
         sow(&house, &file).await.unwrap();
         let pool = json!({ "UserPoolId": "eu-west-1_SeedB" });
-        house.ok("UpdateUserPool", json!({ "UserPoolId": "eu-west-1_SeedB", "MfaConfiguration": "OFF" })).await;
+        house
+            .ok(
+                "UpdateUserPool",
+                json!({ "UserPoolId": "eu-west-1_SeedB", "MfaConfiguration": "OFF" }),
+            )
+            .await;
         let before = house.ok("DescribeUserPool", pool.clone()).await;
         let other = "Another-horse-10";
         house.ok("AdminSetUserPassword", json!({ "UserPoolId": "eu-west-1_SeedB", "Username": "ann", "Password": other, "Permanent": true })).await;
@@ -97,21 +119,71 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
         let client = format!("{at}.Clients[0] (clientSeedC)");
         for (pointer, value, message) in [
             ("/pools/0/Colour", json!("red"), format!("{at} has an unknown member \"Colour\".")),
-            ("/pools/0/Policies/PasswordPolicy/Minimum", json!(8), format!("{at} has an unknown member \"Policies.PasswordPolicy.Minimum\".")),
-            ("/pools/0/Clients/0/Callbacks", json!([]), format!("{client} has an unknown member \"Callbacks\".")),
-            ("/pools/0/Users/0/Email", json!("a@b.c"), format!("{at}.Users[0] (ann) has an unknown member \"Email\".")),
-            ("/pools/0/Extensions/Colour", json!(true), format!("{at}.Extensions: unknown field `Colour`")),
-            ("/pools/0/Clients/0/Extensions/Colour", json!(true), format!("{client}.Extensions: unknown field `Colour`")),
+            (
+                "/pools/0/Policies/PasswordPolicy/Minimum",
+                json!(8),
+                format!("{at} has an unknown member \"Policies.PasswordPolicy.Minimum\"."),
+            ),
+            (
+                "/pools/0/Clients/0/Callbacks",
+                json!([]),
+                format!("{client} has an unknown member \"Callbacks\"."),
+            ),
+            (
+                "/pools/0/Users/0/Email",
+                json!("a@b.c"),
+                format!("{at}.Users[0] (ann) has an unknown member \"Email\"."),
+            ),
+            (
+                "/pools/0/Extensions/Colour",
+                json!(true),
+                format!("{at}.Extensions: unknown field `Colour`"),
+            ),
+            (
+                "/pools/0/Clients/0/Extensions/Colour",
+                json!(true),
+                format!("{client}.Extensions: unknown field `Colour`"),
+            ),
             ("/users", json!([]), "the file has an unknown member \"users\".".to_owned()),
-            ("/pools/0/Id", json!("pool"), "pools[0] has the Id \"pool\", which is not of the form".to_owned()),
+            (
+                "/pools/0/Id",
+                json!("pool"),
+                "pools[0] has the Id \"pool\", which is not of the form".to_owned(),
+            ),
             ("/pools/0/Id", Value::Null, "pools[0] has no member \"Id\".".to_owned()),
-            ("/pools/0/Issuer", json!("https://issuer.example.com/"), format!("{at} has the Issuer \"https://issuer.example.com/\"")),
-            ("/pools/0/MfaConfiguration", json!("MAYBE"), format!("{at}: 1 validation error detected: Value 'MAYBE' at 'mfaConfiguration'")),
-            ("/pools/0/Clients/0/ClientName", Value::Null, format!("{client}: 1 validation error detected: Value")),
-            ("/pools/0/Clients/1/ClientId", json!("a b"), format!("{at}.Clients[1] has the ClientId \"a b\"")),
+            (
+                "/pools/0/Issuer",
+                json!("https://issuer.example.com/"),
+                format!("{at} has the Issuer \"https://issuer.example.com/\""),
+            ),
+            (
+                "/pools/0/MfaConfiguration",
+                json!("MAYBE"),
+                format!("{at}: 1 validation error detected: Value 'MAYBE' at 'mfaConfiguration'"),
+            ),
+            (
+                "/pools/0/Clients/0/ClientName",
+                Value::Null,
+                format!("{client}: 1 validation error detected: Value"),
+            ),
+            (
+                "/pools/0/Clients/1/ClientId",
+                json!("a b"),
+                format!("{at}.Clients[1] has the ClientId \"a b\""),
+            ),
             ("/pools/0/Users/0/Sub", json!("1"), format!("{at}.Users[0] (ann) has the Sub \"1\"")),
-            ("/pools/0/Users/0/Groups", json!(["admins"]), format!("{at}.Users[0] (ann) has Groups, and groups are not built in this version.")),
-            ("/pools/0/Users/0/UserAttributes", json!({ "email": 1 }), format!("{at}.Users[0] (ann) has UserAttributes")),
+            (
+                "/pools/0/Users/0/Groups",
+                json!(["admins"]),
+                format!(
+                    "{at}.Users[0] (ann) has Groups, and groups are not built in this version."
+                ),
+            ),
+            (
+                "/pools/0/Users/0/UserAttributes",
+                json!({ "email": 1 }),
+                format!("{at}.Users[0] (ann) has UserAttributes"),
+            ),
         ] {
             let mut wrong = file("SeedC");
             let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -121,7 +193,10 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
             let pool = house.app.directory.pool(&house.app.db, "eu-west-1_SeedC").await.unwrap();
             assert!(pool.is_none(), "{pointer} left a pool behind");
         }
-        assert!(seed::parse("{ pools: [] }").is_err_and(|error| error.message.contains("line 1 column 3")));
+        assert!(
+            seed::parse("{ pools: [] }")
+                .is_err_and(|error| error.message.contains("line 1 column 3"))
+        );
     }
 }
 
@@ -130,9 +205,17 @@ async fn a_value_that_the_rules_refuse_is_told_with_its_place() {
     for house in houses().await {
         for (n, (pointer, value, message)) in [
             ("/pools/0/Users/0/Password", json!("short"), ".Users[0] (ann): "),
-            ("/pools/0/Users/0/Password", json!("alllowercase"), ".Users[0] (ann): Password did not conform"),
+            (
+                "/pools/0/Users/0/Password",
+                json!("alllowercase"),
+                ".Users[0] (ann): Password did not conform",
+            ),
             ("/pools/0/Users/1/UserAttributes", json!({ "shoe": "42" }), ".Users[1] (bob): "),
-            ("/pools/0/Clients/1/CallbackURLs", json!(["javascript:alert(1)"]), ".Clients[1] (publicSeedD3): "),
+            (
+                "/pools/0/Clients/1/CallbackURLs",
+                json!(["javascript:alert(1)"]),
+                ".Clients[1] (publicSeedD3): ",
+            ),
         ]
         .into_iter()
         .enumerate()
@@ -142,7 +225,11 @@ async fn a_value_that_the_rules_refuse_is_told_with_its_place() {
             let (parent, name) = pointer.rsplit_once('/').unwrap();
             wrong.pointer_mut(parent).unwrap()[name] = value;
             let error = sow(&house, &wrong).await.unwrap_err();
-            assert!(error.message.starts_with(&format!("pools[0] (eu-west-1_SeedD{n}){message}")), "{pointer}: {}", error.message);
+            assert!(
+                error.message.starts_with(&format!("pools[0] (eu-west-1_SeedD{n}){message}")),
+                "{pointer}: {}",
+                error.message
+            );
         }
     }
 }

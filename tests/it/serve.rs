@@ -24,7 +24,15 @@ impl Server {
     fn start(scratch: &Scratch, more: &[&str]) -> Server {
         let key = scratch.write("master.key", MASTER);
         let url = format!("sqlite://{}", scratch.path("cenote.db"));
-        let mut command = cenote(&["serve", "--public-url", "http://localhost", "--database-url", &url, "--master-key-file", &key]);
+        let mut command = cenote(&[
+            "serve",
+            "--public-url",
+            "http://localhost",
+            "--database-url",
+            &url,
+            "--master-key-file",
+            &key,
+        ]);
         command.args(["--listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0"]).args(more);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -47,7 +55,10 @@ impl Server {
     }
 
     fn terminate(&self) {
-        let status = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let status = std::process::Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -104,7 +115,10 @@ fn a_stop_finishes_what_was_begun_and_exits_with_0() {
     begun.write_all(body[10..].as_bytes()).unwrap();
     let mut answer = String::new();
     begun.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("NotAuthorizedException"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("NotAuthorizedException"),
+        "{answer}"
+    );
     assert_eq!(server.ended(), Some(0));
     // The lock is free again.
     drop(Server::start(&scratch, &[]));
@@ -129,34 +143,74 @@ fn a_database_that_is_not_this_servers_is_refused() {
     let key = scratch.write("master.key", MASTER);
     let serve = |database: &str, key: &str| {
         let url = format!("sqlite://{database}");
-        complaint(&["serve", "--public-url", "http://localhost", "--listen", "127.0.0.1:0", "--database-url", &url, "--master-key-file", key])
+        complaint(&[
+            "serve",
+            "--public-url",
+            "http://localhost",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &url,
+            "--master-key-file",
+            key,
+        ])
     };
 
     let server = Server::start(&scratch, &[]);
     let text = serve(&scratch.path("cenote.db"), &key);
-    assert!(text.contains("Another server uses the database") && text.contains("Stop it first"), "{text}");
+    assert!(
+        text.contains("Another server uses the database") && text.contains("Stop it first"),
+        "{text}"
+    );
     drop(server);
 
     let other = scratch.write("other.key", &"fedcba9876543210".repeat(4));
     let text = serve(&scratch.path("cenote.db"), &other);
     assert!(text.contains("The master key does not match this database"), "{text}");
 
-    let text = complaint(&["dev", "--port", "0", "--tls-port", "0", "--data", &scratch.path("d"), "--database-url", &format!("sqlite://{}", scratch.path("cenote.db"))]);
-    assert!(text.contains("The master key does not match this database") && text.contains("use an empty database"), "{text}");
+    let text = complaint(&[
+        "dev",
+        "--port",
+        "0",
+        "--tls-port",
+        "0",
+        "--data",
+        &scratch.path("d"),
+        "--database-url",
+        &format!("sqlite://{}", scratch.path("cenote.db")),
+    ]);
+    assert!(
+        text.contains("The master key does not match this database")
+            && text.contains("use an empty database"),
+        "{text}"
+    );
 
     drop(Process::start(&scratch.0, &[]));
     let text = serve(&scratch.path("data/cenote.db"), &scratch.path("data/master.key"));
     assert!(text.contains("This database was made by `cenote dev`"), "{text}");
     // The other way round, with the right key.
     std::fs::copy(&key, scratch.0.join("data/master.key")).unwrap();
-    let text = complaint(&["dev", "--port", "0", "--tls-port", "0", "--data", &scratch.path("data"), "--database-url", &format!("sqlite://{}", scratch.path("cenote.db"))]);
+    let text = complaint(&[
+        "dev",
+        "--port",
+        "0",
+        "--tls-port",
+        "0",
+        "--data",
+        &scratch.path("data"),
+        "--database-url",
+        &format!("sqlite://{}", scratch.path("cenote.db")),
+    ]);
     assert!(text.contains("This database belongs to `cenote serve`"), "{text}");
 
     let connection = rusqlite::Connection::open(scratch.0.join("cenote.db")).unwrap();
     connection.execute("INSERT INTO schema_version (version) VALUES (999)", []).unwrap();
     drop(connection);
     let text = serve(&scratch.path("cenote.db"), &key);
-    assert!(text.contains("schema version 999") && text.contains("A newer release has migrated it"), "{text}");
+    assert!(
+        text.contains("schema version 999") && text.contains("A newer release has migrated it"),
+        "{text}"
+    );
 }
 
 fn config(toml: &str) -> Config {
@@ -173,8 +227,16 @@ master_key_file = "/etc/cenote/master.key"
 fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
     let checked = config(GOOD).check().unwrap();
     assert_eq!(checked.settings.public_url, "https://id.example.com");
-    assert!(!checked.settings.dev && !checked.settings.path_form && checked.settings.trusted_proxies.is_empty());
-    assert!(checked.listen.ip().is_loopback() && checked.health_listen.ip().is_loopback() && checked.tls.is_none());
+    assert!(
+        !checked.settings.dev
+            && !checked.settings.path_form
+            && checked.settings.trusted_proxies.is_empty()
+    );
+    assert!(
+        checked.listen.ip().is_loopback()
+            && checked.health_listen.ip().is_loopback()
+            && checked.tls.is_none()
+    );
     for more in [
         "listen = \"0.0.0.0:443\"\ntls_cert = \"c\"\ntls_key = \"k\"",
         "listen = \"0.0.0.0:80\"\ntrusted_proxies = [\"10.0.0.1\"]",
@@ -187,10 +249,20 @@ fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
 
 #[test]
 fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
-    let without = |name: &str| GOOD.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n");
-    let with = |more: &str| format!("{}\n{more}", if more.starts_with("public_url") { without("public_url") } else { GOOD.to_owned() });
+    let without = |name: &str| {
+        GOOD.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n")
+    };
+    let with = |more: &str| {
+        format!(
+            "{}\n{more}",
+            if more.starts_with("public_url") { without("public_url") } else { GOOD.to_owned() }
+        )
+    };
     for (toml, message) in [
-        (without("public_url"), "public_url is not set. Give --public-url, the variable CENOTE_PUBLIC_URL or the key public_url"),
+        (
+            without("public_url"),
+            "public_url is not set. Give --public-url, the variable CENOTE_PUBLIC_URL or the key public_url",
+        ),
         (without("database_url"), "database_url is not set"),
         (without("master_key_file"), "master_key_file is not set"),
         (with("public_url = \"http://id.example.com\""), "is not https"),
@@ -204,11 +276,21 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         (with("region = \"local\""), "is not of the form us-east-1"),
         (with("account_id = \"1\""), "is not twelve digits"),
         (with("smtp_url = \"smtps://mail.example.com\""), "without mail_from"),
-        (with("smtp_url = \"smtp://u:secret@mail.example.com\"\nmail_from = \"a@b.c\""), "?tls=required"),
-        (with("smtp_url = \"http://mail.example.com\"\nmail_from = \"a@b.c\""), "must start with smtps://"),
+        (
+            with("smtp_url = \"smtp://u:secret@mail.example.com\"\nmail_from = \"a@b.c\""),
+            "?tls=required",
+        ),
+        (
+            with("smtp_url = \"http://mail.example.com\"\nmail_from = \"a@b.c\""),
+            "must start with smtps://",
+        ),
     ] {
         let error = config(&toml).check().unwrap_err();
-        assert!(error.message.contains(message) && !error.message.contains("secret"), "{toml}: {}", error.message);
+        assert!(
+            error.message.contains(message) && !error.message.contains("secret"),
+            "{toml}: {}",
+            error.message
+        );
     }
 }
 
@@ -224,19 +306,27 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     };
     assert!(said(None, None).contains("\"http://file.example\" is not https"));
     assert!(said(None, Some("http://env.example")).contains("\"http://env.example\" is not https"));
-    assert!(said(Some("http://flag.example"), Some("http://env.example")).contains("\"http://flag.example\" is not https"));
+    assert!(
+        said(Some("http://flag.example"), Some("http://env.example"))
+            .contains("\"http://flag.example\" is not https")
+    );
 }
 
 #[test]
 fn a_configuration_file_with_a_mistake_is_told_by_line_and_without_its_secrets() {
     let scratch = Scratch::new();
     for (text, message) in [
-        ("public_url = \"https://x.example\"\ncolour = \"red\"\n", "is not valid in line 2: unknown field `colour`"),
+        (
+            "public_url = \"https://x.example\"\ncolour = \"red\"\n",
+            "is not valid in line 2: unknown field `colour`",
+        ),
         ("database_url = \"postgres://u:hunter2@h/d\n", "is not valid in line 1: "),
         ("listen = \"nowhere\"\n", "is not valid in line 1: "),
     ] {
         let complaint = complaint(&["serve", "--config", &scratch.write("cenote.toml", text)]);
         assert!(complaint.contains(message) && !complaint.contains("hunter2"), "{complaint}");
     }
-    assert!(complaint(&["serve", "--config", &scratch.path("none.toml")]).contains("cannot be read"));
+    assert!(
+        complaint(&["serve", "--config", &scratch.path("none.toml")]).contains("cannot be read")
+    );
 }

@@ -6,8 +6,14 @@ use serde_json::json;
 
 use crate::house::{Answer, House, houses};
 
-async fn raw(house: &House, target: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::post("/").header("host", "localhost:9229").header("x-amz-target", target);
+async fn raw(
+    house: &House,
+    target: &str,
+    body: impl Into<Body>,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request =
+        Request::post("/").header("host", "localhost:9229").header("x-amz-target", target);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -21,9 +27,14 @@ fn target(operation: &str) -> String {
 #[tokio::test]
 async fn errors_have_cognitos_body_and_headers() {
     for house in houses().await {
-        let answer = house.call("InitiateAuth", json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": "nobody" })).await;
+        let answer = house
+            .call("InitiateAuth", json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": "nobody" }))
+            .await;
         assert_eq!(answer.status, 400);
-        assert_eq!(answer.body, r#"{"__type":"ResourceNotFoundException","message":"User pool client nobody does not exist."}"#);
+        assert_eq!(
+            answer.body,
+            r#"{"__type":"ResourceNotFoundException","message":"User pool client nobody does not exist."}"#
+        );
         assert_eq!(answer.header("content-type"), "application/x-amz-json-1.1");
         assert_eq!(answer.header("x-amzn-errortype"), "ResourceNotFoundException:");
         assert_eq!(answer.header("x-amzn-errormessage"), "User pool client nobody does not exist.");
@@ -36,13 +47,19 @@ async fn errors_have_cognitos_body_and_headers() {
 #[tokio::test]
 async fn unknown_and_unbuilt_operations_are_named() {
     for house in houses().await {
-        for (operation, words) in [("MakeCoffee", "is not an operation"), ("CreateUserPoolReplica", "is not built in this version")] {
+        for (operation, words) in [
+            ("MakeCoffee", "is not an operation"),
+            ("CreateUserPoolReplica", "is not built in this version"),
+        ] {
             let (kind, message) = house.refused(operation, json!({})).await;
             assert_eq!(kind, "UnknownOperationException");
             assert!(message.contains(operation) && message.contains(words), "{message}");
         }
         for bad in ["", "GetUser", "SomethingElse.GetUser"] {
-            assert_eq!(raw(&house, bad, "{}", &[]).await.json()["__type"], "UnknownOperationException");
+            assert_eq!(
+                raw(&house, bad, "{}", &[]).await.json()["__type"],
+                "UnknownOperationException"
+            );
         }
     }
 }
@@ -63,11 +80,18 @@ async fn bodies_that_are_not_requests_are_refused() {
             (r#"{"AccessToken":"with space"}"#, "InvalidParameterException"),
         ] {
             let answer = raw(&house, &target("GetUser"), body.to_owned(), &[]).await;
-            assert_eq!((answer.status.as_u16(), answer.json()["__type"].as_str().unwrap()), (400, kind), "{}", &body[..body.len().min(40)]);
+            assert_eq!(
+                (answer.status.as_u16(), answer.json()["__type"].as_str().unwrap()),
+                (400, kind),
+                "{}",
+                &body[..body.len().min(40)]
+            );
         }
         let large = raw(&house, &target("GetUser"), vec![b' '; (1 << 20) + 1], &[]).await;
         assert_eq!(large.status, 413);
-        let extra = raw(&house, &target("GetUser"), r#"{"AccessToken":"a.b.c","Extra":{"x":[1]}}"#, &[]).await;
+        let extra =
+            raw(&house, &target("GetUser"), r#"{"AccessToken":"a.b.c","Extra":{"x":[1]}}"#, &[])
+                .await;
         assert_eq!(extra.json()["message"], "Invalid Access Token");
     }
 }
@@ -87,12 +111,23 @@ async fn every_fault_is_counted() {
 #[tokio::test]
 async fn a_preflight_is_answered_alike_for_all_and_allows_what_amplify_asks() {
     for house in houses().await {
-        let request = Request::builder().method(Method::OPTIONS).uri("/").header("host", "localhost:9229").header("origin", "https://app.example.com");
+        let request = Request::builder()
+            .method(Method::OPTIONS)
+            .uri("/")
+            .header("host", "localhost:9229")
+            .header("origin", "https://app.example.com");
         let answer = house.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         let allowed = answer.header("access-control-allow-headers").to_owned();
-        for name in ["amz-sdk-invocation-id", "amz-sdk-request", "cache-control", "content-type", "x-amz-target", "x-amz-user-agent"] {
+        for name in [
+            "amz-sdk-invocation-id",
+            "amz-sdk-request",
+            "cache-control",
+            "content-type",
+            "x-amz-target",
+            "x-amz-user-agent",
+        ] {
             assert!(allowed.split(',').any(|item| item == name), "{name} is not in {allowed}");
         }
     }
@@ -101,13 +136,31 @@ async fn a_preflight_is_answered_alike_for_all_and_allows_what_amplify_asks() {
 #[tokio::test]
 async fn in_dev_a_foreign_web_page_can_neither_call_nor_read_signed_operations() {
     for house in houses().await {
-        let signed = raw(&house, &target("ListUserPools"), r#"{"MaxResults":1}"#, &[("origin", "https://evil.example")]).await;
+        let signed = raw(
+            &house,
+            &target("ListUserPools"),
+            r#"{"MaxResults":1}"#,
+            &[("origin", "https://evil.example")],
+        )
+        .await;
         assert_eq!(signed.json()["__type"], "ForbiddenException");
         assert_eq!(signed.header("access-control-allow-origin"), "");
-        let own = raw(&house, &target("ListUserPools"), r#"{"MaxResults":1}"#, &[("origin", "http://localhost:9229")]).await;
+        let own = raw(
+            &house,
+            &target("ListUserPools"),
+            r#"{"MaxResults":1}"#,
+            &[("origin", "http://localhost:9229")],
+        )
+        .await;
         assert_eq!(own.status, 200, "{}", own.body);
         assert_eq!(own.header("access-control-allow-origin"), "");
-        let unsigned = raw(&house, &target("GetUser"), r#"{"AccessToken":"a.b.c"}"#, &[("origin", "https://app.example.com")]).await;
+        let unsigned = raw(
+            &house,
+            &target("GetUser"),
+            r#"{"AccessToken":"a.b.c"}"#,
+            &[("origin", "https://app.example.com")],
+        )
+        .await;
         assert_eq!(unsigned.json()["message"], "Invalid Access Token");
         assert_eq!(unsigned.header("access-control-allow-origin"), "*");
     }
