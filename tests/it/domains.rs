@@ -24,7 +24,8 @@ async fn a_pool_has_a_prefix_domain_and_a_custom_one_and_says_so() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
         let prefix = fresh("shop", &pool);
-        let made = house.ok("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": prefix })).await;
+        let made =
+            house.ok("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": prefix })).await;
         assert_eq!(made, json!({ "ManagedLoginVersion": 1 }));
         let read = describe(&house, &prefix).await;
         assert_eq!(
@@ -101,7 +102,12 @@ async fn bad_domains_are_refused_in_cognitos_words() {
             merge(&mut input, more);
             assert_eq!(house.refused("CreateUserPoolDomain", input).await, invalid(message));
         }
-        let refused = house.refused("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": fresh("second", &pool) })).await;
+        let refused = house
+            .refused(
+                "CreateUserPoolDomain",
+                json!({ "UserPoolId": pool, "Domain": fresh("second", &pool) }),
+            )
+            .await;
         assert_eq!(refused, invalid("User pool already has a domain configured."));
         for operation in ["UpdateUserPoolDomain", "DeleteUserPoolDomain"] {
             let refused =
@@ -121,7 +127,9 @@ async fn of_two_pools_that_want_a_domain_at_once_one_gets_it() {
     for house in houses().await {
         let pools = [house.pool(json!({})).await, house.pool(json!({})).await];
         let name = fresh("wanted", &pools[0]);
-        let calls = pools.iter().map(|pool| house.call("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": name })));
+        let calls = pools.iter().map(|pool| {
+            house.call("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": name }))
+        });
         let answers = together(calls).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
         let loser = answers.iter().find(|answer| answer.status != 200).unwrap().json();
@@ -133,7 +141,12 @@ async fn of_two_pools_that_want_a_domain_at_once_one_gets_it() {
 async fn of_two_domains_that_one_pool_wants_at_once_it_gets_one() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
-        let calls = ["one", "two"].map(|name| house.call("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": fresh(name, &pool) })));
+        let calls = ["one", "two"].map(|name| {
+            house.call(
+                "CreateUserPoolDomain",
+                json!({ "UserPoolId": pool, "Domain": fresh(name, &pool) }),
+            )
+        });
         let answers = together(calls).await;
         assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
         let loser = answers.iter().find(|answer| answer.status != 200).unwrap().json();
