@@ -27,17 +27,17 @@ pub fn directory() -> PathBuf {
 
 impl Process {
     /// Starts a server on the data in `directory` and waits until it is ready.
-    pub fn start(directory: &std::path::Path, more: &[&str]) -> Process {
+    /// Issuers name the port, so a server that is started again on its data must get the same one: `port` 0 takes a free one.
+    pub fn start(directory: &std::path::Path, port: u16) -> Process {
         let file = directory.join("ready.json");
         let _ = std::fs::remove_file(&file);
         let data = directory.join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
         command
-            .args(["dev", "--port", "0", "--tls-port", "0", "--data"])
+            .args(["dev", "--port", &port.to_string(), "--tls-port", "0", "--data"])
             .arg(&data)
             .arg("--ready-file")
-            .arg(&file)
-            .args(more);
+            .arg(&file);
         command
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
