@@ -25,7 +25,7 @@ struct Acknowledged {
 fn kill_9_under_load_loses_nothing_acknowledged() {
     let directory = process::directory();
     for _ in 0..2 {
-        let mut server = Process::start(&directory, 0);
+        let mut server = Process::start(&directory, &[]);
         let (pool, client) =
             (server.get("user_pool_id").to_owned(), server.get("client_id").to_owned());
         let acknowledged = Arc::new(Mutex::new(Acknowledged::default()));
@@ -74,7 +74,7 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
         let acknowledged = acknowledged.lock().unwrap();
         assert!(acknowledged.ended.len() >= 10, "too little load: {}", acknowledged.ended.len());
 
-        let server = Process::start(&directory, port);
+        let server = Process::start_on(&directory, port, &[]);
         for name in &acknowledged.users {
             let (status, _) = server
                 .call("AdminGetUser", &json!({ "UserPoolId": pool, "Username": name }))
@@ -226,7 +226,7 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
 #[test]
 fn clients_that_hang_up_or_dawdle_do_not_hurt_others() {
     let directory = process::directory();
-    let server = Process::start(&directory, 0);
+    let server = Process::start(&directory, &[]);
     for rubbish in [
         "",
         "POST",

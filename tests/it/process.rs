@@ -27,8 +27,12 @@ pub fn directory() -> PathBuf {
 
 impl Process {
     /// Starts a server on the data in `directory` and waits until it is ready.
-    /// Issuers name the port, so a server that is started again on its data must get the same one: `port` 0 takes a free one.
-    pub fn start(directory: &std::path::Path, port: u16) -> Process {
+    pub fn start(directory: &std::path::Path, more: &[&str]) -> Process {
+        Process::start_on(directory, 0, more)
+    }
+
+    /// Issuers name the port, so a server that is started again for its tokens must get the same one.
+    pub fn start_on(directory: &std::path::Path, port: u16, more: &[&str]) -> Process {
         let file = directory.join("ready.json");
         let _ = std::fs::remove_file(&file);
         let data = directory.join("data");
@@ -37,7 +41,8 @@ impl Process {
             .args(["dev", "--port", &port.to_string(), "--tls-port", "0", "--data"])
             .arg(&data)
             .arg("--ready-file")
-            .arg(&file);
+            .arg(&file)
+            .args(more);
         command
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
