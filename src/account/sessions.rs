@@ -131,12 +131,10 @@ pub async fn revoke_session(
 ) -> Result<()> {
     require_tracking(pool)?;
     let missing = || Error::not_found("Session does not exist.");
-    if let By::User(access) = by {
-        if access.session.id == session_id {
-            return Err(Error::invalid(
-                "The current session cannot be revoked. Use GlobalSignOut or RevokeToken instead.",
-            ));
-        }
+    if matches!(by, By::User(access) if access.session.id == session_id) {
+        return Err(Error::invalid(
+            "The current session cannot be revoked. Use GlobalSignOut or RevokeToken instead.",
+        ));
     }
     let mut batch = Batch::new();
     if let By::User(access) = by {

@@ -23,7 +23,7 @@ const STANDARD_SCOPES: &[&str] =
 const NEVER_WRITTEN: &[&str] = &["sub", "email_verified", "phone_number_verified", "identities"];
 
 /// Gives every member that Cognito always answers its default.
-pub fn complete(client: &mut Client) -> Result<()> {
+pub fn complete(client: &mut Client) {
     let rotates = client.rotation().is_some();
     let model = &mut client.doc.model;
     if is_empty(&model.explicit_auth_flows) {
@@ -38,10 +38,6 @@ pub fn complete(client: &mut Client) -> Result<()> {
     model.enable_token_revocation.get_or_insert(true);
     model.enable_propagate_additional_user_context_data.get_or_insert(false);
     model.allowed_oauth_flows_user_pool_client.get_or_insert(false);
-    if let Some(rotation) = &mut model.refresh_token_rotation {
-        rotation.retry_grace_period_seconds.get_or_insert(0);
-    }
-    Ok(())
 }
 
 pub fn check(pool: &Pool, client: &Client, verb: Verb) -> Result<()> {

@@ -168,7 +168,7 @@ fn set_model(
     // The request may have brought a secret; documents hold secrets only sealed.
     model.client_secret = None;
     client.doc.model = model;
-    client_rules::complete(client)?;
+    client_rules::complete(client);
     client_rules::check(pool, client, verb)
 }
 

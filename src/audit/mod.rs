@@ -20,6 +20,10 @@ pub enum Actor<'a> {
 }
 
 /// Adds one entry. `target` names what was changed (a user's sub, a client's id); `detail` is a few words.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "each is a column; a struct would repeat their names at every call"
+)]
 pub fn note(
     batch: &mut Batch,
     cx: &Cx,

@@ -61,10 +61,9 @@ pub fn logins(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {
             logins.push((attribute, fold(pool, value)));
         }
     }
-    if let Some(value) = user.doc.get("preferred_username").filter(|value| !value.is_empty()) {
-        if pool.aliases("preferred_username") {
-            logins.push(("preferred_username", fold(pool, value)));
-        }
+    let preferred = user.doc.get("preferred_username").filter(|value| !value.is_empty());
+    if let Some(value) = preferred.filter(|_| pool.aliases("preferred_username")) {
+        logins.push(("preferred_username", fold(pool, value)));
     }
     let mut seen = Vec::new();
     logins.retain(|(_, login)| {

@@ -107,6 +107,7 @@ async fn a_client_that_is_only_named_has_cognitos_defaults_and_nothing_else() {
             rotating["ExplicitAuthFlows"],
             json!(["ALLOW_USER_SRP_AUTH", "ALLOW_CUSTOM_AUTH"])
         );
+        assert_eq!(rotating["RefreshTokenRotation"], json!({ "Feature": "ENABLED" }));
         let minutes = create(&house, &pool, json!({ "RefreshTokenValidity": 0, "TokenValidityUnits": { "RefreshToken": "minutes" } })).await;
         assert_eq!(minutes["RefreshTokenValidity"], 43_200);
     }

@@ -4,12 +4,10 @@ use serde_json::{Value, json};
 
 use crate::house::{House, houses, merge, together};
 
-/// A name that no other run of the suite took on a shared database.
-fn fresh(name: &str) -> String {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    format!("{name}-{now:x}-{next}")
+/// A name that no other run of the suite took on a shared database: in hexadecimal, no reserved word comes about by chance.
+fn fresh(name: &str, pool: &str) -> String {
+    let digits: String = pool.bytes().rev().take(9).map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}-{digits}")
 }
 
 async fn describe(house: &House, domain: &str) -> Value {
@@ -25,7 +23,7 @@ fn invalid(message: &str) -> (String, String) {
 async fn a_pool_has_a_prefix_domain_and_a_custom_one_and_says_so() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
-        let prefix = fresh("shop");
+        let prefix = fresh("shop", &pool);
         let made =
             house.ok("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": prefix })).await;
         assert_eq!(made, json!({ "ManagedLoginVersion": 1 }));
@@ -39,7 +37,7 @@ async fn a_pool_has_a_prefix_domain_and_a_custom_one_and_says_so() {
             (&json!("123456789012"), &json!(1))
         );
 
-        let host = format!("{}.example.com", fresh("auth"));
+        let host = format!("{}.example.com", fresh("auth", &pool));
         let certificate = |n: u8| json!({ "CertificateArn": format!("arn:aws:acm:us-east-1:123456789012:certificate/{n}") });
         let input = json!({ "UserPoolId": pool, "Domain": host, "ManagedLoginVersion": 2, "CustomDomainConfig": certificate(1) });
         let made = house.ok("CreateUserPoolDomain", input).await;
@@ -79,7 +77,7 @@ async fn a_pool_has_a_prefix_domain_and_a_custom_one_and_says_so() {
 async fn bad_domains_are_refused_in_cognitos_words() {
     for house in houses().await {
         let (pool, other) = (house.pool(json!({})).await, house.pool(json!({})).await);
-        let mine = fresh("mine");
+        let mine = fresh("mine", &pool);
         house.ok("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": mine })).await;
         let refusals = [
             (json!({ "Domain": mine }), "Domain already associated with another user pool."),
@@ -107,7 +105,7 @@ async fn bad_domains_are_refused_in_cognitos_words() {
         let refused = house
             .refused(
                 "CreateUserPoolDomain",
-                json!({ "UserPoolId": pool, "Domain": fresh("second") }),
+                json!({ "UserPoolId": pool, "Domain": fresh("second", &pool) }),
             )
             .await;
         assert_eq!(refused, invalid("User pool already has a domain configured."));
@@ -128,7 +126,7 @@ async fn bad_domains_are_refused_in_cognitos_words() {
 async fn of_two_pools_that_want_a_domain_at_once_one_gets_it() {
     for house in houses().await {
         let pools = [house.pool(json!({})).await, house.pool(json!({})).await];
-        let name = fresh("wanted");
+        let name = fresh("wanted", &pools[0]);
         let calls = pools.iter().map(|pool| {
             house.call("CreateUserPoolDomain", json!({ "UserPoolId": pool, "Domain": name }))
         });
@@ -143,10 +141,10 @@ async fn of_two_pools_that_want_a_domain_at_once_one_gets_it() {
 async fn of_two_domains_that_one_pool_wants_at_once_it_gets_one() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
-        let calls = (0..2).map(|_| {
+        let calls = ["one", "two"].map(|name| {
             house.call(
                 "CreateUserPoolDomain",
-                json!({ "UserPoolId": pool, "Domain": fresh("either") }),
+                json!({ "UserPoolId": pool, "Domain": fresh(name, &pool) }),
             )
         });
         let answers = together(calls).await;

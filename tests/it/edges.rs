@@ -8,14 +8,29 @@ use std::path::{Path, PathBuf};
 const FLOW: &[(&str, &str)] = &[
     // The program: arguments, sockets, the list of routes and workers.
     ("main", "cli"),
-    ("cli", "serve app seed admin account access auth tokens audit notify cx store pool keys tls config files ids ambient error"),
+    (
+        "cli",
+        "serve app seed admin account access auth tokens audit notify cx store pool keys tls config files ids ambient error",
+    ),
     ("serve", "app http cx tls config ambient error"),
-    ("app", "cognito hosted oauth dev health delivery notify http cx store keys config meters ambient error"),
+    (
+        "app",
+        "cognito hosted oauth dev health delivery notify http cx store keys config meters ambient error",
+    ),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
-    ("cognito", "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error"),
-    ("hosted", "site http account auth tokens signout audit cx store pool keys config ids ambient error"),
-    ("oauth", "site http account auth tokens signout audit cx store pool keys config ids ambient error"),
+    (
+        "cognito",
+        "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error",
+    ),
+    (
+        "hosted",
+        "site http account auth tokens signout audit cx store pool keys config ids ambient error",
+    ),
+    (
+        "oauth",
+        "site http account auth tokens signout audit cx store pool keys config ids ambient error",
+    ),
     ("dev", "http notify cx store pool keys config ids ambient error"),
     ("health", "cx store config ambient error"),
     // What doors share: which pool a request means, and HTTP.
@@ -76,7 +91,10 @@ fn the_table_flows_one_way() {
     for (row, (module, below)) in FLOW.iter().enumerate() {
         for name in below.split(' ').filter(|name| !name.is_empty()) {
             let position = FLOW.iter().position(|(other, _)| *other == name);
-            assert!(position.is_some_and(|position| position > row), "{module} -> {name}: `{name}` must have a row further down");
+            assert!(
+                position.is_some_and(|position| position > row),
+                "{module} -> {name}: `{name}` must have a row further down"
+            );
         }
     }
 }
@@ -85,8 +103,18 @@ fn the_table_flows_one_way() {
 fn architecture_md_shows_the_same_table() {
     let text = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
     let rows: Vec<String> = FLOW.iter().map(|(module, below)| row(module, below)).collect();
-    let shown: Vec<&str> = text.lines().skip_while(|line| *line != "| module | may name |").skip(2).take(rows.len()).collect();
-    assert_eq!(shown, rows, "the table of ARCHITECTURE.md must be:\n\n| module | may name |\n|---|---|\n{}\n", rows.join("\n"));
+    let shown: Vec<&str> = text
+        .lines()
+        .skip_while(|line| *line != "| module | may name |")
+        .skip(2)
+        .take(rows.len())
+        .collect();
+    assert_eq!(
+        shown,
+        rows,
+        "the table of ARCHITECTURE.md must be:\n\n| module | may name |\n|---|---|\n{}\n",
+        rows.join("\n")
+    );
 }
 
 #[test]
@@ -102,11 +130,21 @@ fn paths_are_found_however_they_are_written() {
         mod tests { use super::super::super::dev; use super::*; }
         macro_rules! m { () => { $crate::store::Val } }
     "##;
-    let found: Vec<(usize, String)> = paths(text, 2).into_iter().map(|(line, name)| (line, name.unwrap())).collect();
-    let names: Vec<(usize, &str)> = found.iter().map(|(line, name)| (*line, name.as_str())).collect();
+    let found: Vec<(usize, String)> =
+        paths(text, 2).into_iter().map(|(line, name)| (line, name.unwrap())).collect();
+    let names: Vec<(usize, &str)> =
+        found.iter().map(|(line, name)| (*line, name.as_str())).collect();
     assert_eq!(
         names,
-        [(3, "auth"), (3, "hosted"), (3, "tokens"), (4, "error"), (7, "oauth"), (9, "dev"), (10, "store")]
+        [
+            (3, "auth"),
+            (3, "hosted"),
+            (3, "tokens"),
+            (4, "error"),
+            (7, "oauth"),
+            (9, "dev"),
+            (10, "store")
+        ]
     );
 }
 
@@ -116,11 +154,23 @@ fn a_forbidden_edge_and_an_unknown_module_are_named() {
         let faults = faults_of(Path::new(path), text).into_iter();
         faults.map(|(line, fault)| format!("{line} {fault}")).collect::<Vec<_>>()
     };
-    assert_eq!(told("tokens/mint.rs", "use crate::cx::Cx;\nuse crate::hosted;"), ["2 the edge tokens -> hosted is not in the table"]);
-    assert_eq!(told("oauth/token.rs", "crate::cognito::call()"), ["1 the edge oauth -> cognito is not in the table"]);
-    assert_eq!(told("tokens/mod.rs", "use crate::nowhere;"), ["1 `crate::nowhere` is no module of the table"]);
+    assert_eq!(
+        told("tokens/mint.rs", "use crate::cx::Cx;\nuse crate::hosted;"),
+        ["2 the edge tokens -> hosted is not in the table"]
+    );
+    assert_eq!(
+        told("oauth/token.rs", "crate::cognito::call()"),
+        ["1 the edge oauth -> cognito is not in the table"]
+    );
+    assert_eq!(
+        told("tokens/mod.rs", "use crate::nowhere;"),
+        ["1 `crate::nowhere` is no module of the table"]
+    );
     assert_eq!(told("novel/mod.rs", "")[0], "1 the module `novel` has no row in the table");
-    assert_eq!(told("keys/ring.rs", "use crate::*;"), ["1 the whole crate is imported: name the modules"]);
+    assert_eq!(
+        told("keys/ring.rs", "use crate::*;"),
+        ["1 the whole crate is imported: name the modules"]
+    );
     assert_eq!(told("main.rs", "fn main() { cenote::cli::main() }"), Vec::<String>::new());
     assert_eq!(told("store/jobs.rs", "use crate::params;"), Vec::<String>::new());
 }
@@ -130,10 +180,16 @@ fn faults_of(path: &Path, text: &str) -> Vec<(usize, String)> {
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
     let module = parts[0].trim_end_matches(".rs");
     // The file of a module in a folder is the folder's `mod.rs`, or a file beside the folder.
-    let depth = if module == "lib" { 0 } else { parts.len() - usize::from(parts.len() > 1 && parts.ends_with(&["mod.rs"])) };
+    let depth = if module == "lib" {
+        0
+    } else {
+        parts.len() - usize::from(parts.len() > 1 && parts.ends_with(&["mod.rs"]))
+    };
     if module == "lib" {
         // It only says which modules there are.
-        let strangers = paths(text, depth).into_iter().map(|(line, _)| (line, "lib.rs names no module's items".to_owned()));
+        let strangers = paths(text, depth)
+            .into_iter()
+            .map(|(line, _)| (line, "lib.rs names no module's items".to_owned()));
         return strangers.collect();
     }
     let Some((_, below)) = FLOW.iter().find(|(name, _)| *name == module) else {
@@ -145,7 +201,10 @@ fn faults_of(path: &Path, text: &str) -> Vec<(usize, String)> {
             faults.push((line, "the whole crate is imported: name the modules".to_owned()));
             continue;
         };
-        let name = MACROS.iter().find(|(exported, _)| *exported == name).map_or(name.as_str(), |(_, module)| module);
+        let name = MACROS
+            .iter()
+            .find(|(exported, _)| *exported == name)
+            .map_or(name.as_str(), |(_, module)| module);
         if !FLOW.iter().any(|(known, _)| *known == name) {
             faults.push((line, format!("`crate::{name}` is no module of the table")));
         } else if name != module && !below.split(' ').any(|allowed| allowed == name) {
@@ -237,7 +296,9 @@ fn paths(text: &str, mut depth: usize) -> Vec<(usize, Option<String>)> {
 /// Words (`w..`) and marks (`m.`) with their lines; comments, strings and characters are left out.
 fn tokens(text: &str) -> Vec<(usize, String)> {
     let chars: Vec<char> = text.chars().collect();
-    let starts = |at: usize, with: &str| with.chars().enumerate().all(|(n, c)| chars.get(at + n) == Some(&c));
+    let starts = |at: usize, with: &str| {
+        with.chars().enumerate().all(|(n, c)| chars.get(at + n) == Some(&c))
+    };
     let mut tokens = Vec::new();
     let (mut at, mut line) = (0, 1);
     while at < chars.len() {
@@ -264,7 +325,8 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
                 }
             }
         } else if let Some(hashes) = raw_string(&chars, at) {
-            let end: String = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+            let end: String =
+                std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
             while chars[at] != '"' {
                 at += 1;
             }
@@ -279,7 +341,9 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
                 at += if chars[at] == '\\' { 2 } else { 1 };
             }
             at += 1;
-        } else if c == '\'' && (chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'')) {
+        } else if c == '\''
+            && (chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\''))
+        {
             at += if chars[at + 1] == '\\' { 3 } else { 2 };
             while at < chars.len() && chars[at] != '\'' {
                 at += 1;
@@ -303,7 +367,9 @@ fn tokens(text: &str) -> Vec<(usize, String)> {
 
 /// The number of hashes, where a raw string (`r".."`, `br#".."#`) begins here.
 fn raw_string(chars: &[char], at: usize) -> Option<usize> {
-    let after_word = at.checked_sub(1).is_some_and(|before| chars[before].is_alphanumeric() || chars[before] == '_');
+    let after_word = at
+        .checked_sub(1)
+        .is_some_and(|before| chars[before].is_alphanumeric() || chars[before] == '_');
     let r = if chars.get(at) == Some(&'b') { at + 1 } else { at };
     if after_word || chars.get(r) != Some(&'r') {
         return None;
@@ -327,8 +393,12 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn row(module: &str, below: &str) -> String {
-    let names: Vec<String> = below.split(' ').filter(|name| !name.is_empty()).map(|name| format!("`{name}`")).collect();
-    format!("| `{module}` | {} |", if names.is_empty() { "nothing".to_owned() } else { names.join(", ") })
+    let names: Vec<String> =
+        below.split(' ').filter(|name| !name.is_empty()).map(|name| format!("`{name}`")).collect();
+    format!(
+        "| `{module}` | {} |",
+        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    )
 }
 
 fn repository() -> &'static Path {

@@ -74,7 +74,7 @@ fn kill_9_under_load_loses_nothing_acknowledged() {
         let acknowledged = acknowledged.lock().unwrap();
         assert!(acknowledged.ended.len() >= 10, "too little load: {}", acknowledged.ended.len());
 
-        let server = Process::start(&directory, &[]);
+        let server = Process::start_on(&directory, port, &[]);
         for name in &acknowledged.users {
             let (status, _) = server
                 .call("AdminGetUser", &json!({ "UserPoolId": pool, "Username": name }))

@@ -28,12 +28,17 @@ pub fn directory() -> PathBuf {
 impl Process {
     /// Starts a server on the data in `directory` and waits until it is ready.
     pub fn start(directory: &std::path::Path, more: &[&str]) -> Process {
+        Process::start_on(directory, 0, more)
+    }
+
+    /// Issuers name the port, so a server that is started again for its tokens must get the same one.
+    pub fn start_on(directory: &std::path::Path, port: u16, more: &[&str]) -> Process {
         let file = directory.join("ready.json");
         let _ = std::fs::remove_file(&file);
         let data = directory.join("data");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cenote"));
         command
-            .args(["dev", "--port", "0", "--tls-port", "0", "--data"])
+            .args(["dev", "--port", &port.to_string(), "--tls-port", "0", "--data"])
             .arg(&data)
             .arg("--ready-file")
             .arg(&file)
