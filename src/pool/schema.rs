@@ -30,7 +30,6 @@ const STANDARD: &[(&str, &str, Option<&str>, Option<&str>)] = &[
     ("phone_number_verified", "Boolean", None, None),
     ("address", "String", Some("0"), Some("2048")),
     ("updated_at", "Number", Some("0"), None),
-    ("identities", "String", None, None),
 ];
 
 pub fn is_standard(name: &str) -> bool {

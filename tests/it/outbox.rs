@@ -91,7 +91,7 @@ async fn no_page_of_another_origin_reads_the_outbox() {
             outbox(&house, "", &[json, ("origin", "https://evil.example")]).await.status,
             403
         );
-        assert_eq!(outbox(&house, "", &[json, ("host", "evil.example")]).await.status, 403);
+        assert_eq!(outbox(&house, "", &[json, ("host", "evil.example")]).await.status, 421);
         assert_eq!(
             outbox(&house, "", &[json, ("origin", "http://localhost:9229")]).await.status,
             200

@@ -120,10 +120,9 @@ pub fn call(port: u16, operation: &str, input: &Value) -> Option<(u16, Value)> {
         if line.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse::<usize>().ok();
-            }
+        let header = line.split_once(':');
+        if let Some((_, value)) = header.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            length = value.trim().parse::<usize>().ok();
         }
     }
     let mut body = vec![0; length?];

@@ -412,10 +412,11 @@ def test_a_domain_lives_and_dies(idp, make_pool):
 
 
 def test_a_domain_is_taken_once(idp, make_pool):
-    name = unique("signin")
-    idp.create_user_pool_domain(Domain=name, UserPoolId=make_pool().id)
+    name, pool = unique("signin"), make_pool()
+    idp.create_user_pool_domain(Domain=name, UserPoolId=pool.id)
     with refused("InvalidParameterException"):
         idp.create_user_pool_domain(Domain=name, UserPoolId=make_pool().id)
+    idp.delete_user_pool_domain(Domain=name, UserPoolId=pool.id)
 
 
 def test_a_domain_that_was_never_made_is_empty(idp):

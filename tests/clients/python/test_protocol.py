@@ -159,7 +159,7 @@ def test_other_methods_are_refused(server):
         (
             "InitiateAuth",
             {},
-            "2 validation errors detected: Value at 'authFlow' failed to satisfy constraint: Member must not be null; "
+            "2 validation errors detected: Value null at 'authFlow' failed to satisfy constraint: Member must not be null; "
             "Value at 'clientId' failed to satisfy constraint: Member must not be null",
         ),
         (
