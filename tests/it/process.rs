@@ -121,7 +121,9 @@ pub fn call(port: u16, operation: &str, input: &Value) -> Option<(u16, Value)> {
             break;
         }
         let header = line.split_once(':');
-        if let Some((_, value)) = header.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        if let Some((_, value)) =
+            header.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        {
             length = value.trim().parse::<usize>().ok();
         }
     }
