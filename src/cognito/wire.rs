@@ -151,7 +151,7 @@ fn parse(body: &Bytes) -> Result<Value> {
     if body.is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let mut input = serde_json::from_slice(body).map_err(|error| {
         Error::new(
             Kind::Serialization,
             format!(
@@ -160,7 +160,22 @@ fn parse(body: &Bytes) -> Result<Value> {
                 error.column()
             ),
         )
-    })
+    })?;
+    drop_nulls(&mut input);
+    Ok(input)
+}
+
+/// A member that is null is a member that is absent, in maps too: amazon-cognito-identity-js sends `"DEVICE_KEY": null`.
+/// The parser bounds the depth.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 fn target(headers: &HeaderMap) -> Option<&str> {

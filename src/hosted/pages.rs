@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind};
@@ -19,6 +19,7 @@ static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::
     LazyLock::new(|| {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_formatter(escape);
         for (name, text) in [
             ("base.html", include_str!("templates/base.html")),
             ("login.html", include_str!("templates/login.html")),
@@ -29,6 +30,35 @@ static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::
         }
         Ok(templates)
     });
+
+/// The five characters that mean something in HTML. The library's own formatter also escapes slashes, which scripts that read a form's
+/// `action` without a parser stumble over.
+fn escape(
+    out: &mut minijinja::Output<'_>,
+    state: &mut minijinja::State<'_, '_>,
+    value: &Value,
+) -> std::result::Result<(), minijinja::Error> {
+    match value.as_str() {
+        Some(text) if !value.is_safe() && matches!(state.auto_escape(), AutoEscape::Html) => {
+            for part in text.split_inclusive(['&', '<', '>', '"', '\'']) {
+                let end = part.len() - part.chars().next_back().map_or(0, char::len_utf8);
+                let (plain, last) = part.split_at_checked(end).unwrap_or((part, ""));
+                let escaped = match last {
+                    "&" => "&amp;",
+                    "<" => "&lt;",
+                    ">" => "&gt;",
+                    "\"" => "&quot;",
+                    "'" => "&#39;",
+                    other => other,
+                };
+                out.write_str(plain)?;
+                out.write_str(escaped)?;
+            }
+            Ok(())
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    }
+}
 
 const STYLE: &str = include_str!("templates/style.css");
 

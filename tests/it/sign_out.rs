@@ -272,7 +272,7 @@ async fn a_refused_logout_address_still_signs_out_and_the_page_says_what_is_miss
         let page = browser.get(&location[location.find("/error").unwrap()..]).await;
         assert_eq!(page.status, 400);
         assert!(
-            page.body.contains("Required String parameter &#x27;redirect_uri&#x27; is not present"),
+            page.body.contains("Required String parameter &#39;redirect_uri&#39; is not present"),
             "{}",
             page.body
         );
