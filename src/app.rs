@@ -15,14 +15,14 @@ use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::ambient::{Clock, DAY, MINUTE, Ms, Random};
+use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::config::Settings;
 use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, Vault};
 use crate::meters::Meters;
 use crate::notify::smtp;
-use crate::store::{Batch, Db, jobs, keys, schema};
+use crate::store::{Batch, Db, keys, purge, schema};
 use crate::{cognito, dev, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
@@ -140,12 +140,10 @@ async fn repeat<F>(
     }
 }
 
-/// Deletes what nothing can refer to any more; due again in ten minutes.
+/// Deletes what nothing can refer to any more; due again in ten minutes, or sooner where there is much.
 async fn purge(cx: Cx) -> Result<Ms> {
-    let mut batch = Batch::new();
-    jobs::purge(&mut batch, cx.now, 2 * DAY);
-    cx.db().commit(batch).await?;
-    Ok(cx.now + 10 * MINUTE)
+    let left = purge::run(cx.db(), cx.now).await?;
+    Ok(cx.now + if left { MINUTE } else { 10 * MINUTE })
 }
 
 /// `cenote dev` believes everybody, so it must not be reachable under a name that somebody else's page can have.

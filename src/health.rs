@@ -11,7 +11,7 @@ use axum::routing::get;
 use crate::ambient::{Ms, SECOND};
 use crate::cx::App;
 
-/// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this (DESIGN, section 4).
+/// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this.
 const MAX_SKEW: Ms = 30 * SECOND;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()

@@ -1,4 +1,28 @@
-//! Cenote: a self-hosted user-pool server.
+//! Cenote: a self-hosted server that speaks the Amazon Cognito user pools API.
+//!
+//! This is the map of the house in a page; `ARCHITECTURE.md` is the long one, with the promises that hold everywhere and the
+//! table of which module may name which (`tests/it/edges.rs` holds the code to it).
+//!
+//! A request comes in at a **door**. [`cognito`] is the JSON API, [`hosted`] what browsers visit, [`oauth`] what programs call; [`dev`]
+//! and [`health`] are for developers and operators. Doors know wire forms and never each other; what they share is [`site`] (which
+//! pool is meant) and [`http`]. [`app`] is the only list of routes and of worker loops, [`serve`] listens, [`cli`] is the command
+//! line, [`config`] every setting.
+//!
+//! Behind the doors stand the **decisions**. [`auth`] signs in: `auth::machine` is the rule, pure, the same at every door. [`account`]
+//! is everything else that happens to a user, [`admin`] what happens to pools and app clients, [`access`] the operator's keys,
+//! [`seed`] a file of all of them. [`tokens`] opens sessions, signs, verifies, refreshes. [`signout`] is the heart: the one way to end
+//! anything, and the record that it ended. [`audit`] and [`notify`] add their rows to the same batch.
+//!
+//! Everything takes a [`cx::Cx`]: the shared state, the time (read once), randomness, who asks. An operation reads, decides, and
+//! commits one [`store::Batch`], all or nothing, durable before the answer leaves; if a guard lost a race it runs again. [`store`] is
+//! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
+//!
+//! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
+//! [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
+//!
+//! To find a behaviour: an operation of the API by its line in the table of [`cognito`]; a page by its route in [`app::router`]; what
+//! ends what in [`signout::end`] and `docs/sign-out.md`; an SQL statement in the file of its noun in [`store`].
+
 pub mod access;
 pub mod account;
 pub mod admin;

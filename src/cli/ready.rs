@@ -27,7 +27,7 @@ pub async fn prepare(cx: &Cx) -> Result<()> {
     Ok(())
 }
 
-/// What the ready file says (DESIGN, section 6: scripts depend on it).
+/// What the ready file says. A contract: scripts depend on it.
 pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
     let seeded: Value = serde_json::from_str(SEED).map_err(Error::internal)?;
     let text = |pointer: &str| {

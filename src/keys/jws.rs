@@ -308,7 +308,7 @@ impl fmt::Display for BadSignature {
 
 impl std::error::Error for BadSignature {}
 
-/// A refresh token: opaque, in the shape of Cognito's (a compact JWE with its usual header), 786 characters of
+/// A refresh token: opaque, in the shape of Cognito's (a compact JWE with its usual header), 788 characters of
 /// `[A-Za-z0-9-_.]`. Everything after the header is random; the server stores `keys::hash` of the whole.
 pub fn refresh_token(rng: &dyn Random) -> String {
     let mut token =

@@ -1,4 +1,4 @@
-//! The two kinds of session (DESIGN of sessions: see ARCHITECTURE.md): one browser signed in at the hosted
+//! The two kinds of session (see ARCHITECTURE.md): one browser signed in at the hosted
 //! pages, and one refresh-token family of one app client.
 
 use crate::ambient::Ms;

@@ -1,4 +1,4 @@
-//! Rows that workers and operators read: sign-out records, messages to send, the audit trail; and what is purged.
+//! Rows that workers and operators read: sign-out records, messages to send, the audit trail.
 
 use super::{Batch, Db, Rank, Row};
 use crate::ambient::Ms;
@@ -283,24 +283,4 @@ pub async fn audit(db: &Db, from: Ms, to: Ms, after: (Ms, &str), limit: i64) -> 
             })
         })
         .collect()
-}
-
-// Purging
-
-/// Deletes what nothing can refer to any more. Ended and expired sessions stay for a day after their tokens are dead.
-pub fn purge(batch: &mut Batch, now: Ms, keep_ms: Ms) {
-    let before = now - keep_ms;
-    for (rank, sql) in [
-        (Rank::User, "DELETE FROM strangers WHERE failed_ms < ?1"),
-        (Rank::SsoSession, "DELETE FROM sso_sessions WHERE expires_ms < ?1"),
-        (Rank::TokenSession, "DELETE FROM token_sessions WHERE expires_ms < ?1"),
-        (Rank::RefreshToken, "DELETE FROM refresh_tokens WHERE expires_ms < ?1"),
-        (Rank::Code, "DELETE FROM authorization_codes WHERE expires_ms < ?1"),
-        (Rank::Code, "DELETE FROM challenges WHERE expires_ms < ?1"),
-        (Rank::Code, "DELETE FROM user_codes WHERE expires_ms < ?1"),
-        (Rank::Code, "DELETE FROM allowances WHERE since_ms < ?1"),
-        (Rank::Job, "DELETE FROM messages WHERE created_ms < ?1 AND state <> 'pending'"),
-    ] {
-        batch.any(rank, sql, params![before]);
-    }
 }

@@ -9,6 +9,7 @@ mod migrate;
 mod pg;
 mod pg_tls;
 pub mod pools;
+pub mod purge;
 pub mod schema;
 pub mod sessions;
 mod sqlite;

@@ -112,6 +112,7 @@ CREATE UNIQUE INDEX sso_sessions_by_handle ON sso_sessions (pool_id, handle);
 CREATE INDEX sso_sessions_by_previous_handle ON sso_sessions (pool_id, previous_handle);
 CREATE INDEX sso_sessions_by_user ON sso_sessions (pool_id, sub);
 CREATE INDEX sso_sessions_by_expiry ON sso_sessions (expires_ms);
+CREATE INDEX sso_sessions_by_end ON sso_sessions (ended_ms) WHERE ended_ms IS NOT NULL;
 
 CREATE TABLE token_sessions (
   pool_id TEXT NOT NULL,
@@ -135,6 +136,7 @@ CREATE TABLE token_sessions (
 CREATE INDEX token_sessions_by_user ON token_sessions (pool_id, sub);
 CREATE INDEX token_sessions_by_sso ON token_sessions (pool_id, sso_id);
 CREATE INDEX token_sessions_by_expiry ON token_sessions (expires_ms);
+CREATE INDEX token_sessions_by_end ON token_sessions (ended_ms) WHERE ended_ms IS NOT NULL;
 
 CREATE TABLE refresh_tokens (
   pool_id TEXT NOT NULL,
@@ -219,6 +221,7 @@ CREATE TABLE records (
   PRIMARY KEY (pool_id, signout_id, n)
 );
 CREATE INDEX records_by_seq ON records (pool_id, seq);
+CREATE INDEX records_by_age ON records (drop_after_ms);
 
 CREATE TABLE messages (
   pool_id TEXT NOT NULL,
@@ -235,6 +238,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX messages_by_due ON messages (state, due_ms);
 CREATE INDEX messages_by_address ON messages (address, created_ms);
+CREATE INDEX messages_by_age ON messages (created_ms);
 
 CREATE TABLE audit (
   pool_id TEXT NOT NULL,

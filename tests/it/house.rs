@@ -258,6 +258,11 @@ impl House {
         user["UserStatus"].as_str().unwrap().to_owned()
     }
 
+    /// The number that a counting statement gives for a pool.
+    pub async fn rows(&self, sql: &'static str, pool: &str) -> i64 {
+        self.app.db.one(sql, &cenote::params![pool]).await.unwrap().unwrap().i64(0).unwrap()
+    }
+
     pub fn advance(&self, by: Ms) {
         self.clock.advance(by);
     }
@@ -316,6 +321,22 @@ fn fixtures() -> KeySource {
         include_bytes!("../fixtures/rsa-4.pkcs8.der").to_vec(),
     ];
     KeySource::Fixtures(Arc::new(keys.to_vec()), Arc::new(AtomicUsize::new(0)))
+}
+
+/// Houses that share their database with nobody: for tests of what touches all pools.
+pub async fn houses_alone(name: &str) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(Settings::default()).await];
+    if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
+        let schema = format!("alone_{}_{name}", std::process::id());
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+        let join = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{join}options=-csearch_path%3D{schema}");
+        houses.push(House::open(&url, Settings::default(), None).await);
+    }
+    houses
 }
 
 /// Runs them all at once, from one starting line.

@@ -20,6 +20,7 @@ mod outbox;
 mod passwords;
 mod pools;
 mod process;
+mod purge;
 mod recovery;
 mod seed;
 mod serve;

@@ -1,0 +1,84 @@
+//! Forgetting what nothing can refer to any more, a few hundred rows at a time, so that no sign-in waits behind it. The audit trail
+//! is never purged: how long it is kept is the operator's to say.
+
+use super::{Batch, Db, Rank};
+use crate::ambient::{DAY, Ms};
+use crate::error::Result;
+use crate::params;
+
+/// What is over stays two days longer, for people who look into what happened.
+const KEEP_MS: Ms = 2 * DAY;
+/// A session that was ended is kept until the longest token of it (24 hours) has expired, and those two days.
+const KEEP_ENDED_MS: Ms = 3 * DAY;
+/// A sign-out record outlives the last token that it kills by a month, for receipts.
+const KEEP_RECORDS_MS: Ms = 30 * DAY;
+
+/// Rows of one batch, and batches of one run: the rest waits for the next run.
+const CHUNK: i64 = 500;
+const CHUNKS: usize = 100;
+
+struct Rule {
+    rank: Rank,
+    keep_ms: Ms,
+    any: &'static str,
+    delete: &'static str,
+}
+
+macro_rules! rule {
+    ($rank:ident, $keep:ident, $table:literal, $key:literal, $which:literal) => {
+        Rule {
+            rank: Rank::$rank,
+            keep_ms: $keep,
+            any: concat!("SELECT 1 FROM ", $table, " WHERE ", $which, " LIMIT 1"),
+            delete: concat!(
+                "DELETE FROM ",
+                $table,
+                " WHERE (",
+                $key,
+                ") IN (SELECT ",
+                $key,
+                " FROM ",
+                $table,
+                " WHERE ",
+                $which,
+                " LIMIT ?2)"
+            ),
+        }
+    };
+}
+
+#[rustfmt::skip] // One table per line.
+const RULES: &[Rule] = &[
+    rule!(User, KEEP_MS, "strangers", "pool_id, login", "failed_ms < ?1"),
+    rule!(SsoSession, KEEP_MS, "sso_sessions", "pool_id, session_id", "expires_ms < ?1"),
+    rule!(SsoSession, KEEP_ENDED_MS, "sso_sessions", "pool_id, session_id", "ended_ms < ?1"),
+    rule!(TokenSession, KEEP_MS, "token_sessions", "pool_id, session_id", "expires_ms < ?1"),
+    rule!(TokenSession, KEEP_ENDED_MS, "token_sessions", "pool_id, session_id", "ended_ms < ?1"),
+    rule!(RefreshToken, KEEP_MS, "refresh_tokens", "pool_id, hash", "expires_ms < ?1"),
+    rule!(Code, KEEP_MS, "authorization_codes", "pool_id, hash", "expires_ms < ?1"),
+    rule!(Code, KEEP_MS, "challenges", "pool_id, hash", "expires_ms < ?1"),
+    rule!(Code, KEEP_MS, "user_codes", "pool_id, sub, purpose", "expires_ms < ?1"),
+    rule!(Code, KEEP_MS, "allowances", "pool_id, subject, purpose", "since_ms < ?1"),
+    rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
+    rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
+];
+
+/// One run over all tables. Returns whether something was left for the next run.
+pub async fn run(db: &Db, now: Ms) -> Result<bool> {
+    let mut left = false;
+    for rule in RULES {
+        let before = now - rule.keep_ms;
+        let mut chunks = 0;
+        while !db.scan(rule.any, params![before]).await?.is_empty() {
+            if chunks == CHUNKS {
+                left = true;
+                break;
+            }
+            chunks += 1;
+            let mut batch = Batch::new();
+            batch.any(rule.rank, rule.delete, params![before, CHUNK]);
+            db.commit(batch).await?;
+        }
+    }
+    Ok(left)
+}
