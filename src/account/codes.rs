@@ -12,9 +12,9 @@ use crate::ids;
 use crate::keys;
 use crate::notify::{self, Address, Text};
 use crate::pool::{Pool, User};
+use crate::store::clocks::BornOf;
 use crate::store::codes::UserCode;
-use crate::store::users::BornOf;
-use crate::store::{Batch, codes, users};
+use crate::store::{Batch, clocks, codes};
 use crate::tokens::Birth;
 
 /// Five guesses at a million codes.
@@ -63,7 +63,7 @@ pub fn issue(
     to: &Address,
 ) -> Result<CodeDeliveryDetailsType> {
     let code = ids::confirmation_code(cx.rng());
-    users::advance_clock(
+    clocks::advance_clock(
         batch,
         &pool.id,
         &user.sub,
@@ -95,7 +95,7 @@ pub fn pretend(
     to: &Address,
 ) -> Result<CodeDeliveryDetailsType> {
     let code = ids::confirmation_code(cx.rng());
-    users::touch_stranger(batch, &pool.id, sub);
+    clocks::touch_stranger(batch, &pool.id, sub);
     // Random, so that not even a lucky guess at six digits is right.
     let mut mac = [0; 32];
     cx.rng().fill(&mut mac);
@@ -134,7 +134,7 @@ pub struct Proof {
 impl Proof {
     /// Takes the code: of several who present it one wins, and only while nothing has ended the user's codes.
     pub fn consume(&self, cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, birth: Birth) {
-        users::advance_clock(
+        clocks::advance_clock(
             batch,
             &pool.id,
             &user.sub,

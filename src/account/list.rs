@@ -3,7 +3,7 @@
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, User, names};
-use crate::store::users;
+use crate::store::{user_lists, users};
 
 /// `name = "value"` or `name ^= "value"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,8 @@ impl Filter {
     /// The values that it lets through, as the half-open range in which an index holds them.
     fn range(&self, value: &str) -> (String, String) {
         // Text never holds U+0000, so that U+0001 makes the next text after `value` itself.
-        let end = if self.prefix { users::after_prefix(value) } else { format!("{value}\u{1}") };
+        let end =
+            if self.prefix { user_lists::after_prefix(value) } else { format!("{value}\u{1}") };
         (value.to_owned(), end)
     }
 
@@ -87,25 +88,25 @@ pub async fn page(
     // One more than fits tells whether there is a next page.
     let more = count + 1;
     let found = match filter {
-        None => users::list(db, &pool.id, cursor, more).await?,
+        None => user_lists::list(db, &pool.id, cursor, more).await?,
         Some(filter) => match filter.attribute.as_str() {
             "sub" => {
                 let (from, to) = filter.range(&filter.value);
-                users::list_by_sub(db, &pool.id, (&from, &to), cursor, more).await?
+                user_lists::list_by_sub(db, &pool.id, (&from, &to), cursor, more).await?
             }
             "cognito:user_status" => {
                 let (from, to) = filter.range(&filter.value.to_ascii_uppercase());
-                users::list_by_status(db, &pool.id, (&from, &to), cursor, more).await?
+                user_lists::list_by_status(db, &pool.id, (&from, &to), cursor, more).await?
             }
             "status" => match [("Enabled", true), ("Disabled", false)]
                 .iter()
                 .find(|(name, _)| filter.matches(name))
             {
                 _ if filter.prefix && filter.value.is_empty() => {
-                    users::list(db, &pool.id, cursor, more).await?
+                    user_lists::list(db, &pool.id, cursor, more).await?
                 }
                 Some((_, enabled)) => {
-                    users::list_by_enabled(db, &pool.id, *enabled, cursor, more).await?
+                    user_lists::list_by_enabled(db, &pool.id, *enabled, cursor, more).await?
                 }
                 None => Vec::new(),
             },
@@ -134,7 +135,7 @@ async fn by_attribute(
         serde_json::from_str(cursor).map_err(Error::internal)?
     };
     let more = i64::try_from(limit + 1).unwrap_or(61);
-    let found = users::list_by_attribute(
+    let found = user_lists::list_by_attribute(
         cx.db(),
         &pool.id,
         attribute,

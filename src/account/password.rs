@@ -7,7 +7,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, Status, User, password};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, sessions, users};
+use crate::store::{Batch, browsers, sessions, users};
 use crate::tokens::verify::Access;
 
 /// ChangePassword, with an access token and the previous password. Token sessions live on, as in Cognito; browser sessions end, but
@@ -49,7 +49,7 @@ pub async fn change(
     }
     let sealed = credential::make(cx, pool, &user.sub, &user.username, proposed).await?;
     users::set_password(&mut batch, user, sealed);
-    let all = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
+    let all = browsers::sso_sessions_of(cx.db(), user, cx.now).await?;
     let end = End::Browsers { user, all: &all, spare: access.session.sso_id.as_deref() };
     signout::end(cx, &mut batch, pool, &[end], Why::user("password_changed"));
     audit::note(&mut batch, cx, &pool.id, &actor, "ChangePassword", &user.sub, "ok", "");
@@ -101,7 +101,7 @@ async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
         return Ok(true);
     }
     let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
-    Ok(!tokens.is_empty() || !sessions::sso_sessions_of(cx.db(), user, cx.now).await?.is_empty())
+    Ok(!tokens.is_empty() || !browsers::sso_sessions_of(cx.db(), user, cx.now).await?.is_empty())
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.

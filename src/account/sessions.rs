@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keys;
 use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, sessions};
+use crate::store::{Batch, browsers, sessions};
 use crate::tokens::verify::Access;
 
 /// GlobalSignOut: every token of the caller. Browser sessions live on, as in Cognito, unless the pool says otherwise.
@@ -151,7 +151,7 @@ pub async fn revoke_session(
         }
         tokens.push(session);
     } else {
-        let session = sessions::sso_session_by_id(cx.db(), &pool.id, session_id).await?;
+        let session = browsers::sso_session_by_id(cx.db(), &pool.id, session_id).await?;
         let session = session
             .filter(|session| is_living_browser(cx, pool, user, session))
             .ok_or_else(missing)?;
@@ -193,7 +193,7 @@ pub async fn list(
     require_tracking(pool)?;
     let mut tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
     tokens.retain(|session| session.birth_ms >= pool.epoch_ms);
-    let mut browsers = sessions::sso_sessions_of(cx.db(), user, cx.now).await?;
+    let mut browsers = browsers::sso_sessions_of(cx.db(), user, cx.now).await?;
     browsers.retain(|session| session.birth_ms >= pool.epoch_ms);
     tokens.truncate(100);
     browsers.truncate(25);
@@ -229,6 +229,6 @@ fn is_living_browser(cx: &Cx, pool: &Pool, user: &User, session: &SsoSession) ->
 
 async fn parent(cx: &Cx, pool: &Pool, session: &TokenSession) -> Result<Option<SsoSession>> {
     let Some(sso_id) = &session.sso_id else { return Ok(None) };
-    let parent = sessions::sso_session_by_id(cx.db(), &pool.id, sso_id).await?;
+    let parent = browsers::sso_session_by_id(cx.db(), &pool.id, sso_id).await?;
     Ok(parent.filter(|parent| parent.ended_ms.is_none()))
 }

@@ -11,7 +11,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::attributes::{self, Writer};
 use crate::pool::{Status, User, names, password};
-use crate::store::{Batch, users};
+use crate::store::{Batch, clocks, users};
 use crate::tokens;
 
 /// What the client is told: which attributes are still required, and those that the user has.
@@ -88,7 +88,7 @@ pub async fn answer(
 
     let mut batch = Batch::new();
     let birth = tokens::tick(cx, at.pool, at.client, &old);
-    users::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms);
+    clocks::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms);
     let taken = Error::new(Kind::AliasExists, "An account with the given email already exists.");
     users::update(&mut batch, at.pool, &old, &new, cx.now, &taken)?;
     users::set_password(&mut batch, &old, sealed);

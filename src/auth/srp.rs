@@ -16,8 +16,11 @@ use super::{At, Challenged, Outcome};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::{attributes, names};
-use crate::store::Batch;
-use crate::store::users::{self, BornOf};
+use crate::store::{Batch, users};
+use crate::store::{
+    clocks::{self, BornOf},
+    users,
+};
 use crate::tokens;
 
 /// USER_SRP_AUTH: answers SRP_A with salt, SRP_B and the SECRET_BLOCK. A name that nobody has gets the same,
@@ -70,7 +73,7 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
     let birth = match &subject.user {
         Some(user) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            users::advance_clock(
+            clocks::advance_clock(
                 &mut batch,
                 &at.pool.id,
                 &user.sub,
@@ -81,7 +84,7 @@ pub async fn begin(cx: &Cx, at: At<'_>, name: &str, srp_a: &str) -> Result<Outco
             birth
         }
         None => {
-            users::touch_stranger(&mut batch, &at.pool.id, &sub);
+            clocks::touch_stranger(&mut batch, &at.pool.id, &sub);
             tokens::tick_stranger(cx, at.pool, at.client)
         }
     };

@@ -9,7 +9,7 @@ use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{User, names};
-use crate::store::{Batch, users};
+use crate::store::{Batch, clocks, users};
 use crate::tokens;
 
 /// The person behind a name, as far as lock-out and existence protection need it.
@@ -30,7 +30,7 @@ impl Subject {
     pub async fn of(cx: &Cx, at: At<'_>, user: Option<User>, login: String) -> Result<Subject> {
         // Where existence is hidden the read of a stranger's failures is made for users, too: equal work.
         let stranger = if user.is_none() || at.client.hides_user_existence() {
-            users::stranger(cx.db(), &at.pool.id, &hidden(cx, at, &login)).await?
+            clocks::stranger(cx.db(), &at.pool.id, &hidden(cx, at, &login)).await?
         } else {
             (0, 0)
         };
@@ -62,7 +62,7 @@ pub(super) async fn after_password(
     match (next(&subject.facts(at, cx.now), Event::Password(verdict)), &subject.user) {
         (Step::Proven, Some(user)) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            clocks::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
             audit::note(
                 &mut batch,
                 cx,
@@ -78,7 +78,7 @@ pub(super) async fn after_password(
         (Step::AskNewPassword, Some(user)) => {
             let doc = Doc::NewPassword { password_ver: user.password_ver };
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            users::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            clocks::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
             let session = challenge::insert(cx, &mut batch, at, &user.sub, birth, &doc)?;
             audit::note(
                 &mut batch,
@@ -111,7 +111,7 @@ pub(super) async fn deny(
     let target = match &subject.user {
         Some(user) => {
             if counts {
-                users::fail(&mut batch, user, next.failures, next.failed_ms);
+                clocks::fail(&mut batch, user, next.failures, next.failed_ms);
             }
             user.sub.clone()
         }
@@ -119,7 +119,7 @@ pub(super) async fn deny(
             let login = hidden(cx, at, &subject.login);
             if counts {
                 let seen = (subject.lock.failures, subject.lock.failed_ms);
-                users::fail_stranger(
+                clocks::fail_stranger(
                     &mut batch,
                     &at.pool.id,
                     &login,

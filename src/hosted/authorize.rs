@@ -6,7 +6,7 @@ use super::request::AuthorizeRequest;
 use super::{cookies, login, pages};
 use crate::error::Result;
 use crate::site::Visit;
-use crate::store::sessions::Browser;
+use crate::store::browsers::Browser;
 
 pub async fn page(visit: &Visit) -> Result<Response> {
     let request = match AuthorizeRequest::check(visit).await? {

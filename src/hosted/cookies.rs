@@ -7,7 +7,7 @@ use crate::ambient::{Ms, SECOND};
 use crate::error::{Error, Kind, Result};
 use crate::pool::SsoSession;
 use crate::site::{Params, Visit};
-use crate::store::sessions::{self, Browser};
+use crate::store::browsers::{self, Browser};
 use crate::{ids, keys};
 
 /// The browser session. Its value is a random handle, replaced at every authentication and renewal; the database has the hash.
@@ -19,14 +19,14 @@ pub async fn session(visit: &Visit) -> Result<Option<(Browser, [u8; 32])>> {
     let Some(handle) = read(visit, SESSION) else { return Ok(None) };
     let hash = keys::hash(handle);
     let pool = &visit.site.pool;
-    let browser = sessions::browser(visit.cx.db(), &pool.id, &hash).await?;
+    let browser = browsers::browser(visit.cx.db(), &pool.id, &hash).await?;
     Ok(browser.filter(|browser| is_alive(visit, browser)).map(|browser| (browser, hash)))
 }
 
 /// The session of this request's cookie, alive or not, for the sign-out that ends it.
 pub async fn any_session(visit: &Visit) -> Result<Option<SsoSession>> {
     let Some(handle) = read(visit, SESSION) else { return Ok(None) };
-    sessions::sso_session_to_end(visit.cx.db(), &visit.site.pool.id, &keys::hash(handle)).await
+    browsers::sso_session_to_end(visit.cx.db(), &visit.site.pool.id, &keys::hash(handle)).await
 }
 
 fn is_alive(visit: &Visit, Browser { session, user }: &Browser) -> bool {

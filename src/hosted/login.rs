@@ -13,10 +13,10 @@ use crate::error::{Error, Kind, Result};
 use crate::pool::SsoSession;
 use crate::signout::{self, End, Why};
 use crate::site::{Params, Visit, with_query};
+use crate::store::browsers::Browser;
+use crate::store::clocks::{self, BornOf};
 use crate::store::codes::{AuthorizationCode, CodeDoc};
-use crate::store::sessions::Browser;
-use crate::store::users::{self, BornOf};
-use crate::store::{Batch, codes, sessions};
+use crate::store::{Batch, browsers, codes};
 use crate::tokens::{self, Birth};
 use crate::{ids, keys};
 
@@ -118,7 +118,7 @@ pub async fn reuse(
     let birth = tokens::tick(&visit.cx, &visit.site.pool, &request.client, &browser.user);
     go_on(visit, request, browser, birth, &mut batch);
     let ended = || Error::conflict();
-    sessions::use_sso_session(
+    browsers::use_sso_session(
         &mut batch,
         &visit.site.pool.id,
         &browser.session.id,
@@ -152,7 +152,7 @@ async fn renew(
     let mut batch = Batch::new();
     let birth = tokens::tick(cx, &visit.site.pool, &request.client, &browser.user);
     go_on(visit, request, browser, birth, &mut batch);
-    sessions::renew_sso_session(
+    browsers::renew_sso_session(
         &mut batch,
         &visit.site.pool.id,
         &session.id,
@@ -179,7 +179,7 @@ fn go_on(
 ) {
     let (pool, user) = (&visit.site.pool, &browser.user);
     let born_of = BornOf::Browser(browser.session.birth_ms);
-    users::advance_clock(batch, &pool.id, &user.sub, birth.ms(), born_of, Error::conflict());
+    clocks::advance_clock(batch, &pool.id, &user.sub, birth.ms(), born_of, Error::conflict());
     audit::note(
         batch,
         &visit.cx,
@@ -202,7 +202,7 @@ async fn sign_in(visit: &Visit, request: &AuthorizeRequest, proven: Proven) -> R
 
     let sso_id = match before {
         Some((browser, old)) if browser.user.sub == user.sub => {
-            sessions::authenticate_sso_session(
+            browsers::authenticate_sso_session(
                 &mut batch,
                 &pool.id,
                 &browser.session.id,
@@ -238,7 +238,7 @@ async fn sign_in(visit: &Visit, request: &AuthorizeRequest, proven: Proven) -> R
                 ip: cx.request.ip.clone(),
                 device: cx.request.device.clone(),
             };
-            sessions::insert_sso_session(&mut batch, &pool.id, &session, &keys::hash(&handle));
+            browsers::insert_sso_session(&mut batch, &pool.id, &session, &keys::hash(&handle));
             session.id
         }
     };

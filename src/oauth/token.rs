@@ -20,8 +20,11 @@ use crate::pool::session::Flow;
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
 use crate::site::{self, Params, Visit};
-use crate::store::users::{self, BornOf};
-use crate::store::{Batch, codes, sessions};
+use crate::store::{Batch, browsers, codes, sessions, users};
+use crate::store::{
+    clocks::{self, BornOf},
+    users,
+};
 use crate::tokens::{self, mint, open, refresh};
 use crate::{http, keys};
 
@@ -111,7 +114,7 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     let mut batch = Batch::new();
     // The session is born with its code: what ended the user's codes meanwhile ends it too.
     let birth = tokens::reborn(row.birth_ms);
-    users::advance_clock(
+    clocks::advance_clock(
         &mut batch,
         &pool.id,
         &user.sub,
@@ -119,7 +122,7 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
         BornOf::Code(row.birth_ms),
         Error::conflict(),
     );
-    sessions::use_sso_session(&mut batch, &pool.id, &row.sso_id, cx.now, Error::conflict());
+    browsers::use_sso_session(&mut batch, &pool.id, &row.sso_id, cx.now, Error::conflict());
     codes::consume_authorization_code(&mut batch, &pool.id, &hash, cx.now);
     let new = open::New {
         pool,

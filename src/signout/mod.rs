@@ -12,9 +12,9 @@ use crate::cx::Cx;
 use crate::error::Error;
 use crate::ids;
 use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
+use crate::store::clocks::Reach;
 use crate::store::jobs::{self, Record};
-use crate::store::users::Reach;
-use crate::store::{Batch, codes, sessions, users};
+use crate::store::{Batch, browsers, clocks, codes, sessions};
 
 /// What ends.
 pub enum End<'a> {
@@ -84,23 +84,23 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
             }
             End::User { user, browsers } => {
                 let reach = Reach { tokens: true, browsers: *browsers };
-                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+                clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
                 jobs::insert_user_record(batch, &record);
             }
             End::Browsers { user, all, spare } => {
                 let reach = Reach { tokens: false, browsers: true };
-                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+                clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
                 for session in all.iter().filter(|session| Some(session.id.as_str()) != *spare) {
                     records.browser_session(batch, session);
                 }
                 if let Some(spare) = spare {
-                    sessions::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
+                    browsers::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
                 }
             }
             End::Codes { user } => {
                 let reach = Reach { tokens: false, browsers: false };
-                users::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
+                clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
             }
             End::Deletion { user } => {
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
@@ -144,7 +144,7 @@ impl Records<'_> {
     }
 
     fn browser_session(&mut self, batch: &mut Batch, session: &SsoSession) {
-        sessions::end_sso_session(batch, &self.pool.id, &session.id, self.cx.now);
+        browsers::end_sso_session(batch, &self.pool.id, &session.id, self.cx.now);
         codes::end_codes_through(batch, &self.pool.id, &session.id, self.cx.now);
         let record = self.next("X", &session.id, Some(&session.sub), None);
         jobs::insert_record(batch, &record, 0);

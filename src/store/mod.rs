@@ -2,6 +2,8 @@
 //! noun lives in its own file beside this one and is one text for both databases, written with `?1`.
 
 mod batch;
+pub mod browsers;
+pub mod clocks;
 pub mod codes;
 pub mod jobs;
 pub mod keys;
@@ -13,6 +15,7 @@ pub mod purge;
 pub mod schema;
 pub mod sessions;
 mod sqlite;
+pub mod user_lists;
 pub mod users;
 mod value;
 mod writer;

@@ -24,7 +24,7 @@ impl Birth {
 }
 
 /// `max(now, clock, client and pool epoch)`. The batch that uses it moves the user's clock to it
-/// (`store::users::sign_in` or `advance_clock`), which fails if an end came in between.
+/// (`store::clocks::sign_in` or `advance_clock`), which fails if an end came in between.
 pub fn tick(cx: &Cx, pool: &Pool, client: &Client, user: &User) -> Birth {
     Birth(cx.now.max(user.clock_ms).max(client.epoch_ms).max(pool.epoch_ms))
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::pool::session::Flow;
 use crate::pool::{Client, Pool, TokenSession, User};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, sessions, users};
+use crate::store::{Batch, clocks, sessions};
 use crate::{ids, keys};
 
 /// What the door knows of the new session.
@@ -36,7 +36,7 @@ pub struct Opened {
 pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
     let pool = new.pool;
     if pool.doc.sessions.tracking {
-        users::next_generation(batch, new.user);
+        clocks::next_generation(batch, new.user);
         let mut living = sessions::token_sessions_of(cx.db(), new.user, cx.now).await?;
         living.retain(|session| session.birth_ms >= pool.epoch_ms);
         let room = usize::try_from(pool.doc.sessions.max_per_user - 1).unwrap_or(0);

@@ -13,7 +13,7 @@ use crate::pool::client::Rotation;
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
 use crate::store::sessions::{self, Held, RefreshToken};
-use crate::store::{Batch, users};
+use crate::store::{Batch, clocks};
 
 /// A living refresh token of this client, found.
 pub struct Presented {
@@ -96,7 +96,7 @@ async fn rotate(cx: &Cx, presented: Presented, rotation: Rotation) -> Result<Iss
         sessions::rotate_refresh_token(&mut batch, &pool.id, &hash, cx.now);
     }
     let successor = keys::refresh_token(cx.rng());
-    users::guard(&mut batch, &user, session.birth_ms, revoked());
+    clocks::guard(&mut batch, &user, session.birth_ms, revoked());
     sessions::refresh_session(
         &mut batch,
         &pool.id,

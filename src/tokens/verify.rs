@@ -33,7 +33,7 @@ impl Access {
 
     /// A guard for every write that this token authorises: it commits only while the token still lives.
     pub fn guard(&self, batch: &mut store::Batch) {
-        store::users::guard(batch, &self.user, self.session.birth_ms, revoked());
+        store::clocks::guard(batch, &self.user, self.session.birth_ms, revoked());
         sessions::guard(batch, &self.pool.id, &self.session.id, revoked());
     }
 }
