@@ -16,11 +16,8 @@ use super::{At, Challenged, Outcome};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::{attributes, names};
+use crate::store::clocks::{self, BornOf};
 use crate::store::{Batch, users};
-use crate::store::{
-    clocks::{self, BornOf},
-    users,
-};
 use crate::tokens;
 
 /// USER_SRP_AUTH: answers SRP_A with salt, SRP_B and the SECRET_BLOCK. A name that nobody has gets the same,

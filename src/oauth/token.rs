@@ -20,11 +20,8 @@ use crate::pool::session::Flow;
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
 use crate::site::{self, Params, Visit};
+use crate::store::clocks::{self, BornOf};
 use crate::store::{Batch, browsers, codes, sessions, users};
-use crate::store::{
-    clocks::{self, BornOf},
-    users,
-};
 use crate::tokens::{self, mint, open, refresh};
 use crate::{http, keys};
 
