@@ -108,6 +108,17 @@ pub struct Reply {
     pub signout: Option<String>,
     /// The operation has audited its own refusal.
     pub refusal_audited: bool,
+    /// What the request turned out to be about, for the audit of a refusal: found in the database, never taken from
+    /// its text alone.
+    pub about: About,
+}
+
+/// A pool, what in it, and the user whose token came along.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    pub pool_id: String,
+    pub target: String,
+    pub user: Option<String>,
 }
 
 impl Cx {
@@ -155,6 +166,24 @@ impl Cx {
     pub fn note_refusal_audited(&self) {
         if let Ok(mut reply) = self.reply.lock() {
             reply.refusal_audited = true;
+        }
+    }
+
+    /// Remembers what this request is about; what is found later is nearer to the point.
+    pub fn is_about(&self, pool_id: &str, target: Option<&str>) {
+        if let Ok(mut reply) = self.reply.lock() {
+            reply.about.pool_id = pool_id.to_owned();
+            if let Some(target) = target {
+                reply.about.target = target.to_owned();
+            }
+        }
+    }
+
+    /// Remembers the user whose token authorises this request.
+    pub fn is_by(&self, pool_id: &str, sub: &str) {
+        self.is_about(pool_id, Some(sub));
+        if let Ok(mut reply) = self.reply.lock() {
+            reply.about.user = Some(sub.to_owned());
         }
     }
 

@@ -23,24 +23,46 @@ pub struct OverTls(pub bool);
 
 /// Reads the clock once and says who is asking.
 pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let settings = &app.settings;
+    let is_proxy =
+        |ip: IpAddr| settings.trusted_proxies.iter().any(|proxy| proxy.to_canonical() == ip);
+    let peer =
+        parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let trusted = peer.is_some_and(|ip| app.settings.trusted_proxies.contains(&ip));
-    let forwarded = |name: &'static str| text(HeaderName::from_static(name)).filter(|_| trusted);
+    let trusted = peer.is_some_and(is_proxy);
+    // A proxy may add a line of its own below the client's: the last word is the proxy's.
+    let forwarded = |name: &'static str| {
+        let lines = parts.headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+        lines
+            .filter(|_| trusted)
+            .flat_map(|line| line.split(','))
+            .map(str::trim)
+            .collect::<Vec<_>>()
+    };
+    let last = |name: &'static str| forwarded(name).last().copied().map(str::to_owned);
 
+    // From the right: what trusted proxies say of each other, up to the first address that is none of them.
     let ip = forwarded("x-forwarded-for")
-        .and_then(|list| list.rsplit(',').next())
-        .and_then(|last| last.trim().parse::<IpAddr>().ok())
+        .iter()
+        .rev()
+        .map_while(|item| {
+            let bare = item.parse::<IpAddr>().ok();
+            bare.or_else(|| item.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+                .map(|ip| ip.to_canonical())
+        })
+        .find(|ip| !is_proxy(*ip))
         .or(peer);
     let tls = parts.extensions.get::<OverTls>().is_some_and(|tls| tls.0);
-    let scheme = match forwarded("x-forwarded-proto") {
+    let proto = last("x-forwarded-proto");
+    let scheme = match proto.as_deref() {
         Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
         Some(proto) if proto.eq_ignore_ascii_case("http") => "http",
         _ if tls => "https",
         _ => "http",
     };
-    let host = forwarded("x-forwarded-host")
-        .filter(|host| !host.contains(','))
+    let forwarded_host = last("x-forwarded-host");
+    let host = forwarded_host
+        .as_deref()
         .or_else(|| text(header::HOST))
         .or_else(|| parts.uri.authority().map(|authority| authority.as_str()))
         .unwrap_or_default();
@@ -100,6 +122,7 @@ pub fn is_dev_host(cx: &Cx) -> bool {
 /// One line per request, and one more in its counter. Nothing from its body.
 pub fn log(cx: &Cx, door: &'static str, what: &str, error: Option<&Error>) {
     let request_id = &cx.request.id;
+    let what: &str = &what.chars().take(64).collect::<String>();
     // At the JSON door the name is whatever the client wrote.
     let known = door != "cognito" || cenote_interface::operation(what).is_some();
     cx.app.meters.count(
@@ -113,7 +136,7 @@ pub fn log(cx: &Cx, door: &'static str, what: &str, error: Option<&Error>) {
             tracing::error!(%request_id, door, what, ip = %cx.request.ip, error = error.kind.cognito(), cause = error.cause(), "failed");
         }
         Some(error) => {
-            tracing::info!(%request_id, door, what, ip = %cx.request.ip, error = error.kind.cognito(), message = %error.message, "refused");
+            tracing::info!(%request_id, door, what, ip = %cx.request.ip, error = error.kind.cognito(), reason = &*error.message, "refused");
         }
     }
 }

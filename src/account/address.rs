@@ -23,19 +23,29 @@ pub fn of(user: &User, attribute: &'static str) -> Option<Address> {
 }
 
 /// Where a sign-up is confirmed: among the AutoVerifiedAttributes that the user has, the phone number first.
-pub fn for_sign_up(pool: &Pool, user: &User) -> Option<Address> {
-    ATTRIBUTES
-        .into_iter()
-        .filter(|attribute| pool.auto_verifies(attribute))
-        .find_map(|attribute| of(user, attribute))
+pub fn for_sign_up(
+    pool: &Pool,
+    user: &User,
+    can_send: impl Fn(&Address) -> bool,
+) -> Option<Address> {
+    let verified = ATTRIBUTES.into_iter().filter(|attribute| pool.auto_verifies(attribute));
+    let has: Vec<Address> = verified.filter_map(|attribute| of(user, attribute)).collect();
+    has.iter().find(|to| can_send(to)).or_else(|| has.first()).cloned()
 }
 
 /// Where a forgotten password is got back: the first verified address in the order of AccountRecoverySetting.
-pub fn for_recovery(pool: &Pool, user: &User) -> Result<Address> {
-    let found = recovery_order(pool)?
-        .into_iter()
-        .find_map(|attribute| of(user, attribute).filter(|_| user.doc.is_verified(attribute)));
-    found.ok_or_else(no_address)
+/// Where nothing can be sent over the first one's channel, the next is as good; if over none, the first, so that the error says so.
+pub fn for_recovery(
+    pool: &Pool,
+    user: &User,
+    can_send: impl Fn(&Address) -> bool,
+) -> Result<Address> {
+    let order = recovery_order(pool)?.into_iter();
+    let verified: Vec<Address> = order
+        .filter_map(|attribute| of(user, attribute).filter(|_| user.doc.is_verified(attribute)))
+        .collect();
+    let found = verified.iter().find(|to| can_send(to)).or_else(|| verified.first());
+    found.cloned().ok_or_else(no_address)
 }
 
 /// `verified_phone_number`, then `verified_email`, where the pool says nothing.

@@ -1,7 +1,7 @@
 //! What administrators do to users: create and invite, confirm, enable, disable, delete. A user's deletion of itself is here, too.
 
-use super::claims;
 use crate::audit::{self, Actor};
+use crate::auth::claims;
 use crate::auth::credential;
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -125,7 +125,7 @@ pub async fn invite_again(cx: &Cx, pool: &Pool, user: User, new: NewUser<'_>) ->
     let sealed = credential::make(cx, pool, &user.sub, &user.username, &temporary).await?;
     let mut batch = Batch::new();
     users::update(&mut batch, pool, &user, &changed, cx.now, &Error::conflict())?;
-    users::set_password(&mut batch, &user, sealed);
+    users::set_password(&mut batch, &user, sealed, pool.password_history());
     invite(cx, &mut batch, pool, &changed, new.name, &temporary, new.mediums)?;
     audit::note(
         &mut batch,

@@ -2,12 +2,13 @@
 
 use cenote_interface::types::CodeDeliveryDetailsType;
 
+use super::address;
 use super::admin::{check_verified_flags, write_pairs};
 use super::codes::{self, Guess, Purpose};
-use super::{address, claims};
 use crate::audit::{self, Actor};
+use crate::auth::claims;
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::notify::Address;
 use crate::pool::attributes::{self, Writer};
 use crate::pool::realm::triggers;
@@ -66,6 +67,10 @@ pub async fn update(
     claims::claim(cx, &mut batch, pool, Some(user), &change.user, false, claims::alias_exists)
         .await?;
     users::update(&mut batch, pool, user, &change.user, cx.now, &Error::conflict())?;
+    if matches!(by, By::User(_)) && !change.codes.is_empty() {
+        // Changing an address back and forth is no way around the limit of codes.
+        codes::allow(cx, &mut batch, pool, &user.sub, "GetUserAttributeVerificationCode", 5);
+    }
     let birth = tokens::tick_for(cx, pool, user);
     let mut details = Vec::new();
     // To a disabled user no code is sent: it could not be used.
@@ -140,7 +145,12 @@ pub async fn delete(cx: &Cx, pool: &Pool, user: &User, by: By<'_>, names: &[Stri
     // To delete is to write nothing: the same rules of schema, mutability and requirement hold.
     let pairs: Vec<(String, String)> =
         names.iter().map(|name| (name.clone(), String::new())).collect();
-    attributes::check(pool, by.writer(), true, &pairs)?;
+    attributes::check(pool, by.writer(), true, &pairs).map_err(|error| match error.kind {
+        Kind::InvalidParameter => {
+            Error::invalid(format!("Invalid user attributes: {}", error.message))
+        }
+        _ => error,
+    })?;
     let mut changed = user.clone();
     for name in names {
         changed.doc.remove(name);

@@ -26,7 +26,8 @@ pub async fn find(cx: &Cx, via: Via<'_>, name: &str) -> Result<Named> {
         let sub = user.as_ref().map_or(invented, |user| user.sub.clone());
         return Ok(Named { user, sub });
     }
-    let user = user.ok_or_else(|| Error::new(Kind::UserNotFound, "User does not exist."))?;
+    let missing = || Error::new(Kind::UserNotFound, "Username/client id combination not found.");
+    let user = user.ok_or_else(missing)?;
     if !user.enabled {
         return Err(Error::not_authorized("User is disabled."));
     }

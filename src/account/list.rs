@@ -16,13 +16,13 @@ pub struct Filter {
 impl Filter {
     /// Blank means no filter.
     pub fn parse(text: &str) -> Result<Option<Filter>> {
-        let refuse = |why: &str| Err(Error::invalid(format!("Error while parsing filter: {why}")));
+        let refuse = || Err(Error::invalid("Error while parsing filter."));
         let text = text.trim();
         if text.is_empty() {
             return Ok(None);
         }
         let Some((attribute, rest)) = text.split_once('=') else {
-            return refuse("there is no = or ^= in it.");
+            return refuse();
         };
         let (attribute, prefix) = match attribute.trim_end().strip_suffix('^') {
             Some(attribute) => (attribute, true),
@@ -37,12 +37,10 @@ impl Filter {
         let searchable =
             attribute == "sub" || attribute == "status" || attribute == "cognito:user_status";
         if !searchable && !users::FILTERS.contains(&attribute) {
-            return refuse(&format!(
-                "{attribute:?} is not an attribute that users can be searched by."
-            ));
+            return Err(Error::invalid(format!("Invalid search attribute: {attribute}")));
         }
         let Some(quoted) = rest.trim().strip_prefix('"') else {
-            return refuse("the value must stand in quotation marks.");
+            return refuse();
         };
         let (mut value, mut chars) = (String::new(), quoted.chars());
         loop {
@@ -50,14 +48,14 @@ impl Filter {
                 Some('"') => break,
                 Some('\\') => match chars.next() {
                     Some(c) => value.push(c),
-                    None => return refuse("a backslash must be followed by a character."),
+                    None => return refuse(),
                 },
                 Some(c) => value.push(c),
-                None => return refuse("the value has no closing quotation mark."),
+                None => return refuse(),
             }
         }
         if !chars.as_str().is_empty() {
-            return refuse("there is something behind the value.");
+            return refuse();
         }
         Ok(Some(Filter { attribute: attribute.to_owned(), prefix, value }))
     }
@@ -93,6 +91,10 @@ pub async fn page(
             "sub" => {
                 let (from, to) = filter.range(&filter.value);
                 user_lists::list_by_sub(db, &pool.id, (&from, &to), cursor, more).await?
+            }
+            "cognito:user_status" if !filter.prefix => {
+                let status = filter.value.to_ascii_uppercase();
+                user_lists::list_of_status(db, &pool.id, &status, cursor, more).await?
             }
             "cognito:user_status" => {
                 let (from, to) = filter.range(&filter.value.to_ascii_uppercase());

@@ -3,7 +3,6 @@
 pub mod address;
 pub mod admin;
 pub mod attributes;
-pub mod claims;
 pub mod codes;
 pub mod existence;
 pub mod list;

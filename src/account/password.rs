@@ -47,8 +47,7 @@ pub async fn change(
         cx.note_refusal_audited();
         return Err(error);
     }
-    let sealed = credential::make(cx, pool, &user.sub, &user.username, proposed).await?;
-    users::set_password(&mut batch, user, sealed);
+    credential::change(cx, &mut batch, pool, user, proposed).await?;
     let all = browsers::sso_sessions_of(cx.db(), user, cx.now).await?;
     let end = End::Browsers { user, all: &all, spare: access.session.sso_id.as_deref() };
     signout::end(cx, &mut batch, pool, &[end], Why::user("password_changed"));
@@ -73,10 +72,9 @@ pub async fn set(
         changed.status = Status::ForceChangePassword;
         changed.doc.temporary_until_ms = Some(cx.now + pool.temporary_password_ms());
     }
-    let sealed = credential::make(cx, pool, &user.sub, &user.username, new_password).await?;
     let mut batch = Batch::new();
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
-    users::set_password(&mut batch, user, sealed);
+    credential::change(cx, &mut batch, pool, user, new_password).await?;
     if may_have_begun(cx, user).await? {
         end_by_reset(cx, &mut batch, pool, user, Why::admin("password_reset"));
     }

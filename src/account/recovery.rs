@@ -10,7 +10,7 @@ use crate::audit::{self, Actor};
 use crate::auth::credential;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
-use crate::notify::Address;
+use crate::notify::{self, Address};
 use crate::pool::realm::triggers;
 use crate::pool::{Pool, Status, User, password};
 use crate::signout::Why;
@@ -25,7 +25,8 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
     let order = address::recovery_order(pool)?;
     let Named { user, sub } = existence::find(cx, via, name).await?;
     let to = match &user {
-        Some(user) => check_state(user).and_then(|()| address::for_recovery(pool, user)),
+        Some(user) => check_state(user)
+            .and_then(|()| address::for_recovery(pool, user, |to| notify::can_send(cx, to))),
         None => Err(address::no_address()),
     };
     let mut batch = Batch::new();
@@ -65,7 +66,7 @@ pub async fn confirm(
 ) -> Result<()> {
     let pool = via.pool;
     pool.refuse_unbuilt_triggers(triggers::CONFIRM)?;
-    password::conforms(&pool.password_policy(), new_password)?;
+    password::conforms_at_reset(&pool.password_policy(), new_password)?;
     let Named { user, sub } = existence::find(cx, via, name).await?;
     // Only verified addresses can have got the code, and only while they are still verified does it prove anything.
     let mut addresses = user.as_ref().map(address::all).unwrap_or_default();
@@ -84,10 +85,9 @@ pub async fn confirm(
     let mut changed = user.clone();
     changed.status = Status::Confirmed;
     changed.doc.temporary_until_ms = None;
-    let sealed = credential::make(cx, pool, &user.sub, &user.username, new_password).await?;
     proof.consume(cx, &mut batch, pool, user, tokens::tick_for(cx, pool, user));
     users::update(&mut batch, pool, user, &changed, cx.now, &Error::conflict())?;
-    users::set_password(&mut batch, user, sealed);
+    credential::change(cx, &mut batch, pool, user, new_password).await?;
     end_by_reset(cx, &mut batch, pool, user, Why::user("password_reset"));
     audit::note(
         &mut batch,
@@ -112,7 +112,7 @@ pub async fn reset(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     if user.status == Status::Unconfirmed {
         return Err(cannot_be_reset());
     }
-    let to = address::for_recovery(pool, user)?;
+    let to = address::for_recovery(pool, user, |to| notify::can_send(cx, to))?;
     let mut changed = user.clone();
     changed.status = Status::ResetRequired;
     let mut batch = Batch::new();

@@ -4,12 +4,15 @@ use cenote_interface::types::CodeDeliveryDetailsType;
 
 use super::admin::{cannot_be_confirmed, name_as_attribute, write_pairs};
 use super::codes::{self, Guess, Purpose};
-use super::{Via, address, claims, existence};
+use super::existence::Named;
+use super::{Via, address, existence};
 use crate::audit::{self, Actor};
+use crate::auth::claims;
 use crate::auth::credential;
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
+use crate::notify;
 use crate::pool::attributes::{self, Writer};
 use crate::pool::names::{self, Chosen};
 use crate::pool::realm::triggers;
@@ -85,7 +88,7 @@ pub async fn sign_up(
     user.password =
         Some(credential::make(cx, pool, &user.sub, &user.username, new_password).await?);
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
-    let details = match address::for_sign_up(pool, &user) {
+    let details = match address::for_sign_up(pool, &user, |to| notify::can_send(cx, to)) {
         Some(to) => {
             let birth = tokens::tick_for(cx, pool, &user);
             Some(codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?)
@@ -112,9 +115,13 @@ pub async fn confirm(cx: &Cx, via: Via<'_>, name: &str, code: &str, force: bool)
     let pool = via.pool;
     pool.refuse_unbuilt_triggers(triggers::CONFIRM)?;
     let named = existence::find(cx, via, name).await?;
-    if let Some(user) = named.user.as_ref().filter(|user| user.status != Status::Unconfirmed) {
+    let hides = via.client.hides_user_existence();
+    let settled = named.user.as_ref().filter(|user| user.status != Status::Unconfirmed);
+    if let Some(user) = settled.filter(|_| !hides) {
         return Err(cannot_be_confirmed(user));
     }
+    // Where existence is hidden, a user who has nothing to confirm looks like nobody.
+    let named = if settled.is_some() { Named { user: None, ..named } } else { named };
     let addresses = named.user.as_ref().map(address::all).unwrap_or_default();
     codes::spend(cx, pool, &named.sub, "ConfirmSignUp", 15).await?;
     let guess =
@@ -152,21 +159,37 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
     if address::ATTRIBUTES.iter().all(|attribute| !pool.auto_verifies(attribute)) {
         return Err(no_verification());
     }
+    let hides = via.client.hides_user_existence();
     let named = existence::find(cx, via, name).await?;
     let mut batch = Batch::new();
     codes::allow(cx, &mut batch, pool, &named.sub, "ResendConfirmationCode", 5);
     let details = match &named.user {
-        Some(user) if user.status != Status::Unconfirmed => {
+        Some(user) if user.status != Status::Unconfirmed && !hides => {
             return Err(Error::invalid("User is already confirmed."));
         }
-        Some(user) => {
-            let to = address::for_sign_up(pool, user).ok_or_else(no_verification)?;
-            let birth = tokens::tick_for(cx, pool, user);
-            codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
-        }
-        None => {
-            let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
-            codes::pretend(cx, &mut batch, pool, None, &named.sub, Purpose::SignUp, &to)?
+        user => {
+            let unconfirmed = user.as_ref().filter(|user| user.status == Status::Unconfirmed);
+            match unconfirmed.and_then(|user| {
+                Some((user, address::for_sign_up(pool, user, |to| notify::can_send(cx, to))?))
+            }) {
+                Some((user, to)) => {
+                    let birth = tokens::tick_for(cx, pool, user);
+                    codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
+                }
+                None if hides => {
+                    let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
+                    codes::pretend(
+                        cx,
+                        &mut batch,
+                        pool,
+                        user.as_ref(),
+                        &named.sub,
+                        Purpose::SignUp,
+                        &to,
+                    )?
+                }
+                None => return Err(no_verification()),
+            }
         }
     };
     audit::note(

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ids;
 use crate::pool::{Pool, PoolDoc, schema};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, pools};
+use crate::store::{Batch, pools, purge};
 use crate::tokens::ring;
 
 /// A generous bound, so that a runaway script meets an error and not a full disk.
@@ -32,6 +32,11 @@ pub async fn create_as(
 ) -> Result<Pool> {
     if pools::count(cx.db()).await? >= MAX_POOLS {
         return Err(Error::new(Kind::LimitExceeded, "Account has too many user pools."));
+    }
+    if pools::is_buried(cx.db(), &id).await? {
+        return Err(Error::invalid(format!(
+            "A pool {id} was deleted less than a day ago; its id can be used again after that."
+        )));
     }
     let mut model: UserPoolType = in_common(request)?;
     model.name = Some(request.pool_name.clone());
@@ -97,10 +102,18 @@ pub async fn delete(cx: &Cx, pool: &Pool) -> Result<()> {
     }
     let mut batch = Batch::new();
     // Guarded by the pool's version, which a new domain or client changes: none can slip in between.
-    pools::delete(&mut batch, pool);
+    pools::delete(&mut batch, pool, cx.now);
     signout::end(cx, &mut batch, pool, &[End::Pool], Why::admin("pool_deleted"));
     note(&mut batch, cx, pool, "DeleteUserPool");
-    cx.db().commit(batch).await
+    cx.db().commit(batch).await?;
+    // The grave is durable; whether it is emptied now or by the next run of the purge is all the same.
+    let (db, now) = (cx.db().clone(), cx.now);
+    tokio::spawn(async move {
+        if let Err(error) = purge::graves(&db, now).await {
+            tracing::warn!(?error, "a deleted pool could not be cleared away at once");
+        }
+    });
+    Ok(())
 }
 
 /// Writes a changed pool, if nobody else changed it meanwhile.

@@ -43,8 +43,10 @@ pub struct Open {
 
 impl Open {
     /// Refuses a challenge that something has ended: a sign-out kills half-done sign-ins, too.
-    pub fn check_alive(&self, user: &User) -> Result<()> {
-        if self.row.birth_ms < user.epoch_ms.max(user.code_epoch_ms) {
+    pub fn check_alive(&self, at: At<'_>, user: &User) -> Result<()> {
+        let epoch =
+            user.epoch_ms.max(user.code_epoch_ms).max(at.client.epoch_ms).max(at.pool.epoch_ms);
+        if self.row.birth_ms < epoch {
             return Err(Error::not_authorized("Invalid session for the user."));
         }
         Ok(())

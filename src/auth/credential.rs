@@ -5,9 +5,10 @@ use cenote_srp::Verifier;
 use zeroize::Zeroizing;
 
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::Place;
 use crate::pool::{Pool, User};
+use crate::store::{Batch, users};
 
 const SALT: usize = 16;
 
@@ -39,18 +40,38 @@ pub async fn make(
     Ok(cx.app.vault.seal(cx.rng(), &place(&pool.id, sub), &plain)?.0)
 }
 
+/// Adds a new password of a user to the batch. It may not be one of the last that the policy remembers.
+pub async fn change(
+    cx: &Cx,
+    batch: &mut Batch,
+    pool: &Pool,
+    user: &User,
+    password: &str,
+) -> Result<()> {
+    let keep = pool.password_history();
+    if keep > 0 {
+        let mut former = users::password_history(cx.db(), user, keep - 1).await?;
+        former.extend(user.password.clone());
+        for sealed in former {
+            let credential = open(cx, pool, &user.sub, &sealed)?;
+            if matches(cx, pool, credential, &user.username, password).await? {
+                return Err(Error::new(
+                    Kind::PasswordHistoryPolicyViolation,
+                    "Password has previously been used. Please choose a different password.",
+                ));
+            }
+        }
+    }
+    let sealed = make(cx, pool, &user.sub, &user.username, password).await?;
+    users::set_password(batch, user, sealed, keep);
+    Ok(())
+}
+
 /// The user's credential, or for a name without one an invented credential, stable for that name: the work that
 /// follows is the same.
 pub fn of(cx: &Cx, pool: &Pool, user: Option<&User>, login: &str) -> Result<Credential> {
     match user.and_then(|user| user.password.as_ref().map(|sealed| (user, sealed))) {
-        Some((user, sealed)) => {
-            let plain = cx.app.vault.open(&place(&pool.id, &user.sub), sealed)?;
-            let (salt, verifier) = plain.split_first_chunk::<SALT>().ok_or_else(damaged)?;
-            Ok(Credential {
-                salt: *salt,
-                verifier: Verifier::from_bytes(verifier).ok_or_else(damaged)?,
-            })
-        }
+        Some((user, sealed)) => open(cx, pool, &user.sub, sealed),
         None => invent(cx, pool, login),
     }
 }
@@ -75,6 +96,12 @@ pub async fn matches(
         )
     };
     cx.app.compute.run(work).await
+}
+
+fn open(cx: &Cx, pool: &Pool, sub: &str, sealed: &[u8]) -> Result<Credential> {
+    let plain = cx.app.vault.open(&place(&pool.id, sub), sealed)?;
+    let (salt, verifier) = plain.split_first_chunk::<SALT>().ok_or_else(damaged)?;
+    Ok(Credential { salt: *salt, verifier: Verifier::from_bytes(verifier).ok_or_else(damaged)? })
 }
 
 fn invent(cx: &Cx, pool: &Pool, login: &str) -> Result<Credential> {

@@ -5,6 +5,7 @@
 //! Success gives `Proven`: the user, a birth, and a batch to which the door adds its own rows and which it commits once.
 
 pub mod challenge;
+pub mod claims;
 pub mod credential;
 pub mod lockout;
 pub mod machine;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::challenge::{self, Doc};
 use super::lockout::Lock;
 use super::machine::{Event, Facts, Step, next};
-use super::{At, Challenged, Proven, credential};
+use super::{At, Challenged, Proven, claims, credential};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::pool::attributes::{self, Writer};
 use crate::pool::{Status, User, names, password};
 use crate::store::{Batch, clocks, users};
@@ -49,7 +49,7 @@ pub async fn answer(
     let invalid = || Error::not_authorized("Invalid session for the user.");
     let Doc::NewPassword { password_ver } = open.doc else { return Err(invalid()) };
     let old = users::find(cx.db(), &at.pool.id, &open.row.sub).await?.ok_or_else(invalid)?;
-    open.check_alive(&old)?;
+    open.check_alive(at, &old)?;
     if old.password_ver != password_ver || !names::is_name_of(at.pool, &old, name) {
         return Err(invalid());
     }
@@ -66,32 +66,30 @@ pub async fn answer(
         step => return Err(Error::internal(format!("a new password cannot lead to {step:?}"))),
     }
 
-    password::conforms(&at.pool.password_policy(), new_password)?;
+    password::conforms_at_reset(&at.pool.password_policy(), new_password)?;
     attributes::check(at.pool, Writer::Client(at.client), false, pairs)?;
     let mut new = old.clone();
     for (name, value) in pairs {
-        if old.doc.get(name).is_some_and(|had| had != value)
-            && attributes::find(at.pool, name)
-                .is_some_and(|attribute| attribute.mutable == Some(false))
-        {
+        let immutable = attributes::find(at.pool, name)
+            .is_some_and(|attribute| attribute.mutable == Some(false));
+        if immutable && old.doc.get(name).is_some_and(|had| had != value) {
             return Err(Error::invalid(format!("user.{name}: Attribute cannot be updated.\n")));
         }
         if (name == "email" || name == "phone_number") && old.doc.get(name) != Some(value) {
             new.doc.remove(&format!("{name}_verified"));
         }
-        new.doc.set(name, value);
+        if value.is_empty() { new.doc.remove(name) } else { new.doc.set(name, value) }
     }
     attributes::check_required(at.pool, &new.doc.attributes)?;
     new.status = Status::Confirmed;
     new.doc.temporary_until_ms = None;
-    let sealed = credential::make(cx, at.pool, &old.sub, &old.username, new_password).await?;
 
     let mut batch = Batch::new();
     let birth = tokens::tick(cx, at.pool, at.client, &old);
     clocks::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms);
-    let taken = Error::new(Kind::AliasExists, "An account with the given email already exists.");
-    users::update(&mut batch, at.pool, &old, &new, cx.now, &taken)?;
-    users::set_password(&mut batch, &old, sealed);
+    claims::claim(cx, &mut batch, at.pool, Some(&old), &new, false, claims::alias_exists).await?;
+    users::update(&mut batch, at.pool, &old, &new, cx.now, &Error::conflict())?;
+    credential::change(cx, &mut batch, at.pool, &old, new_password).await?;
     open.consume(cx, &mut batch, at);
     audit::note(
         &mut batch,

@@ -120,7 +120,7 @@ pub async fn answer(cx: &Cx, at: At<'_>, claim: &Claim<'_>) -> Result<Outcome> {
     }
     let user = if *known { users::find(cx.db(), &at.pool.id, &open.row.sub).await? } else { None };
     if let Some(user) = &user {
-        open.check_alive(user)?;
+        open.check_alive(at, user)?;
     }
     let subject = Subject::of(cx, at, user, login.clone()).await?;
     // The answer must name whom the challenge was for: a SECRET_HASH over another name proves nothing.

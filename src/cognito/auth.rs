@@ -183,6 +183,9 @@ impl Start {
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" if !self.client.allows_refresh() => {
                 disabled("REFRESH_TOKEN_AUTH flow not enabled for this client")
             }
+            "CUSTOM_AUTH" if !allows(&["ALLOW_CUSTOM_AUTH", "CUSTOM_AUTH_FLOW_ONLY"]) => {
+                disabled("CUSTOM_AUTH is not enabled for the client.")
+            }
             "USER_AUTH" if !allows(&["ALLOW_USER_AUTH"]) => {
                 disabled("USER_AUTH flow not enabled for this client")
             }

@@ -14,12 +14,8 @@ const LIST: &str = "ListUsers";
 pub async fn list_users(cx: Cx, input: ListUsersRequest) -> Result<ListUsersResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let wanted = input.attributes_to_get.as_deref();
-    if let Some(unknown) =
-        wanted.unwrap_or_default().iter().find(|name| attributes::find(&pool, name).is_none())
-    {
-        return Err(Error::invalid(format!(
-            "Invalid attribute to get: {unknown} is not in the schema of the user pool."
-        )));
+    if wanted.unwrap_or_default().iter().any(|name| attributes::find(&pool, name).is_none()) {
+        return Err(Error::invalid("One or more requested attributes do not exist."));
     }
     let filter = input.filter.as_deref().map_or(Ok(None), Filter::parse)?;
     // A token goes on with the list that it was given out for, and so with its filter.

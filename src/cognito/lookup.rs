@@ -11,12 +11,18 @@ use crate::store::users;
 
 pub async fn pool(cx: &Cx, pool_id: &str) -> Result<Arc<Pool>> {
     let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
+    if let Some(pool) = &pool {
+        cx.is_about(&pool.id, None);
+    }
     pool.ok_or_else(|| Error::not_found(format!("User pool {pool_id} does not exist.")))
 }
 
 /// For the unsigned operations: the client alone says which pool is meant.
 pub async fn client(cx: &Cx, client_id: &str) -> Result<(Arc<Pool>, Arc<Client>)> {
     let found = cx.app.directory.client(cx.db(), client_id).await?;
+    if let Some((pool, client)) = &found {
+        cx.is_about(&pool.id, Some(&client.id));
+    }
     found.ok_or_else(|| Error::not_found(format!("User pool client {client_id} does not exist.")))
 }
 
@@ -29,7 +35,10 @@ pub async fn client_of(
     let pool = pool(cx, pool_id).await?;
     let found = cx.app.directory.client(cx.db(), client_id).await?;
     match found.filter(|(pool, _)| pool.id == pool_id) {
-        Some((_, client)) => Ok((pool, client)),
+        Some((_, client)) => {
+            cx.is_about(&pool.id, Some(&client.id));
+            Ok((pool, client))
+        }
         None => Err(Error::not_found(format!("User pool client {client_id} does not exist."))),
     }
 }
@@ -37,6 +46,9 @@ pub async fn client_of(
 /// The user whom an administrator names: by username, alias or `sub`.
 pub async fn user(cx: &Cx, pool: &Pool, name: &str) -> Result<User> {
     let user = users::by_login(cx.db(), pool, name).await?;
+    if let Some(user) = &user {
+        cx.is_about(&pool.id, Some(&user.sub));
+    }
     user.ok_or_else(|| Error::new(Kind::UserNotFound, "User does not exist."))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{call, signature};
 use crate::audit::{self, Actor};
-use crate::cx::{App, Cx};
+use crate::cx::{About, App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::store::Batch;
@@ -97,7 +97,7 @@ async fn answer(
         }
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
-    let target = target_of(&input);
+    let named = if operation.unsigned { About::default() } else { named(&input) };
     let allowed = match &caller {
         Some(caller) => caller.check_scope(&cx, operation.name, &input).await,
         None => Ok(()),
@@ -107,18 +107,14 @@ async fn answer(
         Err(denied) => Err(denied),
     };
     if let Err(error) = &answer {
-        audit_refusal(&cx, operation, &target, error).await;
+        audit_refusal(&cx, operation, named, error).await;
     }
     answer
 }
 
-/// Refusals of what would have changed something, in a batch of their own unless the operation committed one.
-async fn audit_refusal(
-    cx: &Cx,
-    operation: &Operation,
-    (pool, target): &(String, String),
-    error: &Error,
-) {
+/// Refusals of what would have changed something, in a batch of their own unless the operation committed one. What the operation
+/// found counts; `named` stands in where it got no further than the request.
+async fn audit_refusal(cx: &Cx, operation: &Operation, named: About, error: &Error) {
     let reads = ["Get", "List", "Describe", "AdminGet", "AdminList"]
         .iter()
         .any(|prefix| operation.name.starts_with(prefix));
@@ -126,25 +122,45 @@ async fn audit_refusal(
         error.kind,
         Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict
     );
-    if reads || ours || cx.reply().refusal_audited {
+    let reply = cx.reply();
+    if reads || ours || reply.refusal_audited {
         return;
     }
-    let actor = if operation.unsigned { Actor::Anybody } else { Actor::Administrator };
+    let about = if reply.about.pool_id.is_empty() { named } else { reply.about };
+    let target = if about.target.is_empty() { "-" } else { &about.target };
+    let actor = match (&about.user, operation.unsigned) {
+        (Some(sub), true) => Actor::User(sub),
+        (None, true) => Actor::Anybody,
+        (_, false) => Actor::Administrator,
+    };
     let mut batch = Batch::new();
-    audit::note(&mut batch, cx, pool, &actor, operation.name, target, error.kind.cognito(), "");
+    audit::note(
+        &mut batch,
+        cx,
+        &about.pool_id,
+        &actor,
+        operation.name,
+        target,
+        error.kind.cognito(),
+        "",
+    );
     if let Err(error) = cx.db().commit(batch).await {
         tracing::warn!(request_id = %cx.request.id, ?error, "a refusal was not audited");
     }
 }
 
-/// The pool that a request names, and what in it: never a secret, and a name only where it was meant as one.
-fn target_of(input: &Value) -> (String, String) {
-    let text = |name: &str| input.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let target = ["ClientId", "Domain", "SessionId", "ResourceArn"]
+/// What a signed request names, where the operation was denied before it looked: only text that can be a name.
+fn named(input: &Value) -> About {
+    let text = |name: &str| {
+        let text = input.get(name).and_then(Value::as_str).unwrap_or_default();
+        let plain = text.len() <= 128 && text.chars().all(|c| c.is_ascii_graphic());
+        if plain { text.to_owned() } else { String::new() }
+    };
+    let target = ["Username", "ClientId", "Domain", "ResourceArn"]
         .iter()
         .map(|name| text(name))
         .find(|text| !text.is_empty());
-    (text("UserPoolId"), target.unwrap_or_default())
+    About { pool_id: text("UserPoolId"), target: target.unwrap_or_default(), user: None }
 }
 
 fn parse(body: &Bytes) -> Result<Value> {

@@ -141,6 +141,11 @@ fn message(cx: &Cx, pool: &Pool, to: &Address, text: &Text<'_>) -> Result<Messag
     })
 }
 
+/// Whether this server can write to such an address at all.
+pub fn can_send(cx: &Cx, to: &Address) -> bool {
+    check_sender(cx, to.channel()).is_ok()
+}
+
 fn check_sender(cx: &Cx, channel: Channel) -> Result<()> {
     let failure = |message: &'static str| Err(Error::new(Kind::CodeDeliveryFailure, message));
     match channel {

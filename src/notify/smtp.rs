@@ -39,6 +39,7 @@ pub async fn send_due(cx: &Cx, mail: &Mail) -> Result<Ms> {
         return Ok(cx.now + SECOND);
     }
     let transport = transport(mail)?;
+    let mut failures = 0;
     for message in &due {
         let attempt = usize::try_from(message.attempts).unwrap_or(0);
         let Some(lease) = RETRIES.get(attempt).filter(|_| message.channel == "email") else {
@@ -74,8 +75,11 @@ pub async fn send_due(cx: &Cx, mail: &Mail) -> Result<Ms> {
                 if attempt + 1 == RETRIES.len() {
                     finish(cx, message, "failed").await?;
                 }
-                // Probably the server is away: the others would fail alike.
-                return Ok(cx.app.clock.now_ms() + 5 * SECOND);
+                failures += 1;
+                if failures == 3 {
+                    // Probably the server is away: the others would fail alike.
+                    return Ok(cx.app.clock.now_ms() + 5 * SECOND);
+                }
             }
         }
     }

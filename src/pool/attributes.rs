@@ -11,7 +11,7 @@ use crate::pool::{Client, Pool};
 static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[^@\s\p{C}<>(),;:\\\x22\[\]]+@[^@\s\p{C}<>(),;:\\\x22\[\]]+\.[^@\s\p{C}.<>(),;:\\\x22\[\]]+$").ok()
 });
-static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\+[1-9]\d{1,14}$").ok());
+static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\+[1-9][0-9]{1,14}$").ok());
 
 /// An address that can be mailed to. The characters that would let it become two addresses or a header
 /// are refused.
@@ -183,6 +183,10 @@ fn check_string(schema: &SchemaAttributeType, name: &str, value: &str) -> Result
     match name {
         "email" if !is_email(value) => Err("Invalid email address format.".into()),
         "phone_number" if !is_phone(value) => Err("Invalid phone number format.".into()),
+        // It may be an alias, and names have 128 characters (`UsernameType`).
+        "preferred_username" if length > 128 => {
+            Err("String must be no longer than 128 characters".into())
+        }
         _ => Ok(()),
     }
 }

@@ -9,6 +9,15 @@ const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-";
 
 /// Refuses a password that does not conform, naming the first rule that it breaks.
 pub fn conforms(policy: &PasswordPolicyType, password: &str) -> Result<()> {
+    check(policy, password, "Password did not conform with policy")
+}
+
+/// The same at ConfirmForgotPassword and at NEW_PASSWORD_REQUIRED, where Cognito words it otherwise.
+pub fn conforms_at_reset(policy: &PasswordPolicyType, password: &str) -> Result<()> {
+    check(policy, password, "Password does not conform to policy")
+}
+
+fn check(policy: &PasswordPolicyType, password: &str, refusal: &str) -> Result<()> {
     let short = (password.chars().count() as i64) < policy.minimum_length.unwrap_or(6);
     let lacks = |rule: Option<bool>, test: fn(char) -> bool| {
         rule.unwrap_or(false) && !password.chars().any(test)
@@ -33,10 +42,7 @@ pub fn conforms(policy: &PasswordPolicyType, password: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(
-        Kind::InvalidPassword,
-        format!("Password did not conform with policy: {broken}"),
-    ))
+    Err(Error::new(Kind::InvalidPassword, format!("{refusal}: {broken}")))
 }
 
 #[cfg(test)]

@@ -152,7 +152,19 @@ impl Pool {
                 "MfaConfiguration is ON, and this version of Cenote cannot ask for a second factor yet. Set it to OFF or OPTIONAL to sign in.",
             ));
         }
+        let add_ons = self.model().user_pool_add_ons.as_ref();
+        if add_ons.is_some_and(|add_ons| add_ons.advanced_security_mode == "ENFORCED") {
+            return Err(Error::new(
+                Kind::InvalidUserPoolConfiguration,
+                "UserPoolAddOns.AdvancedSecurityMode is ENFORCED, and this version of Cenote cannot judge risks yet. Set it to OFF or AUDIT to sign in.",
+            ));
+        }
         Ok(())
+    }
+
+    /// How many former passwords a new one must differ from, the present one among them.
+    pub fn password_history(&self) -> i64 {
+        self.password_policy().password_history_size.unwrap_or(0)
     }
 
     /// Refuses a flow whose trigger is configured: a trigger that may deny must never be skipped.

@@ -75,9 +75,13 @@ pub fn add(schema: &mut Vec<SchemaAttributeType>, custom: &[SchemaAttributeType]
         let name =
             if developer_only { format!("dev:custom:{bare}") } else { format!("custom:{bare}") };
         let bare_name = |text: &str| text.trim_start_matches("dev:").to_owned();
-        if schema.iter().any(|mine| mine.name.as_deref().map(bare_name) == Some(bare_name(&name))) {
+        let taken = schema
+            .iter()
+            .filter_map(|mine| mine.name.as_deref())
+            .find(|mine| bare_name(mine) == bare_name(&name));
+        if let Some(taken) = taken {
             return Err(Error::invalid(format!(
-                "{name}: Existing attribute already has name {bare}."
+                "custom:{bare}: Existing attribute already has name {taken}."
             )));
         }
         let mut mine = SchemaAttributeType {
@@ -142,34 +146,37 @@ fn change_standard(
 }
 
 fn check_constraints(name: &str, attribute: &SchemaAttributeType) -> Result<()> {
-    let number = |label: &str, text: Option<&String>| match text.map(|text| text.parse::<f64>()) {
-        None => Ok(None),
-        Some(Ok(value)) if value.is_finite() => Ok(Some(value)),
-        Some(_) => Err(Error::invalid(format!(
-            "Invalid {label} for schema attribute {name}: it must be a number."
-        ))),
-    };
+    let refuse = |text: String| Err(Error::invalid(text));
+    let number =
+        |constraints: &str, text: Option<&String>| match text.map(|text| text.parse::<f64>()) {
+            None => Ok(None),
+            Some(Ok(value)) if value.is_finite() => Ok(Some(value)),
+            Some(_) => {
+                Err(Error::invalid(format!("Invalid {constraints} for schema attribute {name}")))
+            }
+        };
     if let Some(limits) = &attribute.string_attribute_constraints {
-        let min = number("MinLength", limits.min_length.as_ref())?;
-        let max = number("MaxLength", limits.max_length.as_ref())?;
-        if [min, max].into_iter().flatten().any(|value| !(0.0..=2048.0).contains(&value)) {
-            return Err(Error::invalid(format!(
-                "Invalid length constraint for schema attribute {name}: it must be between 0 and 2048."
-            )));
+        let min = number("StringAttributeConstraints", limits.min_length.as_ref())?;
+        let max = number("StringAttributeConstraints", limits.max_length.as_ref())?;
+        if [min, max].into_iter().flatten().any(|value| value < 0.0) {
+            return refuse(format!(
+                "Invalid StringAttributeConstraints for schema attribute {name}"
+            ));
+        }
+        if [min, max].into_iter().flatten().any(|value| value > 2048.0) {
+            return refuse(format!(
+                "user.{name}: String attributes cannot have a length of more than 2048"
+            ));
         }
         if matches!((min, max), (Some(min), Some(max)) if min > max) {
-            return Err(Error::invalid(format!(
-                "MinLength must not be greater than MaxLength for schema attribute {name}."
-            )));
+            return refuse(format!("user.{name}: Max length cannot be less than min length."));
         }
     }
     if let Some(limits) = &attribute.number_attribute_constraints {
-        let min = number("MinValue", limits.min_value.as_ref())?;
-        let max = number("MaxValue", limits.max_value.as_ref())?;
+        let min = number("NumberAttributeConstraints", limits.min_value.as_ref())?;
+        let max = number("NumberAttributeConstraints", limits.max_value.as_ref())?;
         if matches!((min, max), (Some(min), Some(max)) if min > max) {
-            return Err(Error::invalid(format!(
-                "MinValue must not be greater than MaxValue for schema attribute {name}."
-            )));
+            return refuse(format!("user.{name}: Max value cannot be less than min value."));
         }
     }
     Ok(())

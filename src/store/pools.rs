@@ -153,33 +153,33 @@ pub fn hold(batch: &mut Batch, pool: &Pool) {
     );
 }
 
-/// Removes the pool and all that belongs to it.
-pub fn delete(batch: &mut Batch, pool: &Pool) {
+/// Removes the pool, its clients, domains and keys: with them everything under it is dead. The rest may be millions of rows;
+/// its grave makes `purge` remove them in small pieces.
+pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {
     batch.one(
         Rank::Pool,
         "DELETE FROM pools WHERE pool_id = ?1 AND ver = ?2",
         params![pool.id.as_str(), pool.ver],
         Error::conflict(),
     );
+    batch.one(
+        Rank::Pool,
+        "INSERT INTO graves (pool_id, deleted_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        params![pool.id.as_str(), now],
+        Error::conflict(),
+    );
     for (rank, sql) in [
         (Rank::Client, "DELETE FROM clients WHERE pool_id = ?1"),
         (Rank::Domain, "DELETE FROM domains WHERE pool_id = ?1"),
-        (Rank::User, "DELETE FROM users WHERE pool_id = ?1"),
-        (Rank::Login, "DELETE FROM logins WHERE pool_id = ?1"),
-        (Rank::Login, "DELETE FROM user_attributes WHERE pool_id = ?1"),
-        (Rank::Login, "DELETE FROM strangers WHERE pool_id = ?1"),
-        (Rank::SsoSession, "DELETE FROM sso_sessions WHERE pool_id = ?1"),
-        (Rank::TokenSession, "DELETE FROM token_sessions WHERE pool_id = ?1"),
-        (Rank::RefreshToken, "DELETE FROM refresh_tokens WHERE pool_id = ?1"),
-        (Rank::Code, "DELETE FROM authorization_codes WHERE pool_id = ?1"),
-        (Rank::Code, "DELETE FROM challenges WHERE pool_id = ?1"),
-        (Rank::Code, "DELETE FROM user_codes WHERE pool_id = ?1"),
-        (Rank::Code, "DELETE FROM allowances WHERE pool_id = ?1"),
-        (Rank::Job, "DELETE FROM messages WHERE pool_id = ?1"),
         (Rank::Job, "DELETE FROM signing_keys WHERE pool_id = ?1"),
     ] {
         batch.any(rank, sql, params![pool.id.as_str()]);
     }
+}
+
+/// Whether rows of a deleted pool of this id are still being removed.
+pub async fn is_buried(db: &Db, pool_id: &str) -> Result<bool> {
+    Ok(db.one("SELECT 1 FROM graves WHERE pool_id = ?1", &params![pool_id]).await?.is_some())
 }
 
 fn pool(row: &Row) -> Result<Pool> {

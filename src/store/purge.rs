@@ -63,9 +63,87 @@ const RULES: &[Rule] = &[
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 
+macro_rules! of_pool {
+    ($rank:ident, $table:literal, $key:literal) => {
+        Rule {
+            rank: Rank::$rank,
+            keep_ms: 0,
+            any: concat!("SELECT 1 FROM ", $table, " WHERE pool_id = ?1 LIMIT 1"),
+            delete: concat!(
+                "DELETE FROM ",
+                $table,
+                " WHERE pool_id = ?1 AND (",
+                $key,
+                ") IN (SELECT ",
+                $key,
+                " FROM ",
+                $table,
+                " WHERE pool_id = ?1 LIMIT ?2)"
+            ),
+        }
+    };
+}
+
+/// What a deleted pool leaves behind. Records and the audit trail stay.
+#[rustfmt::skip] // One table per line.
+const REMAINS: &[Rule] = &[
+    of_pool!(User, "users", "sub"),
+    of_pool!(User, "password_history", "sub, password_ver"),
+    of_pool!(Login, "logins", "login"),
+    of_pool!(Login, "user_attributes", "name, value, sub"),
+    of_pool!(User, "strangers", "login"),
+    of_pool!(SsoSession, "sso_sessions", "session_id"),
+    of_pool!(TokenSession, "token_sessions", "session_id"),
+    of_pool!(RefreshToken, "refresh_tokens", "hash"),
+    of_pool!(Code, "authorization_codes", "hash"),
+    of_pool!(Code, "challenges", "hash"),
+    of_pool!(Code, "user_codes", "sub, purpose"),
+    of_pool!(Code, "allowances", "subject, purpose"),
+    of_pool!(Job, "messages", "message_id"),
+];
+
+/// How long a grave is looked into again: what raced with the deletion may have come after it.
+const GRAVE_MS: Ms = DAY;
+
+/// Removes what deleted pools left behind. Returns whether something was left for the next run.
+pub async fn graves(db: &Db, now: Ms) -> Result<bool> {
+    let mut left = false;
+    let rows = db
+        .scan("SELECT pool_id, deleted_ms FROM graves ORDER BY pool_id LIMIT 100", params![])
+        .await?;
+    for row in rows {
+        let (pool_id, deleted_ms) = (row.string(0)?, row.i64(1)?);
+        let mut empty = true;
+        for rule in REMAINS {
+            let mut chunks = 0;
+            while !db.scan(rule.any, params![pool_id.as_str()]).await?.is_empty() {
+                if chunks == CHUNKS {
+                    empty = false;
+                    break;
+                }
+                chunks += 1;
+                let mut batch = Batch::new();
+                batch.any(rule.rank, rule.delete, params![pool_id.as_str(), CHUNK]);
+                db.commit(batch).await?;
+            }
+        }
+        left |= !empty;
+        if empty && deleted_ms + GRAVE_MS < now {
+            let mut batch = Batch::new();
+            batch.any(
+                Rank::Pool,
+                "DELETE FROM graves WHERE pool_id = ?1",
+                params![pool_id.as_str()],
+            );
+            db.commit(batch).await?;
+        }
+    }
+    Ok(left)
+}
+
 /// One run over all tables. Returns whether something was left for the next run.
 pub async fn run(db: &Db, now: Ms) -> Result<bool> {
-    let mut left = false;
+    let mut left = graves(db, now).await?;
     for rule in RULES {
         let before = now - rule.keep_ms;
         let mut chunks = 0;

@@ -63,6 +63,20 @@ CREATE TABLE users (
   PRIMARY KEY (pool_id, sub)
 );
 CREATE INDEX users_by_status ON users (pool_id, status, sub);
+CREATE INDEX users_by_enabled ON users (pool_id, enabled, sub);
+
+CREATE TABLE password_history (
+  pool_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  password_ver BIGINT NOT NULL,
+  password BYTEA NOT NULL,
+  PRIMARY KEY (pool_id, sub, password_ver)
+);
+
+CREATE TABLE graves (
+  pool_id TEXT PRIMARY KEY,
+  deleted_ms BIGINT NOT NULL
+);
 
 CREATE TABLE logins (
   pool_id TEXT NOT NULL,
@@ -110,7 +124,7 @@ CREATE TABLE sso_sessions (
 );
 CREATE UNIQUE INDEX sso_sessions_by_handle ON sso_sessions (pool_id, handle);
 CREATE INDEX sso_sessions_by_previous_handle ON sso_sessions (pool_id, previous_handle);
-CREATE INDEX sso_sessions_by_user ON sso_sessions (pool_id, sub);
+CREATE INDEX sso_sessions_by_user ON sso_sessions (pool_id, sub, ended_ms);
 CREATE INDEX sso_sessions_by_expiry ON sso_sessions (expires_ms);
 CREATE INDEX sso_sessions_by_end ON sso_sessions (ended_ms) WHERE ended_ms IS NOT NULL;
 
@@ -133,7 +147,7 @@ CREATE TABLE token_sessions (
   device TEXT NOT NULL,
   PRIMARY KEY (pool_id, session_id)
 );
-CREATE INDEX token_sessions_by_user ON token_sessions (pool_id, sub);
+CREATE INDEX token_sessions_by_user ON token_sessions (pool_id, sub, ended_ms);
 CREATE INDEX token_sessions_by_sso ON token_sessions (pool_id, sso_id);
 CREATE INDEX token_sessions_by_expiry ON token_sessions (expires_ms);
 CREATE INDEX token_sessions_by_end ON token_sessions (ended_ms) WHERE ended_ms IS NOT NULL;

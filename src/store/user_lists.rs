@@ -35,6 +35,22 @@ pub async fn list_by_status(
         .collect()
 }
 
+/// Users of exactly this status: the index has them in the order of `sub`.
+pub async fn list_of_status(
+    db: &Db,
+    pool_id: &str,
+    status: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<User>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!("u."),
+        " FROM users u WHERE u.pool_id = ?1 AND u.status = ?2 AND u.sub > ?3 ORDER BY u.sub LIMIT ?4"
+    );
+    db.scan(SQL, params![pool_id, status, after, limit]).await?.iter().map(user).collect()
+}
+
 pub async fn list_by_enabled(
     db: &Db,
     pool_id: &str,
@@ -82,8 +98,9 @@ pub async fn list_by_attribute(
          WHERE a.pool_id = ?1 AND a.name = ?2 AND a.value >= ?3 AND a.value < ?4 AND (a.value, a.sub) > (?5, ?6) \
          ORDER BY a.value, a.sub LIMIT ?7"
     );
-    let rows =
-        db.scan(SQL, params![pool_id, name, range.0, range.1, after.0, after.1, limit]).await?;
+    // Going on from the value of the last page, not from the beginning of the range.
+    let from = if after.0 > range.0 { after.0 } else { range.0 };
+    let rows = db.scan(SQL, params![pool_id, name, from, range.1, after.0, after.1, limit]).await?;
     rows.iter().map(|row| Ok((row.string(WIDTH)?, user(row)?))).collect()
 }
 

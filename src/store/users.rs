@@ -61,13 +61,15 @@ pub async fn find(db: &Db, pool_id: &str, sub: &str) -> Result<Option<User>> {
     db.one(SQL, &params![pool_id, sub]).await?.map(|row| user(&row)).transpose()
 }
 
-/// The user whom this name, alias or `sub` means. The same single read whether or not there is one.
+/// The user whom this `sub`, name or alias means; nobody can call themselves by another's `sub`. The same single read whether
+/// or not there is one.
 pub async fn by_login(db: &Db, pool: &Pool, name: &str) -> Result<Option<User>> {
     const SQL: &str = concat!(
         "SELECT ",
         columns!("u."),
         " FROM users u WHERE u.pool_id = ?1 AND u.sub = \
-         COALESCE((SELECT l.sub FROM logins l WHERE l.pool_id = ?1 AND l.login = ?2), ?3)"
+         COALESCE((SELECT s.sub FROM users s WHERE s.pool_id = ?1 AND s.sub = ?3), \
+         (SELECT l.sub FROM logins l WHERE l.pool_id = ?1 AND l.login = ?2))"
     );
     let folded = names::fold(pool, name);
     db.one(SQL, &params![pool.id.as_str(), folded, name]).await?.map(|row| user(&row)).transpose()
@@ -155,8 +157,27 @@ pub fn release_login(batch: &mut Batch, pool_id: &str, login: &str, keeper: &str
     );
 }
 
-/// Sets the sealed credential. What was proved under another `password_ver` no longer commits.
-pub fn set_password(batch: &mut Batch, user: &User, sealed: Vec<u8>) {
+/// The sealed credentials before the present one, newest first.
+pub async fn password_history(db: &Db, user: &User, count: i64) -> Result<Vec<Vec<u8>>> {
+    let sql = "SELECT password FROM password_history WHERE pool_id = ?1 AND sub = ?2 ORDER BY password_ver DESC LIMIT ?3";
+    let rows = db.query(sql, &params![user.pool_id.as_str(), user.sub.as_str(), count]).await?;
+    rows.iter().map(|row| Ok(row.blob(0)?.to_vec())).collect()
+}
+
+/// Sets the sealed credential, and keeps the `keep` before it. What was proved under another `password_ver` no longer commits.
+pub fn set_password(batch: &mut Batch, user: &User, sealed: Vec<u8>, keep: i64) {
+    if let Some(old) = user.password.as_ref().filter(|_| keep > 0) {
+        batch.any(
+            Rank::User,
+            "INSERT INTO password_history (pool_id, sub, password_ver, password) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            params![user.pool_id.as_str(), user.sub.as_str(), user.password_ver, old.clone()],
+        );
+    }
+    batch.any(
+        Rank::User,
+        "DELETE FROM password_history WHERE pool_id = ?1 AND sub = ?2 AND password_ver <= ?3",
+        params![user.pool_id.as_str(), user.sub.as_str(), user.password_ver - keep],
+    );
     batch.one(
         Rank::User,
         "UPDATE users SET password = ?4, password_ver = password_ver + 1, failures = 0, failed_ms = 0 \
@@ -176,6 +197,7 @@ pub fn delete(batch: &mut Batch, user: &User) {
     for sql in [
         "DELETE FROM logins WHERE pool_id = ?1 AND sub = ?2",
         "DELETE FROM user_attributes WHERE pool_id = ?1 AND sub = ?2",
+        "DELETE FROM password_history WHERE pool_id = ?1 AND sub = ?2",
     ] {
         batch.any(Rank::Login, sql, params![user.pool_id.as_str(), user.sub.as_str()]);
     }

@@ -57,7 +57,7 @@ pub fn access(
     origin(&mut claims, client, session);
     claims.insert("token_use".into(), json!("access"));
     claims.insert("scope".into(), json!(session.scope));
-    times(&mut claims, session, cx.now, client.access_ms());
+    times(&mut claims, session, cx.now, validity(session, client.access_ms(), cx.now));
     jti(&mut claims, cx, client);
     claims.insert("username".into(), json!(user.username));
     claims
@@ -88,7 +88,7 @@ pub fn id(
     origin(&mut claims, client, session);
     claims.insert("aud".into(), json!(client.id));
     claims.insert("token_use".into(), json!("id"));
-    times(&mut claims, session, cx.now, client.id_ms());
+    times(&mut claims, session, cx.now, validity(session, client.id_ms(), cx.now));
     jti(&mut claims, cx, client);
     claims
 }
@@ -149,6 +149,11 @@ fn jti(claims: &mut Map<String, Value>, cx: &Cx, client: &Client) {
     if client.revocation_enabled() {
         claims.insert("jti".into(), json!(ids::uuid_v4(cx.rng()).to_string()));
     }
+}
+
+/// No token outlives its session: what lists and ends sessions need not look beyond their expiry.
+pub fn validity(session: &TokenSession, configured: Ms, now: Ms) -> Ms {
+    configured.min(session.expires_ms - now)
 }
 
 fn times(claims: &mut Map<String, Value>, session: &TokenSession, now: Ms, validity: Ms) {

@@ -46,7 +46,7 @@ pub async fn issue(
         access_token,
         id_token,
         refresh_token,
-        expires_in_secs: client.access_ms() / SECOND,
+        expires_in_secs: claims::validity(session, client.access_ms(), cx.now) / SECOND,
     })
 }
 

@@ -7,7 +7,7 @@ use super::claims::{self, ADMIN_SCOPE};
 use super::ring;
 use crate::ambient::SECOND;
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::{self, Claims};
 use crate::pool::{Client, Pool, TokenSession, User};
 use crate::store::sessions::{self, Held};
@@ -55,9 +55,10 @@ pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
     }
     let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id")).ok_or_else(malformed)?;
     let session_id = ids::token_session_of(uuid).ok_or_else(malformed)?;
-    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id)
-        .await?
-        .ok_or_else(revoked)?;
+    let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await?
+    else {
+        return Err(absent(cx, &pool, &claims).await?);
+    };
     if claims.str("client_id") != Some(&held.client.id) || claims.str("sub") != Some(&held.user.sub)
     {
         return Err(malformed());
@@ -66,6 +67,7 @@ pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
         return Err(revoked());
     }
     let Held { session, user, client, pool } = held;
+    cx.is_by(&pool.id, &user.sub);
     Ok(Access { claims, session, user, client, pool })
 }
 
@@ -96,12 +98,24 @@ pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<(Claims, A
 
     let ring = ring::of(cx, &pool).await?;
     let key = ring.verifying(token_use, unverified.kid(), cx.now).ok_or_else(malformed)?;
-    let claims = unverified.verify(key).map_err(|_| malformed())?;
+    let claims = unverified
+        .verify(key)
+        .map_err(|_| Error::not_authorized("Could not verify signature for Access Token"))?;
     let issued_here = claims.str("iss") == Some(&claims::issuer(&cx.app.settings, &pool));
     if !issued_here || claims.str("token_use") != Some(token_use) {
         return Err(malformed());
     }
     Ok((claims, pool))
+}
+
+/// What is absent is dead; that the user itself is gone is said in Cognito's words.
+async fn absent(cx: &Cx, pool: &Pool, claims: &Claims) -> Result<Error> {
+    let user = store::users::find(cx.db(), &pool.id, claims.str("sub").unwrap_or_default()).await?;
+    Ok(if user.is_some() {
+        revoked()
+    } else {
+        Error::new(Kind::UserNotFound, "User does not exist.")
+    })
 }
 
 pub fn revoked() -> Error {

@@ -367,7 +367,7 @@ async fn a_user_who_deletes_itself_is_gone_and_recorded() {
         );
         assert_eq!(
             house.refused("GetUser", json!({ "AccessToken": token })).await.0,
-            "NotAuthorizedException"
+            "UserNotFoundException"
         );
         let records = jobs::records(&house.app.db, &pool).await.unwrap();
         let told: Vec<_> = records

@@ -123,19 +123,19 @@ async fn only_the_attributes_that_were_asked_for_are_shown() {
 async fn a_filter_that_does_not_parse_is_refused() {
     for house in houses().await {
         let pool = open(&house).await;
-        for filter in [
-            "username",
-            "username = ann",
-            "username > \"a\"",
-            "username = \"a",
-            "custom:x = \"a\"",
-            "email = \"a\" or",
-        ] {
+        for filter in
+            ["username", "username = ann", "username > \"a\"", "username = \"a", "email = \"a\" or"]
+        {
             let (kind, message) =
                 house.refused("ListUsers", json!({ "UserPoolId": pool, "Filter": filter })).await;
             assert_eq!(kind, "InvalidParameterException", "{filter}");
-            assert!(message.starts_with("Error while parsing filter: "), "{message}");
+            assert_eq!(message, "Error while parsing filter.");
         }
+        let custom = json!({ "UserPoolId": pool, "Filter": "custom:x = \"a\"" });
+        assert_eq!(
+            house.refused("ListUsers", custom).await.1,
+            "Invalid search attribute: custom:x"
+        );
         let many = json!({ "UserPoolId": pool, "Limit": 61 });
         assert_eq!(house.refused("ListUsers", many).await.0, "InvalidParameterException");
     }

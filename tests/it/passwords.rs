@@ -227,3 +227,45 @@ async fn the_hour_of_an_allowance_begins_with_its_first_use() {
         house.ok("ChangePassword", change(&token, PASSWORD, NEW)).await;
     }
 }
+
+#[tokio::test]
+async fn a_password_that_the_history_remembers_is_not_taken_again() {
+    for house in houses().await {
+        let policy = json!({ "PasswordPolicy": { "MinimumLength": 8, "PasswordHistorySize": 2 } });
+        let pool = house.pool(json!({ "Policies": policy })).await;
+        let client = house.client(&pool, json!({})).await;
+        house.user(&pool, "ann").await;
+        let set = |password: &str| json!({ "UserPoolId": pool, "Username": "ann", "Password": password, "Permanent": true });
+        let refused = house.refused("AdminSetUserPassword", set(PASSWORD)).await;
+        assert_eq!(refused.0, "PasswordHistoryPolicyViolationException");
+        house.ok("AdminSetUserPassword", set("second-password")).await;
+        assert_eq!(
+            house.refused("AdminSetUserPassword", set(PASSWORD)).await.0,
+            "PasswordHistoryPolicyViolationException"
+        );
+        house.ok("AdminSetUserPassword", set("third-password")).await;
+        house.ok("AdminSetUserPassword", set(PASSWORD)).await;
+        let token = house.signs_in(&client, "ann").await;
+        let change = json!({ "AccessToken": token["AccessToken"], "PreviousPassword": PASSWORD, "ProposedPassword": "third-password" });
+        assert_eq!(
+            house.refused("ChangePassword", change).await.0,
+            "PasswordHistoryPolicyViolationException"
+        );
+    }
+}
+
+#[tokio::test]
+async fn spaces_may_stand_inside_a_password_and_not_around_it() {
+    for house in houses().await {
+        let pool = house.pool(json!({})).await;
+        house.user(&pool, "ann").await;
+        let set = |password: &str| json!({ "UserPoolId": pool, "Username": "ann", "Password": password, "Permanent": true });
+        house.ok("AdminSetUserPassword", set("Pass phrase 1!")).await;
+        for bad in [" Passphrase1!", "Passphrase1! "] {
+            assert_eq!(
+                house.refused("AdminSetUserPassword", set(bad)).await.0,
+                "InvalidParameterException"
+            );
+        }
+    }
+}

@@ -315,6 +315,7 @@ async fn a_deleted_pool_leaves_nothing_but_its_records_and_its_audit_trail() {
             house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await.0,
             "NotAuthorizedException"
         );
+        cenote::store::purge::graves(&house.app.db, NOW).await.unwrap();
         for sql in [
             "SELECT COUNT(*) FROM pools WHERE pool_id = ?1",
             "SELECT COUNT(*) FROM clients WHERE pool_id = ?1",
@@ -375,7 +376,7 @@ async fn custom_attributes_are_added_up_to_fifty_and_never_twice() {
         }
         for (names, message) in [
             (vec!["a50".to_owned()], "A user pool can have at most 50 custom attributes."),
-            (vec!["a7".to_owned()], "custom:a7: Existing attribute already has name a7."),
+            (vec!["a7".to_owned()], "custom:a7: Existing attribute already has name custom:a7."),
         ] {
             assert_eq!(
                 house.refused("AddCustomAttributes", add(names)).await,

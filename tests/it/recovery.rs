@@ -131,7 +131,7 @@ async fn a_new_password_must_conform_and_costs_no_guess() {
             refused,
             refusal(
                 "InvalidPassword",
-                "Password did not conform with policy: Password must have uppercase characters"
+                "Password does not conform to policy: Password must have uppercase characters"
             )
         );
         house.ok("ConfirmForgotPassword", confirm(&client, "ann", &code)).await;
@@ -158,11 +158,11 @@ async fn who_cannot_get_a_password_back_is_told_so_by_an_open_client() {
         );
         assert_eq!(
             house.refused("ForgotPassword", forgot(&client, "nobody")).await,
-            refusal("UserNotFound", "User does not exist.")
+            refusal("UserNotFound", "Username/client id combination not found.")
         );
         let missing =
             house.refused("ConfirmForgotPassword", confirm(&client, "nobody", "123456")).await;
-        assert_eq!(missing, refusal("UserNotFound", "User does not exist."));
+        assert_eq!(missing, refusal("UserNotFound", "Username/client id combination not found."));
         house.ok("AdminDisableUser", json!({ "UserPoolId": pool, "Username": "ann" })).await;
         assert_eq!(
             house.refused("ForgotPassword", forgot(&client, "ann")).await,

@@ -331,7 +331,7 @@ async fn an_open_client_says_who_does_not_exist() {
     for house in houses().await {
         let (_, client) =
             open(&house, json!({}), json!({ "PreventUserExistenceErrors": "LEGACY" })).await;
-        let missing = refusal("UserNotFound", "User does not exist.");
+        let missing = refusal("UserNotFound", "Username/client id combination not found.");
         assert_eq!(
             house.refused("ConfirmSignUp", confirm(&client, "nobody", "123456")).await,
             missing
@@ -496,5 +496,24 @@ async fn of_thirty_two_who_want_the_same_name_one_gets_it() {
             })
             .count();
         assert_eq!(taken, 31);
+    }
+}
+
+#[tokio::test]
+async fn where_existence_is_hidden_a_confirmed_user_looks_like_nobody() {
+    for house in houses().await {
+        let (pool, client) =
+            open(&house, json!({}), json!({ "PreventUserExistenceErrors": "ENABLED" })).await;
+        house.user(&pool, "ann").await;
+        let mut answers = Vec::new();
+        for name in ["ann", "nobody"] {
+            let guess = house.refused("ConfirmSignUp", confirm(&client, name, "123456")).await;
+            let input = json!({ "ClientId": client, "Username": name });
+            let resent = house.ok("ResendConfirmationCode", input).await;
+            let medium = resent["CodeDeliveryDetails"]["DeliveryMedium"].clone();
+            answers.push((guess, medium));
+        }
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0].0, refusal("ExpiredCode", EXPIRED));
     }
 }

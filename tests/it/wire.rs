@@ -165,3 +165,72 @@ async fn in_dev_a_foreign_web_page_can_neither_call_nor_read_signed_operations()
         assert_eq!(unsigned.header("access-control-allow-origin"), "*");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_is_audited_with_what_was_found_and_nothing_of_what_was_claimed() {
+    for house in houses().await {
+        let pool = house.pool(json!({})).await;
+        let client = house.client(&pool, json!({})).await;
+        let sub = house.user(&pool, "ann").await;
+        let token = house.signs_in(&client, "ann").await;
+        let forged = json!({ "AccessToken": token["AccessToken"], "UserPoolId": "us-east-1_FORGED", "ClientId": "B".repeat(100_000),
+            "PreviousPassword": "Wrong-horse-9", "ProposedPassword": "short" });
+        house.refused("ChangePassword", forged).await;
+        house.refused("AdminDeleteUserAttributes", json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["custom:x"] })).await;
+        let forged =
+            json!({ "AccessToken": "x", "UserPoolId": pool, "ClientId": "B".repeat(100_000) });
+        house.refused("GlobalSignOut", forged).await;
+        let trail =
+            cenote::store::jobs::audit(&house.app.db, 0, i64::MAX, (0, ""), 100_000).await.unwrap();
+        let of = |action: &str| {
+            trail
+                .iter()
+                .filter(|entry| entry.action == action && entry.pool_id == pool)
+                .collect::<Vec<_>>()
+        };
+        let change = of("ChangePassword");
+        assert_eq!(change.len(), 1, "{change:?}");
+        assert_eq!(
+            (change[0].target.as_str(), change[0].actor.clone(), change[0].result.as_str()),
+            (sub.as_str(), format!("user:{sub}"), "InvalidPasswordException")
+        );
+        assert_eq!(of("AdminDeleteUserAttributes")[0].target, sub);
+        assert!(of("GlobalSignOut").is_empty(), "a claimed pool is not a fact");
+        assert!(
+            trail
+                .iter()
+                .all(|entry| entry.pool_id != "us-east-1_FORGED" && entry.target.len() <= 300)
+        );
+    }
+}
+
+#[tokio::test]
+async fn forwarded_addresses_are_believed_from_proxies_only_and_from_the_right() {
+    use axum::extract::ConnectInfo;
+    use cenote::config::Settings;
+    let proxy = "10.0.0.1";
+    let settings = Settings {
+        trusted_proxies: vec![proxy.parse().unwrap(), "10.0.0.2".parse().unwrap()],
+        ..Settings::default()
+    };
+    let house = House::on_sqlite(settings).await;
+    let seen = |peer: &str, lines: &[&str]| {
+        let mut request = Request::post("/").header("host", "localhost:9229");
+        for line in lines {
+            request = request.header("x-forwarded-for", *line);
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let peer: std::net::SocketAddr = peer.parse().unwrap();
+        parts.extensions.insert(ConnectInfo(peer));
+        cenote::http::cx(house.app.clone(), &parts).request.ip.clone()
+    };
+    assert_eq!(seen("203.0.113.5:1", &["6.6.6.6"]), "203.0.113.5");
+    assert_eq!(
+        seen("10.0.0.1:1", &["6.6.6.6", "203.0.113.9"]),
+        "203.0.113.9",
+        "the proxy's own line is the last"
+    );
+    assert_eq!(seen("10.0.0.1:1", &["6.6.6.6, 203.0.113.9, 10.0.0.2"]), "203.0.113.9");
+    assert_eq!(seen("[::ffff:10.0.0.1]:1", &["203.0.113.9:4711"]), "203.0.113.9");
+    assert_eq!(seen("10.0.0.1:1", &["rubbish"]), "10.0.0.1");
+}

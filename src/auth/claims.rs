@@ -32,9 +32,13 @@ pub async fn claim(
         let is_alias = names::fold(pool, &owner.username) != login
             && owner.sub != login
             && !pool.signs_in_with(kind);
-        if !(force && is_alias) {
+        if !(force && is_alias && kind != "preferred_username") {
             return Err(refuse(kind));
         }
+        // The address is no longer proved to be theirs: a code for them must not go to its new owner.
+        let mut loser = owner.clone();
+        loser.doc.set(&format!("{kind}_verified"), "false");
+        users::update(batch, pool, &owner, &loser, cx.now, &Error::conflict())?;
         users::release_login(batch, &pool.id, &login, &new.sub);
     }
     Ok(())
