@@ -218,9 +218,9 @@ def test_an_enumeration_lists_its_values(server, pool):
 
 
 def test_a_secret_is_never_quoted(server):
-    _, body = server.call("SignUp", {"ClientId": "0" * 26, "Username": "ann", "Password": "se cret"})
+    _, body = server.call("SignUp", {"ClientId": "0" * 26, "Username": "ann", "Password": "se cret "})
     assert body["__type"] == "InvalidParameterException"
-    assert "se cret" not in body["message"]
+    assert "se cret " not in body["message"]
     assert "Value at 'password' failed to satisfy constraint" in body["message"]
 
 
