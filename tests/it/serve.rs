@@ -113,6 +113,9 @@ fn a_stop_finishes_what_was_begun_and_exits_with_0() {
         pause(20);
     }
     assert!(TcpStream::connect(&server.listen).is_err(), "a stopping server takes no connections");
+    // Meanwhile the operator's listener answers, and says what is going on.
+    let ready = get(&server.health, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.contains("stopping"), "{ready}");
     begun.write_all(&body.as_bytes()[10..]).unwrap();
     let mut answer = String::new();
     begun.read_to_string(&mut answer).unwrap();
@@ -169,44 +172,33 @@ fn a_database_that_is_not_this_servers_is_refused() {
     let text = serve(&scratch.path("cenote.db"), &other);
     assert!(text.contains("The master key does not match this database"), "{text}");
 
-    let text = complaint(&[
-        "dev",
-        "--port",
-        "0",
-        "--tls-port",
-        "0",
-        "--data",
-        &scratch.path("d"),
-        "--database-url",
-        &format!("sqlite://{}", scratch.path("cenote.db")),
-    ]);
+    let dev = |database: &str| {
+        let (data, url) = (scratch.path("d"), format!("sqlite://{database}"));
+        let ports = ["dev", "--port", "0", "--tls-port", "0"];
+        complaint(&[&ports[..], &["--data", &data, "--database-url", &url]].concat())
+    };
+    drop(Process::start(&scratch.0, &[]));
+    let text = dev(&scratch.path("data/cenote.db"));
     assert!(
         text.contains("The master key does not match this database")
             && text.contains("use an empty database"),
         "{text}"
     );
 
-    drop(Process::start(&scratch.0, &[]));
-    let text = serve(&scratch.path("data/cenote.db"), &scratch.path("data/master.key"));
-    assert!(text.contains("This database was made by `cenote dev`"), "{text}");
-    // The other way round, with the right key.
-    std::fs::copy(&key, scratch.0.join("data/master.key")).unwrap();
-    let text = complaint(&[
-        "dev",
-        "--port",
-        "0",
-        "--tls-port",
-        "0",
-        "--data",
-        &scratch.path("data"),
-        "--database-url",
-        &format!("sqlite://{}", scratch.path("cenote.db")),
-    ]);
+    // What the database is for is told first, whatever the key.
+    for key in [&key, &scratch.path("data/master.key")] {
+        let text = serve(&scratch.path("data/cenote.db"), key);
+        assert!(text.contains("This database was made by `cenote dev`"), "{text}");
+    }
+    let text = dev(&scratch.path("cenote.db"));
     assert!(text.contains("This database belongs to `cenote serve`"), "{text}");
 
     let connection = rusqlite::Connection::open(scratch.0.join("cenote.db")).unwrap();
     connection.execute("INSERT INTO schema_version (version) VALUES (999)", []).unwrap();
     drop(connection);
+    // Even the version of somebody else's database is not looked at before the key fits.
+    let text = serve(&scratch.path("cenote.db"), &other);
+    assert!(text.contains("The master key does not match this database"), "{text}");
     let text = serve(&scratch.path("cenote.db"), &key);
     assert!(
         text.contains("schema version 999") && text.contains("A newer release has migrated it"),
