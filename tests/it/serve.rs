@@ -234,9 +234,22 @@ fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
         "listen = \"0.0.0.0:443\"\ntls_cert = \"c\"\ntls_key = \"k\"",
         "listen = \"0.0.0.0:80\"\ntrusted_proxies = [\"10.0.0.1\"]",
         "smtp_url = \"smtps://u:p@mail.example.com\"\nmail_from = \"no-reply@example.com\"",
-        "smtp_url = \"smtp://localhost\"\nmail_from = \"no-reply@example.com\"",
+        "smtp_url = \"smtp://localhost\"\nmail_from = \"Example <no-reply@example.com>\"",
     ] {
         assert!(config(&format!("{GOOD}{more}")).check().is_ok(), "{more}");
+    }
+    for more in [
+        "postgres://u:p@db.example.com/c?sslmode=require",
+        "postgres://u:p@db.example.com/c?connect_timeout=3&sslmode=disable",
+        "postgres://u@127.0.0.2/c",
+        "postgres:///c?host=/run/postgresql",
+    ] {
+        let toml = GOOD.replace("sqlite:///var/lib/cenote/cenote.db", more);
+        assert!(config(&toml).check().is_ok(), "{more}");
+    }
+    let remote = GOOD.replace("sqlite:///var/lib/cenote/cenote.db", "postgres://u@10.0.0.1/c");
+    for more in ["allow_plain_http = true", "database_ca_file = \"ca.pem\""] {
+        assert!(config(&format!("{remote}{more}")).check().is_ok(), "{more}");
     }
 }
 
@@ -245,12 +258,7 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
     let without = |name: &str| {
         GOOD.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n")
     };
-    let with = |more: &str| {
-        format!(
-            "{}\n{more}",
-            if more.starts_with("public_url") { without("public_url") } else { GOOD.to_owned() }
-        )
-    };
+    let with = |more: &str| format!("{}\n{more}", without(more.split(' ').next().unwrap()));
     for (toml, message) in [
         (
             without("public_url"),
@@ -261,7 +269,23 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         (with("public_url = \"http://id.example.com\""), "is not https"),
         (with("public_url = \"id.example.com\""), "is not a URL"),
         (with("public_url = \"https://id.example.com/auth\""), "scheme and host only"),
-        (with("public_url = \"https://u:p@id.example.com\""), "scheme and host only"),
+        (with("public_url = \"https://u:secret@id.example.com\""), "holds a user name or password"),
+        (with("public_url = \"https://u:secret@id:port\""), "holds a user name or password"),
+        (with("database_url = \"sqlite:cenote.db\""), "Write an absolute path"),
+        (with("database_url = \"sqlite://cenote.db\""), "Write an absolute path"),
+        (with("database_url = \"postgres://u:secret@db.example.com/c\""), "Add ?sslmode=require"),
+        (
+            with("database_url = \"postgres://u:secret@localhost,10.0.0.1/c\""),
+            "Add ?sslmode=require",
+        ),
+        (
+            with("smtp_url = \"smtps://mail.example.com\"\nmail_from = \"nobody\""),
+            "mail_from = \"nobody\" is not a sender",
+        ),
+        (
+            with("smtp_url = \"smtp://u:secret@localhost?tls=maybe\"\nmail_from = \"a@b.c\""),
+            "smtp_url cannot be used",
+        ),
         (with("tls_cert = \"c\""), "tls_cert is set without tls_key"),
         (with("tls_key = \"k\""), "tls_key is set without tls_cert"),
         (with("listen = \"0.0.0.0:80\""), "would take passwords in plain HTTP from other machines"),
@@ -271,6 +295,12 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         (with("smtp_url = \"smtps://mail.example.com\""), "without mail_from"),
         (
             with("smtp_url = \"smtp://u:secret@mail.example.com\"\nmail_from = \"a@b.c\""),
+            "?tls=required",
+        ),
+        (
+            with(
+                "smtp_url = \"smtp://u:secret@mail.example.com?tls=opportunistic&tls=required\"\nmail_from = \"a@b.c\"",
+            ),
             "?tls=required",
         ),
         (
@@ -315,6 +345,15 @@ fn a_configuration_file_with_a_mistake_is_told_by_line_and_without_its_secrets()
         ),
         ("database_url = \"postgres://u:hunter2@h/d\n", "is not valid in line 1: "),
         ("listen = \"nowhere\"\n", "is not valid in line 1: "),
+        (
+            "region = \"us-east-1\"\nallow_plain_http = \"hunter2\"\n",
+            "is not valid in line 2: allow_plain_http: expected a boolean.",
+        ),
+        (
+            "log_format = \"hunter2\"\n",
+            "is not valid in line 1: log_format: expected `json` or `text`.",
+        ),
+        ("master_key_file = [\"hunter2\"]\n", "is not valid in line 1: "),
     ] {
         let complaint = complaint(&["serve", "--config", &scratch.write("cenote.toml", text)]);
         assert!(complaint.contains(message) && !complaint.contains("hunter2"), "{complaint}");
