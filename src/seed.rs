@@ -113,11 +113,9 @@ fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
     }
     client.at = format!("{} ({id})", client.at);
     let extensions: ClientExtensions = client.extensions()?;
-    for uri in [&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri] {
-        if let Some(uri) = uri {
-            urls::check(uri)
-                .map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
-        }
+    let uris = [&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri];
+    for uri in uris.into_iter().flatten() {
+        urls::check(uri).map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
     }
     client.no_pool_id()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
