@@ -39,9 +39,13 @@ pub struct Parts {
 }
 
 impl App {
-    /// Migrates the database, refuses one that belongs to another master key or the other mode, and assembles the state.
+    /// Refuses a database that belongs to another master key or the other mode, migrates it, and assembles the state.
     pub async fn open(parts: Parts) -> Result<Arc<App>> {
         let Parts { settings, db, vault, clock, random, keygen } = parts;
+        // Before anything is changed: the wrong program or key must not bring somebody else's database to another version.
+        if db.schema_version().await? > 0 {
+            belongs(&db, &vault, settings.dev).await?;
+        }
         db.migrate(schema::MIGRATIONS).await?;
         claim(&db, &vault, &*random, settings.dev).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -184,21 +188,26 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
-/// A database belongs to one master key, and a developer's database never becomes a production one.
+/// A database belongs to one master key, and a developer's database never becomes a production one. `false`: it belongs to nobody.
+async fn belongs(db: &Db, vault: &Vault, dev: bool) -> Result<bool> {
+    let (canary, mode) = (keys::meta(db, "canary").await?, keys::meta(db, "mode").await?);
+    let (Some(canary), Some(mode)) = (canary, mode) else { return Ok(false) };
+    // The mode first: who took the wrong program also has the wrong key, and is not helped by another key.
+    match (dev, mode.as_slice()) {
+        (false, b"dev") => Err(Error::invalid(
+            "This database was made by `cenote dev`, which accepts any credentials. Use another database for `cenote serve`.",
+        )),
+        (true, b"serve") => Err(Error::invalid(
+            "This database belongs to `cenote serve`. `cenote dev` accepts any credentials; give it a database of its own.",
+        )),
+        _ => vault.check_canary(&canary).map(|()| true),
+    }
+}
+
 async fn claim(db: &Db, vault: &Vault, random: &dyn Random, dev: bool) -> Result<()> {
     for _ in 0..2 {
-        let (canary, mode) = (keys::meta(db, "canary").await?, keys::meta(db, "mode").await?);
-        if let (Some(canary), Some(mode)) = (canary, mode) {
-            vault.check_canary(&canary)?;
-            return match (dev, mode.as_slice()) {
-                (false, b"dev") => Err(Error::invalid(
-                    "This database was made by `cenote dev`, which accepts any credentials. Use another database for `cenote serve`.",
-                )),
-                (true, b"serve") => Err(Error::invalid(
-                    "This database belongs to `cenote serve`. `cenote dev` accepts any credentials; give it a database of its own.",
-                )),
-                _ => Ok(()),
-            };
+        if belongs(db, vault, dev).await? {
+            return Ok(());
         }
         let mut batch = Batch::new();
         keys::set_meta_once(&mut batch, "canary", vault.canary(random)?, Error::conflict());

@@ -1,13 +1,15 @@
 //! What the operator decides. `Settings` is what the running server reads; `Config` is how the operator says it: each field is a
 //! flag, an environment variable and a key of the configuration file. Its comments are the reference (`docs/configuration.md`).
 
+mod addresses;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use url::Url;
 
+use self::addresses::{database_url, mail_from, public_url, smtp_url};
 use crate::ambient::{HOUR, Ms};
 use crate::error::{Error, Result};
 
@@ -96,7 +98,8 @@ pub struct Config {
     /// it must not change later. Required
     #[arg(long, env = "CENOTE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
-    /// The database: sqlite:///absolute/path for one server, postgres://user:password@host/name for one or several. Required
+    /// The database: sqlite:///absolute/path for one server, postgres://user:password@host/name?sslmode=require for one or several.
+    /// Required
     #[arg(long, env = "CENOTE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<Hidden>,
     /// PEM file of the authorities that may vouch for PostgreSQL's certificate. Default: the public ones
@@ -116,7 +119,8 @@ pub struct Config {
     /// Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host headers are believed. Default: none
     #[arg(long, env = "CENOTE_TRUSTED_PROXIES", value_name = "ADDRESS", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<IpAddr>>,
-    /// Accept an http public_url and plain HTTP from other machines. Passwords and tokens can then be read on the way. Default: false
+    /// Accept an http public_url, plain HTTP from other machines, and SMTP and PostgreSQL without TLS. Passwords and tokens can then be
+    /// read on the way. Default: false
     #[arg(long, env = "CENOTE_ALLOW_PLAIN_HTTP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub allow_plain_http: Option<bool>,
     /// Address and port of /healthz, /readyz and /metrics, which are for the operator only. Default: 127.0.0.1:9231
@@ -254,8 +258,13 @@ impl Config {
                     "smtp_url is set without mail_from. Set mail_from to the sender, as in \"Example <no-reply@example.com>\".",
                 );
             }
-            (Some(Hidden(url)), Some(from)) => Some(Mail { smtp_url: smtp_url(url, plain)?, from }),
+            (Some(Hidden(url)), Some(from)) => {
+                Some(Mail { smtp_url: smtp_url(url, plain)?, from: mail_from(from)? })
+            }
         };
+        let database = self
+            .database_url
+            .ok_or_else(|| missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?;
         Ok(Checked {
             settings: Settings {
                 dev: false,
@@ -271,60 +280,9 @@ impl Config {
             listen,
             health_listen,
             tls,
-            database_url: self
-                .database_url
-                .ok_or_else(|| missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?,
+            database_url: database_url(database, self.database_ca_file.as_deref(), plain)?,
             master_key_file: self.master_key_file.ok_or_else(|| missing_key("master_key_file"))?,
         })
-    }
-}
-
-/// The origin, as every issuer begins.
-fn public_url(given: &str, plain: bool) -> Result<String> {
-    let wrong = |why: &str| Error::invalid(format!("public_url = {given:?} {why}"));
-    let url = Url::parse(given)
-        .map_err(|_| wrong("is not a URL. Write scheme and host, as in https://id.example.com."))?;
-    let bare = url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    if !bare || !matches!(url.scheme(), "https" | "http") {
-        return Err(wrong("must be scheme and host only, as in https://id.example.com."));
-    }
-    if url.scheme() == "http" && !is_loopback(&url) && !plain {
-        return Err(wrong(
-            "is not https: passwords, cookies and tokens could be read on the way, and Amplify refuses such sign-in pages. Use https, by tls_cert \
-             and tls_key or by a proxy in front. (allow_plain_http permits it for a network that nobody else is in.)",
-        ));
-    }
-    Ok(url.origin().ascii_serialization())
-}
-
-/// The URL is not repeated in messages: it may hold a password.
-fn smtp_url(given: String, plain: bool) -> Result<String> {
-    let Ok(url) = Url::parse(&given) else {
-        return refuse("smtp_url is not a URL, as in smtps://user:password@mail.example.com:465.");
-    };
-    let tls = url.scheme() == "smtps"
-        || url.query_pairs().any(|(name, value)| name == "tls" && value == "required");
-    match url.scheme() {
-        "smtp" | "smtps" if tls || plain || is_loopback(&url) => Ok(given),
-        "smtp" | "smtps" => refuse(
-            "smtp_url would send mail, and its password, in the clear. Write smtps://, or add ?tls=required for STARTTLS.",
-        ),
-        _ => refuse("smtp_url must start with smtps:// or smtp://."),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str().map(|host| host.trim_matches(['[', ']'])) {
-        Some(host) => {
-            host == "localhost"
-                || host.ends_with(".localhost")
-                || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-        None => false,
     }
 }
 
@@ -360,9 +318,26 @@ fn refuse<T>(message: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
     Err(Error::invalid(message))
 }
 
-/// Where and what, without the line itself, which the parser would show: it may hold a password.
+/// Where and what, without the line itself, which the parser would show, and without the value: it may hold a password.
 fn whats_wrong(error: &toml::de::Error, text: &str) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
+    let start = error.span().map(|span| span.start);
+    let before = start.and_then(|start| text.get(..start));
     let line = before.map(|before| format!(" in line {}", before.matches('\n').count() + 1));
-    format!("{}: {}.", line.unwrap_or_default(), error.message().lines().next().unwrap_or_default())
+    let message = error.message().lines().next().unwrap_or_default();
+    let names_value =
+        ["invalid type", "invalid value", "unknown variant"].iter().any(|p| message.starts_with(p));
+    let what = match message.rsplit_once(", expected ") {
+        Some((_, expected)) if names_value => {
+            let key = before.and_then(|before| key_of(before.lines().next_back()?));
+            format!("{}expected {expected}", key.map(|key| format!("{key}: ")).unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    };
+    format!("{}: {what}.", line.unwrap_or_default())
+}
+
+/// The key of a line of which the part before the value is known.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_').then_some(key)
 }

@@ -1,16 +1,18 @@
 //! Seed files: pools, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
 
+mod strict;
+
 use cenote_interface::types::{
     CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest,
     CustomDomainConfigType,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use self::strict::Strict;
 use crate::account::admin::{self as accounts, NewUser, Seeded};
 use crate::admin::{clients, domains, pools};
 use crate::cx::Cx;
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
 use crate::pool::realm::{Extensions, SessionRules};
-use crate::pool::{Pool, PoolDoc};
+use crate::pool::{Pool, PoolDoc, urls};
 use crate::store::users;
 
 /// A seed file, read and checked, with nothing done yet.
@@ -58,7 +60,7 @@ struct UserSeed {
 
 /// Reads a seed file. Messages say where in the file the mistake is.
 pub fn parse(text: &str) -> Result<Seed> {
-    let whole: Value = serde_json::from_str(text)
+    let Strict(whole) = serde_json::from_str(text)
         .map_err(|error| Error::invalid(format!("It is not valid JSON: {error}.")))?;
     let mut file = Object::new("the file", whole)?;
     let pools = file.list("pools")?.ok_or_else(|| file.wrong("has no member \"pools\""))?;
@@ -110,7 +112,12 @@ fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
             .wrong(&format!("has the ClientId {id:?}, which is not 1 to 128 letters and digits")));
     }
     client.at = format!("{} ({id})", client.at);
-    let extensions = client.extensions()?;
+    let extensions: ClientExtensions = client.extensions()?;
+    let uris = [&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri];
+    for uri in uris.into_iter().flatten() {
+        urls::check(uri).map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
+    }
+    client.no_pool_id()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
     Ok(ClientSeed {
         at: client.at.clone(),
@@ -132,6 +139,7 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
     if user.list("Groups")?.is_some_and(|groups| !groups.is_empty()) {
         return Err(user.wrong("has Groups, and groups are not built in this version"));
     }
+    user.no_pool_id()?;
     let attributes = attributes(&mut user)?;
     let at = user.at.clone();
     // The limits of the API on names and values, in its words.
@@ -216,6 +224,14 @@ impl Object {
         }
     }
 
+    /// It would say again, or otherwise, where the entry stands.
+    fn no_pool_id(&self) -> Result<()> {
+        match self.members.contains_key("UserPoolId") {
+            false => Ok(()),
+            true => Err(self.wrong("has a UserPoolId, but belongs to the pool that it stands in")),
+        }
+    }
+
     fn finish(&self) -> Result<()> {
         match self.members.keys().next() {
             None => Ok(()),
@@ -225,9 +241,10 @@ impl Object {
 
     /// Holds the members against an operation's input, in the words of the API.
     fn check(&self, operation: &str) -> Result<()> {
-        let operation = cenote_interface::operation(operation)
-            .ok_or_else(|| Error::internal("an operation is missing"))?;
-        let checked = cenote_interface::check(operation, &Value::Object(self.members.clone()));
+        let checked = cenote_interface::check(
+            find_operation(operation)?,
+            &Value::Object(self.members.clone()),
+        );
         checked.map_err(|refusal| match refusal {
             cenote_interface::Refusal::Serialization(message)
             | cenote_interface::Refusal::Validation(message) => {
@@ -237,42 +254,20 @@ impl Object {
     }
 
     /// The members as the request of an operation. The API ignores members that it does not know; here they are mistakes.
-    fn request<T: Serialize + DeserializeOwned>(self, operation: &str) -> Result<T> {
+    fn request<T: DeserializeOwned>(self, operation: &str) -> Result<T> {
+        let known = find_operation(operation)?;
         self.check(operation)?;
         let given = Value::Object(self.members);
-        let request: T = serde_json::from_value(given.clone())
-            .map_err(|error| Error::invalid(format!("{}: {error}.", self.at)))?;
-        let kept = serde_json::to_value(&request).map_err(Error::internal)?;
-        match unknown(&given, &kept) {
-            None => Ok(request),
-            Some(path) => Err(Error::invalid(format!(
-                "{} has an unknown member {:?}.",
-                self.at,
-                path.trim_start_matches('.')
-            ))),
+        if let Some(path) = cenote_interface::unknown_member(known, &given) {
+            return Err(Error::invalid(format!("{} has an unknown member {path:?}.", self.at)));
         }
+        serde_json::from_value(given)
+            .map_err(|error| Error::invalid(format!("{}: {error}.", self.at)))
     }
 }
 
-/// The path of the first member that reading has dropped.
-fn unknown(given: &Value, kept: &Value) -> Option<String> {
-    match (given, kept) {
-        (Value::Object(given), Value::Object(kept)) => {
-            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
-                let rest = match kept.get(name) {
-                    Some(kept) => unknown(value, kept)?,
-                    None => String::new(),
-                };
-                Some(format!(".{name}{rest}"))
-            })
-        }
-        (Value::Array(given), Value::Array(kept)) => given
-            .iter()
-            .zip(kept)
-            .enumerate()
-            .find_map(|(at, (given, kept))| Some(format!("[{at}]{}", unknown(given, kept)?))),
-        _ => None,
-    }
+fn find_operation(name: &str) -> Result<&'static cenote_interface::Operation> {
+    cenote_interface::operation(name).ok_or_else(|| Error::internal("an operation is missing"))
 }
 
 fn each<T>(at: &str, list: Vec<Value>, read: impl Fn(Object) -> Result<T>) -> Result<Vec<T>> {

@@ -20,7 +20,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -34,8 +34,10 @@ use crate::http::OverTls;
 /// How long a client may take for the TLS handshake, and for the head of a request, which also bounds an idle connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const REQUEST_HEAD: Duration = Duration::from_secs(30);
-/// Connections of all listeners together. Each costs some 50 KiB with TLS.
+/// Connections of all public listeners together. Each costs some 50 KiB with TLS, and a file descriptor (`docs/configuration.md`).
 const MAX_CONNECTIONS: usize = 10_000;
+/// Connections of the operator's listener, which must answer when the others are full.
+const MAX_OPERATOR_CONNECTIONS: usize = 64;
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 const MAX_HEAD_BYTES: u32 = 64 << 10;
@@ -43,12 +45,16 @@ const MAX_HEAD_BYTES: u32 = 64 << 10;
 const PING: Duration = Duration::from_secs(30);
 /// How long requests that have begun may take once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
+/// The same for the operator's, which are answered from memory and last.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One socket and what it serves.
 pub struct Door {
     pub listener: TcpListener,
     pub tls: Option<Arc<ServerConfig>>,
     pub router: Router,
+    /// For the operator alone: it has connections of its own, and stays until everything else has ended.
+    pub operator: bool,
 }
 
 /// SIGTERM and SIGINT, caught from the moment this is made: from then on they end the server in good order.
@@ -79,61 +85,103 @@ impl Signals {
 
 /// Serves until a signal comes, then finishes what was begun and closes the database. A second signal ends the waiting.
 pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
-    let (stop, stopped) = watch::channel(false);
-    let graceful = Arc::new(GracefulShutdown::new());
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut loops = JoinSet::new();
-    for door in doors {
-        let (graceful, slots, stopped) = (graceful.clone(), slots.clone(), stopped.clone());
-        loops.spawn(accept(door, graceful, slots, stopped));
-    }
-    let workers = app::workers(&app, stopped);
+    let (operators, public): (Vec<_>, Vec<_>) = doors.into_iter().partition(|door| door.operator);
+    let public = Doors::open(public, MAX_CONNECTIONS);
+    let operators = Doors::open(operators, MAX_OPERATOR_CONNECTIONS);
+    let workers = app::workers(&app, public.stop.subscribe());
 
     signals.next().await;
     tracing::info!("stopping: requests that have begun are finished");
+    // From here on `/readyz` says so, on a listener that is still there.
     app.meters.drain();
-    // The loops end and drop their listeners: new connections are refused from here on.
-    stop.send_replace(true);
-    loops.join_all().await;
-    if let Ok(graceful) = Arc::try_unwrap(graceful) {
-        tokio::select! {
-            drained = timeout(DRAIN, graceful.shutdown()) => if drained.is_err() {
-                tracing::warn!("some requests did not end in time; their connections are closed");
-            },
-            () = signals.next() => tracing::warn!("a second signal: open connections are closed"),
-        }
+    tokio::select! {
+        drained = timeout(DRAIN, public.close()) => if drained.is_err() {
+            tracing::warn!("some requests did not end in time; their connections are closed");
+        },
+        () = signals.next() => tracing::warn!("a second signal: open connections are closed"),
     }
     if timeout(DRAIN, workers.join_all()).await.is_err() {
         tracing::warn!("a worker did not end in time");
     }
+    let _ = timeout(LAST_WORDS, operators.close()).await;
     app.db.close().await;
     tracing::info!("stopped");
+}
+
+/// Doors that share a limit and are closed together.
+struct Doors {
+    stop: watch::Sender<bool>,
+    graceful: Arc<GracefulShutdown>,
+    loops: JoinSet<()>,
+}
+
+impl Doors {
+    fn open(doors: Vec<Door>, limit: usize) -> Doors {
+        let stop = watch::Sender::new(false);
+        let graceful = Arc::new(GracefulShutdown::new());
+        let slots = Arc::new(Slots { free: Arc::new(Semaphore::new(limit)), limit });
+        let mut loops = JoinSet::new();
+        for door in doors {
+            loops.spawn(accept(door, graceful.clone(), slots.clone(), stop.subscribe()));
+        }
+        Doors { stop, graceful, loops }
+    }
+
+    /// The loops end and drop their listeners, so that new connections are refused; then those that exist end.
+    async fn close(self) {
+        self.stop.send_replace(true);
+        self.loops.join_all().await;
+        if let Ok(graceful) = Arc::try_unwrap(self.graceful) {
+            graceful.shutdown().await;
+        }
+    }
+}
+
+/// How many connections there may be. Beyond that they wait in the kernel's queue.
+struct Slots {
+    free: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl Slots {
+    async fn take(&self, full: &mut bool) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = self.free.clone().try_acquire_owned() {
+            // Told anew only after it was over: at the limit this is asked for every connection.
+            *full &= self.free.available_permits() < self.limit / 10;
+            return Some(slot);
+        }
+        if !*full {
+            *full = true;
+            tracing::warn!(limit = self.limit, "all connections are taken; new ones wait");
+        }
+        self.free.clone().acquire_owned().await.ok()
+    }
 }
 
 async fn accept(
     door: Door,
     graceful: Arc<GracefulShutdown>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let Door { listener, tls, router } = door;
+    let Door { listener, tls, router, .. } = door;
     let tls = tls.map(TlsAcceptor::from);
+    let mut full = false;
     loop {
-        // Beyond the limit connections wait in the kernel's queue.
         let accepted = tokio::select! {
             _ = stopped.wait_for(|stop| *stop) => return,
             accepted = async {
-                let slot = slots.clone().acquire_owned().await;
+                let slot = slots.take(&mut full).await;
                 (listener.accept().await, slot)
             } => accepted,
         };
         let ((stream, peer), slot) = match accepted {
-            (Ok(accepted), Ok(slot)) => (accepted, slot),
+            (Ok(accepted), Some(slot)) => (accepted, slot),
             (Err(error), _) => {
                 refused(&error).await;
                 continue;
             }
-            (_, Err(_)) => return,
+            (_, None) => return,
         };
         let watcher = graceful.watcher();
         let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
@@ -169,24 +217,33 @@ async fn connection(
     // An answer is small; waiting to fill a packet would only delay it.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = tls else {
-        return http(stream, peer, OverTls(false), router, watcher).await;
+        return http(stream, peer, OverTls(false), router, watcher, REQUEST_HEAD).await;
     };
     let shaken = tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => return,
         shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => http(stream, peer, OverTls(true), router, watcher).await,
+        Ok(Ok(stream)) => http(stream, peer, OverTls(true), router, watcher, REQUEST_HEAD).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
     }
 }
 
-async fn http<S>(stream: S, peer: SocketAddr, tls: OverTls, router: Router, watcher: Watcher)
-where
+async fn http<S>(
+    stream: S,
+    peer: SocketAddr,
+    tls: OverTls,
+    router: Router,
+    watcher: Watcher,
+    patience: Duration,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        begins.notify_one();
         let router = router.clone();
         async move {
             let mut request = request.map(Body::new);
@@ -212,8 +269,17 @@ where
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%peer, %error, "a connection broke");
+    // The builder's own timeouts begin once it knows the version of HTTP, for which it waits without end.
+    let silent = async {
+        if timeout(patience, begun.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "a connection broke");
+        },
+        () = silent => tracing::debug!(%peer, "a connection without a request is closed"),
     }
 }
 
@@ -288,6 +354,47 @@ mod tests {
         let mut request = request.body(Body::empty()).unwrap();
         name_host(&mut request).ok()?;
         request.headers().get("host").map(|host| host.to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asks_for_nothing_is_closed_and_one_that_asked_may_wait() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let patience = Duration::from_millis(100);
+        let graceful = GracefulShutdown::new();
+        let connect = || {
+            let (ours, theirs) = tokio::io::duplex(4096);
+            let router = Router::new().route("/", axum::routing::get(|| async { "ok" }));
+            let peer = (Ipv4Addr::LOCALHOST, 1).into();
+            let watcher = graceful.watcher();
+            tokio::spawn(http(theirs, peer, OverTls(false), router, watcher, patience));
+            ours
+        };
+        // Half of the preface of HTTP/2 is not yet a version.
+        for beginning in ["", "PRI", "GET"] {
+            let mut stream = connect();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+            assert!(ended.is_ok_and(|read| read.is_ok()) && answer.is_empty(), "{beginning}");
+        }
+        let mut stream = connect();
+        let mut answer = [0; 12];
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        stream.read_exact(&mut answer).await.unwrap();
+        let ended = async { while stream.read_u8().await.is_ok() {} };
+        assert!(timeout(patience * 5, ended).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_finds_all_connections_taken_waits() {
+        let slots = Slots { free: Arc::new(Semaphore::new(1)), limit: 1 };
+        let mut full = false;
+        let first = slots.take(&mut full).await;
+        assert!(first.is_some() && !full);
+        assert!(timeout(Duration::from_millis(20), slots.take(&mut full)).await.is_err());
+        assert!(full);
+        drop(first);
+        assert!(slots.take(&mut full).await.is_some());
     }
 
     #[test]

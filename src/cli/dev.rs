@@ -51,12 +51,21 @@ pub async fn run(args: Args) -> Result<()> {
     let signals = Signals::catch()?;
     let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock));
     let data = Data::open(&args, &*random)?;
+    let url = args
+        .database_url
+        .clone()
+        .unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
+    // This takes the lock. Until it is held and the ports are, another server may live here, and its files are left alone.
+    let db = Db::open(&url, Options::default()).await?;
+    let (plain, port) = data.bind("port", args.port).await?;
+    let (over_tls, tls_port) = data.bind("tls-port", args.tls_port).await?;
     if let Some(file) = &args.ready_file {
         // An old one would speak of a server that has ended.
         let _ = std::fs::remove_file(file);
     }
-    let (plain, port) = data.bind("port", args.port).await?;
-    let (over_tls, tls_port) = data.bind("tls-port", args.tls_port).await?;
+    for (name, given, bound) in [("port", args.port, port), ("tls-port", args.tls_port, tls_port)] {
+        data.remember(name, given, bound)?;
+    }
 
     let certificates = tls::dev_certificates(&data.path, clock.now_ms(), &*random)?;
     let tls = Arc::new(tls::server_config(&certificates.leaf, &certificates.leaf_key)?);
@@ -65,11 +74,6 @@ pub async fn run(args: Args) -> Result<()> {
         pages_url: format!("https://localhost:{tls_port}"),
         ..Settings::default()
     };
-    let url = args
-        .database_url
-        .clone()
-        .unwrap_or_else(|| format!("sqlite://{}", data.path.join("cenote.db").display()));
-    let db = Db::open(&url, Options::default()).await?;
     let vault = Vault::new(&data.master_key(&*random)?);
     let app =
         App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await;
@@ -89,8 +93,9 @@ pub async fn run(args: Args) -> Result<()> {
     let router = app::router(app.clone());
     let doors = plain.into_iter().map(|listener| (listener, None));
     let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
-    let doors =
-        doors.map(|(listener, tls)| Door { listener, tls, router: router.clone() }).collect();
+    let doors = doors
+        .map(|(listener, tls)| Door { listener, tls, router: router.clone(), operator: false })
+        .collect();
     serve::run(app, doors, signals).await;
     Ok(())
 }
@@ -124,12 +129,15 @@ impl Data {
         let unusable = |error: std::io::Error| {
             Error::invalid(format!("The directory {} cannot be used: {error}.", path.display()))
         };
+        let made = !path.exists();
         files::create_private_dir(&path).map_err(unusable)?;
         // Other programs read `ca_file` from directories of their own.
         let path = path.canonicalize().map_err(unusable)?;
         let data = Data { path, ephemeral: args.ephemeral };
-        // Keys must not end up in somebody's repository.
-        data.write_once(".gitignore", "*\n")?;
+        // Keys must not end up in somebody's repository; but what is in a directory that was there is not ours to hide.
+        if made {
+            data.write_once(".gitignore", "*\n")?;
+        }
         Ok(data)
     }
 
@@ -148,10 +156,16 @@ impl Data {
         {
             return Ok(bound);
         }
-        let bound = serve::bind_loopback(0).await?;
-        files::write_private(&file, format!("{}\n", bound.1).as_bytes())
-            .map_err(|error| unwritable(&file, &error))?;
-        Ok(bound)
+        serve::bind_loopback(0).await
+    }
+
+    fn remember(&self, name: &str, given: u16, bound: u16) -> Result<()> {
+        let file = self.path.join(name);
+        let text = format!("{bound}\n");
+        if given != 0 || std::fs::read_to_string(&file).is_ok_and(|last| last == text) {
+            return Ok(());
+        }
+        files::write_private(&file, text.as_bytes()).map_err(|error| unwritable(&file, &error))
     }
 
     fn master_key(&self, random: &dyn Random) -> Result<MasterKey> {

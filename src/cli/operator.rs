@@ -16,8 +16,9 @@ pub struct Access {
     /// A configuration file of `cenote serve`, which says the rest
     #[arg(long, env = "CENOTE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The data directory of a `cenote dev`, which says the rest
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "database_url", "master_key_file"])]
+    /// The data directory of a `cenote dev`, which says the rest, whatever variables say
+    // Its conflicts with other flags are in `super::check_data`: clap's own would count variables too.
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The database: sqlite:///absolute/path or postgres://..
     #[arg(long, env = "CENOTE_DATABASE_URL", value_name = "URL", hide_env_values = true)]

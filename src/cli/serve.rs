@@ -69,8 +69,13 @@ pub async fn run(args: Args) -> Result<()> {
         "cenote serves"
     );
     let doors = vec![
-        Door { listener: public, tls, router: app::router(app.clone()) },
-        Door { listener: health, tls: None, router: app::operator_router(app.clone()) },
+        Door { listener: public, tls, router: app::router(app.clone()), operator: false },
+        Door {
+            listener: health,
+            tls: None,
+            router: app::operator_router(app.clone()),
+            operator: true,
+        },
     ];
     serve::run(app, doors, signals).await;
     Ok(())

@@ -66,7 +66,7 @@ impl Pg {
             config.application_name("cenote");
         }
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match pg_tls::connector(&config, options.ca_file.as_deref())? {
+        let manager = match pg_tls::connector(&mut config, options.ca_file.as_deref())? {
             Some(tls) => Manager::from_config(config, tls, recycling),
             None => Manager::from_config(config, tokio_postgres::NoTls, recycling),
         };

@@ -1,5 +1,6 @@
 //! TLS to PostgreSQL: when it is used, and whom it trusts.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +15,9 @@ use super::startup;
 use crate::error::{Error, Result};
 
 /// `sslmode=require` is TLS with a verified certificate, `disable` none. Where the URL does not say (libpq's `prefer`), TLS is
-/// used if a CA is configured; without one a server's own certificate could not be verified, and many have such.
-pub fn connector(config: &Config, ca_file: Option<&Path>) -> Result<Option<MakeRustlsConnect>> {
+/// required if a CA is configured; without one a server's own certificate could not be verified, and many have such. `config` asks
+/// `cenote serve` to say so for a server on another machine.
+pub fn connector(config: &mut Config, ca_file: Option<&Path>) -> Result<Option<MakeRustlsConnect>> {
     let wanted = match config.get_ssl_mode() {
         SslMode::Disable => false,
         SslMode::Prefer => ca_file.is_some(),
@@ -29,6 +31,8 @@ pub fn connector(config: &Config, ca_file: Option<&Path>) -> Result<Option<MakeR
         }
         return Ok(None);
     }
+    // `prefer` would go on without TLS when somebody on the way says that the server has none.
+    config.ssl_mode(SslMode::Require);
     let mut roots = RootCertStore::empty();
     match ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
@@ -57,7 +61,9 @@ pub fn connector(config: &Config, ca_file: Option<&Path>) -> Result<Option<MakeR
 
 fn is_remote(host: &Host) -> bool {
     match host {
-        Host::Tcp(name) => !["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
+        Host::Tcp(name) => {
+            name != "localhost" && !name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
         Host::Unix(_) => false,
     }
 }

@@ -199,6 +199,26 @@ fn an_operators_command_makes_no_database_and_needs_the_right_key() {
     assert!(text.contains("The master key does not match this database"), "{text}");
 }
 
+#[test]
+fn data_wins_over_variables_and_empty_variables_are_not_set() {
+    let scratch = Scratch::new();
+    drop(Process::start(&scratch.0, &[]));
+    let data = scratch.path("data");
+    let list = |args: &[&str], url: &str| {
+        let mut command = cenote(&[&["access-key", "list"], args].concat());
+        command.env("CENOTE_DATABASE_URL", url).env("CENOTE_CONFIG", "");
+        command.output().unwrap()
+    };
+    let none = format!("sqlite://{}", scratch.path("none.db"));
+    assert_eq!(list(&["--data", &data], &none).status.code(), Some(0));
+    let output = list(&["--data", &data, "--database-url", &none], "");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("--data and --database-url cannot be given together"), "{text}");
+    let text = String::from_utf8(list(&[], "").stderr).unwrap();
+    assert!(text.contains("database_url is not set"), "{text}");
+}
+
 fn kid(token: &Value) -> String {
     use base64::Engine as _;
     let header = token.as_str().unwrap().split('.').next().unwrap();

@@ -217,6 +217,34 @@ fn a_seed_file_is_applied_and_a_wrong_one_ends_the_server_with_its_place() {
 }
 
 #[test]
+fn a_second_server_on_the_same_data_leaves_the_first_ones_files_alone() {
+    let scratch = Scratch::new();
+    let server = Process::start(&scratch.0, &[]);
+    let files = ["ready.json", "data/port", "data/tls-port"];
+    let read = || files.map(|name| std::fs::read_to_string(scratch.0.join(name)).unwrap());
+    let before = read();
+    let (data, ready) = (scratch.path("data"), scratch.path("ready.json"));
+    let ports = ["dev", "--port", "0", "--tls-port", "0"];
+    let text = complaint(&[&ports[..], &["--data", &data, "--ready-file", &ready]].concat());
+    assert!(text.contains("Another server uses the database"), "{text}");
+    // Nor does one that has data of its own and finds no port.
+    let (port, other) = (server.port().to_string(), scratch.path("other"));
+    let own = ["dev", "--port", &port, "--tls-port", "0", "--data", &other];
+    let text = complaint(&[&own[..], &["--ready-file", &ready]].concat());
+    assert!(text.contains("Cannot listen on"), "{text}");
+    assert_eq!(read(), before);
+    assert!(scratch.0.join("data/.gitignore").exists());
+}
+
+#[test]
+fn a_directory_that_was_there_is_not_hidden_from_git() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.0.join("data")).unwrap();
+    drop(Process::start(&scratch.0, &[]));
+    assert!(!scratch.0.join("data/.gitignore").exists());
+}
+
+#[test]
 fn a_taken_port_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -124,6 +124,32 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
                 json!(8),
                 format!("{at} has an unknown member \"Policies.PasswordPolicy.Minimum\"."),
             ),
+            ("/pools/0/Colour", Value::Null, format!("{at} has an unknown member \"Colour\".")),
+            (
+                "/pools/0/Policies/PasswordPolicy/Minimum",
+                Value::Null,
+                format!("{at} has an unknown member \"Policies.PasswordPolicy.Minimum\"."),
+            ),
+            (
+                "/pools/0/Users/0/Email",
+                Value::Null,
+                format!("{at}.Users[0] (ann) has an unknown member \"Email\"."),
+            ),
+            (
+                "/pools/0/Clients/0/UserPoolId",
+                json!("eu-west-1_SeedC"),
+                format!("{client} has a UserPoolId"),
+            ),
+            (
+                "/pools/0/Clients/0/Extensions/BackchannelLogoutUri",
+                json!("http://app.example.com/logout"),
+                format!("{client}.Extensions: http://app.example.com/logout cannot use the HTTP"),
+            ),
+            (
+                "/pools/0/Clients/0/Extensions/FrontchannelLogoutUri",
+                json!("javascript:alert(1)"),
+                format!("{client}.Extensions: javascript:alert(1) uses a scheme"),
+            ),
             (
                 "/pools/0/Clients/0/Callbacks",
                 json!([]),
@@ -197,6 +223,9 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
             seed::parse("{ pools: [] }")
                 .is_err_and(|error| error.message.contains("line 1 column 3"))
         );
+        let twice = file("SeedC").to_string().replace("\"seeded\"", "\"one\",\"PoolName\":\"two\"");
+        let error = seed::parse(&twice).err().unwrap();
+        assert!(error.message.contains("\"PoolName\" stands twice at line 1"), "{}", error.message);
     }
 }
 

@@ -113,6 +113,9 @@ fn a_stop_finishes_what_was_begun_and_exits_with_0() {
         pause(20);
     }
     assert!(TcpStream::connect(&server.listen).is_err(), "a stopping server takes no connections");
+    // Meanwhile the operator's listener answers, and says what is going on.
+    let ready = get(&server.health, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.contains("stopping"), "{ready}");
     begun.write_all(&body.as_bytes()[10..]).unwrap();
     let mut answer = String::new();
     begun.read_to_string(&mut answer).unwrap();
@@ -169,44 +172,33 @@ fn a_database_that_is_not_this_servers_is_refused() {
     let text = serve(&scratch.path("cenote.db"), &other);
     assert!(text.contains("The master key does not match this database"), "{text}");
 
-    let text = complaint(&[
-        "dev",
-        "--port",
-        "0",
-        "--tls-port",
-        "0",
-        "--data",
-        &scratch.path("d"),
-        "--database-url",
-        &format!("sqlite://{}", scratch.path("cenote.db")),
-    ]);
+    let dev = |database: &str| {
+        let (data, url) = (scratch.path("d"), format!("sqlite://{database}"));
+        let ports = ["dev", "--port", "0", "--tls-port", "0"];
+        complaint(&[&ports[..], &["--data", &data, "--database-url", &url]].concat())
+    };
+    drop(Process::start(&scratch.0, &[]));
+    let text = dev(&scratch.path("data/cenote.db"));
     assert!(
         text.contains("The master key does not match this database")
             && text.contains("use an empty database"),
         "{text}"
     );
 
-    drop(Process::start(&scratch.0, &[]));
-    let text = serve(&scratch.path("data/cenote.db"), &scratch.path("data/master.key"));
-    assert!(text.contains("This database was made by `cenote dev`"), "{text}");
-    // The other way round, with the right key.
-    std::fs::copy(&key, scratch.0.join("data/master.key")).unwrap();
-    let text = complaint(&[
-        "dev",
-        "--port",
-        "0",
-        "--tls-port",
-        "0",
-        "--data",
-        &scratch.path("data"),
-        "--database-url",
-        &format!("sqlite://{}", scratch.path("cenote.db")),
-    ]);
+    // What the database is for is told first, whatever the key.
+    for key in [&key, &scratch.path("data/master.key")] {
+        let text = serve(&scratch.path("data/cenote.db"), key);
+        assert!(text.contains("This database was made by `cenote dev`"), "{text}");
+    }
+    let text = dev(&scratch.path("cenote.db"));
     assert!(text.contains("This database belongs to `cenote serve`"), "{text}");
 
     let connection = rusqlite::Connection::open(scratch.0.join("cenote.db")).unwrap();
     connection.execute("INSERT INTO schema_version (version) VALUES (999)", []).unwrap();
     drop(connection);
+    // Even the version of somebody else's database is not looked at before the key fits.
+    let text = serve(&scratch.path("cenote.db"), &other);
+    assert!(text.contains("The master key does not match this database"), "{text}");
     let text = serve(&scratch.path("cenote.db"), &key);
     assert!(
         text.contains("schema version 999") && text.contains("A newer release has migrated it"),
@@ -242,9 +234,22 @@ fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
         "listen = \"0.0.0.0:443\"\ntls_cert = \"c\"\ntls_key = \"k\"",
         "listen = \"0.0.0.0:80\"\ntrusted_proxies = [\"10.0.0.1\"]",
         "smtp_url = \"smtps://u:p@mail.example.com\"\nmail_from = \"no-reply@example.com\"",
-        "smtp_url = \"smtp://localhost\"\nmail_from = \"no-reply@example.com\"",
+        "smtp_url = \"smtp://localhost\"\nmail_from = \"Example <no-reply@example.com>\"",
     ] {
         assert!(config(&format!("{GOOD}{more}")).check().is_ok(), "{more}");
+    }
+    for more in [
+        "postgres://u:p@db.example.com/c?sslmode=require",
+        "postgres://u:p@db.example.com/c?connect_timeout=3&sslmode=disable",
+        "postgres://u@127.0.0.2/c",
+        "postgres:///c?host=/run/postgresql",
+    ] {
+        let toml = GOOD.replace("sqlite:///var/lib/cenote/cenote.db", more);
+        assert!(config(&toml).check().is_ok(), "{more}");
+    }
+    let remote = GOOD.replace("sqlite:///var/lib/cenote/cenote.db", "postgres://u@10.0.0.1/c");
+    for more in ["allow_plain_http = true", "database_ca_file = \"ca.pem\""] {
+        assert!(config(&format!("{remote}{more}")).check().is_ok(), "{more}");
     }
 }
 
@@ -253,12 +258,7 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
     let without = |name: &str| {
         GOOD.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n")
     };
-    let with = |more: &str| {
-        format!(
-            "{}\n{more}",
-            if more.starts_with("public_url") { without("public_url") } else { GOOD.to_owned() }
-        )
-    };
+    let with = |more: &str| format!("{}\n{more}", without(more.split(' ').next().unwrap()));
     for (toml, message) in [
         (
             without("public_url"),
@@ -269,7 +269,23 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         (with("public_url = \"http://id.example.com\""), "is not https"),
         (with("public_url = \"id.example.com\""), "is not a URL"),
         (with("public_url = \"https://id.example.com/auth\""), "scheme and host only"),
-        (with("public_url = \"https://u:p@id.example.com\""), "scheme and host only"),
+        (with("public_url = \"https://u:secret@id.example.com\""), "holds a user name or password"),
+        (with("public_url = \"https://u:secret@id:port\""), "holds a user name or password"),
+        (with("database_url = \"sqlite:cenote.db\""), "Write an absolute path"),
+        (with("database_url = \"sqlite://cenote.db\""), "Write an absolute path"),
+        (with("database_url = \"postgres://u:secret@db.example.com/c\""), "Add ?sslmode=require"),
+        (
+            with("database_url = \"postgres://u:secret@localhost,10.0.0.1/c\""),
+            "Add ?sslmode=require",
+        ),
+        (
+            with("smtp_url = \"smtps://mail.example.com\"\nmail_from = \"nobody\""),
+            "mail_from = \"nobody\" is not a sender",
+        ),
+        (
+            with("smtp_url = \"smtp://u:secret@localhost?tls=maybe\"\nmail_from = \"a@b.c\""),
+            "smtp_url cannot be used",
+        ),
         (with("tls_cert = \"c\""), "tls_cert is set without tls_key"),
         (with("tls_key = \"k\""), "tls_key is set without tls_cert"),
         (with("listen = \"0.0.0.0:80\""), "would take passwords in plain HTTP from other machines"),
@@ -279,6 +295,12 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         (with("smtp_url = \"smtps://mail.example.com\""), "without mail_from"),
         (
             with("smtp_url = \"smtp://u:secret@mail.example.com\"\nmail_from = \"a@b.c\""),
+            "?tls=required",
+        ),
+        (
+            with(
+                "smtp_url = \"smtp://u:secret@mail.example.com?tls=opportunistic&tls=required\"\nmail_from = \"a@b.c\"",
+            ),
             "?tls=required",
         ),
         (
@@ -323,6 +345,15 @@ fn a_configuration_file_with_a_mistake_is_told_by_line_and_without_its_secrets()
         ),
         ("database_url = \"postgres://u:hunter2@h/d\n", "is not valid in line 1: "),
         ("listen = \"nowhere\"\n", "is not valid in line 1: "),
+        (
+            "region = \"us-east-1\"\nallow_plain_http = \"hunter2\"\n",
+            "is not valid in line 2: allow_plain_http: expected a boolean.",
+        ),
+        (
+            "log_format = \"hunter2\"\n",
+            "is not valid in line 1: log_format: expected `json` or `text`.",
+        ),
+        ("master_key_file = [\"hunter2\"]\n", "is not valid in line 1: "),
     ] {
         let complaint = complaint(&["serve", "--config", &scratch.write("cenote.toml", text)]);
         assert!(complaint.contains(message) && !complaint.contains("hunter2"), "{complaint}");

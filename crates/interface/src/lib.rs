@@ -22,9 +22,11 @@ mod redact;
 mod shapes;
 #[rustfmt::skip] // Generated.
 pub mod types;
+mod unknown;
 
 pub use check::{Refusal, check, validate};
 pub use fault::{Fault, Given};
+pub use unknown::unknown_member;
 
 /// What stands in front of the operation's name in `X-Amz-Target`, followed by a dot.
 pub const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService";
