@@ -37,6 +37,7 @@ pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
             .filter(|_| trusted)
             .flat_map(|line| line.split(','))
             .map(str::trim)
+            .filter(|item| !item.is_empty())
             .collect::<Vec<_>>()
     };
     let last = |name: &'static str| forwarded(name).last().copied().map(str::to_owned);

@@ -5,7 +5,7 @@
 use super::{Via, address};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
-use crate::notify::Address;
+use crate::notify::{self, Address};
 use crate::pool::{User, attributes, names};
 use crate::store::users;
 
@@ -40,13 +40,25 @@ pub fn invented_address(cx: &Cx, via: Via<'_>, name: &str, order: &[&'static str
     if attributes::is_email(name) {
         return Address { attribute: "email", value: names::fold(via.pool, name) };
     }
-    if attributes::is_phone(name) {
+    // Like a real user's code, it goes where this server can send to.
+    let sendable = |attribute: &'static str| {
+        notify::can_send(cx, &Address { attribute, value: String::new() })
+    };
+    let by_mail = order.contains(&"email") && sendable("email");
+    if attributes::is_phone(name) && (sendable("phone_number") || !by_mail) {
         return Address { attribute: "phone_number", value: name.to_owned() };
     }
     let mac =
         cx.app.vault.mac(&via.pool.id, "invented address", names::fold(via.pool, name).as_bytes());
     let mut letters = mac.iter().map(|byte| char::from(b'a' + byte % 26));
-    let verified = order.iter().copied().find(|attribute| via.pool.auto_verifies(attribute));
+    let verifies = |attribute: &&'static str| via.pool.auto_verifies(attribute);
+    let verified = order
+        .iter()
+        .copied()
+        .filter(verifies)
+        .find(|attribute| sendable(attribute))
+        .or_else(|| order.iter().copied().find(|attribute| sendable(attribute)))
+        .or_else(|| order.iter().copied().find(verifies));
     match verified
         .or(address::attribute("email").filter(|email| order.contains(email)))
         .unwrap_or("phone_number")

@@ -177,7 +177,9 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
                     codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
                 }
                 None if hides => {
-                    let to = existence::invented_address(cx, via, name, &address::ATTRIBUTES);
+                    let mut order = address::ATTRIBUTES.to_vec();
+                    order.retain(|attribute| pool.auto_verifies(attribute));
+                    let to = existence::invented_address(cx, via, name, &order);
                     codes::pretend(
                         cx,
                         &mut batch,

@@ -19,6 +19,7 @@ pub async fn claim(
     refuse: impl Fn(&str) -> Error,
 ) -> Result<()> {
     let had = old.map(|old| names::logins(pool, old)).unwrap_or_default();
+    let mut losers: Vec<(User, User)> = Vec::new();
     for (kind, login) in names::logins(pool, new) {
         if had.iter().any(|(_, had)| *had == login) {
             continue;
@@ -28,18 +29,35 @@ pub async fn claim(
         else {
             continue;
         };
-        // Only an alias can be taken away: never a username, nor an address that is one.
-        let is_alias = names::fold(pool, &owner.username) != login
+        // Only a verified address that is an alias can be taken away: never a username, nor an address that is one, nor a
+        // name that they chose.
+        let named = |attribute: &str| {
+            owner.doc.get(attribute).is_some_and(|value| names::fold(pool, value) == login)
+        };
+        let is_alias = matches!(kind, "email" | "phone_number")
+            && named(kind)
+            && !named("preferred_username")
+            && names::fold(pool, &owner.username) != login
             && owner.sub != login
             && !pool.signs_in_with(kind);
-        if !(force && is_alias && kind != "preferred_username") {
+        if !(force && is_alias) {
             return Err(refuse(kind));
         }
         // The address is no longer proved to be theirs: a code for them must not go to its new owner.
-        let mut loser = owner.clone();
-        loser.doc.set(&format!("{kind}_verified"), "false");
-        users::update(batch, pool, &owner, &loser, cx.now, &Error::conflict())?;
-        users::release_login(batch, &pool.id, &login, &new.sub);
+        let flag = format!("{kind}_verified");
+        match losers.iter_mut().find(|(old, _)| old.sub == owner.sub) {
+            Some((_, loser)) => loser.doc.set(&flag, "false"),
+            None => {
+                let mut loser = owner.clone();
+                loser.doc.set(&flag, "false");
+                losers.push((owner, loser));
+            }
+        }
+    }
+    // Everybody locks users in one order; with the flag the login goes.
+    losers.sort_by(|(one, _), (other, _)| one.sub.cmp(&other.sub));
+    for (owner, loser) in &losers {
+        users::update(batch, pool, owner, loser, cx.now, &Error::conflict())?;
     }
     Ok(())
 }

@@ -20,7 +20,11 @@ use crate::error::{Error, Result};
 pub fn connector(config: &mut Config, ca_file: Option<&Path>) -> Result<Option<MakeRustlsConnect>> {
     let wanted = match config.get_ssl_mode() {
         SslMode::Disable => false,
-        SslMode::Prefer => ca_file.is_some(),
+        // A socket of this machine speaks no TLS.
+        SslMode::Prefer => {
+            ca_file.is_some()
+                && !config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)))
+        }
         _ => true,
     };
     if !wanted {

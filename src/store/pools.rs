@@ -101,6 +101,18 @@ pub async fn count_users(db: &Db, pool_id: &str) -> Result<i64> {
 }
 
 pub fn insert(batch: &mut Batch, pool: &Pool) -> Result<()> {
+    // Takes the place of a grave: neither can come while the other is there.
+    batch.one(
+        Rank::Pool,
+        "INSERT INTO graves (pool_id, deleted_ms) VALUES (?1, 0) ON CONFLICT DO NOTHING",
+        params![pool.id.as_str()],
+        Error::conflict(),
+    );
+    batch.any(
+        Rank::Pool,
+        "DELETE FROM graves WHERE pool_id = ?1 AND deleted_ms = 0",
+        params![pool.id.as_str()],
+    );
     batch.one(
         Rank::Pool,
         "INSERT INTO pools (pool_id, name, doc, ver, epoch_ms, longest_token_ms, created_ms, modified_ms) \

@@ -3,7 +3,7 @@
 
 use super::{Batch, Db, Rank};
 use crate::ambient::{DAY, Ms};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::params;
 
 /// What is over stays two days longer, for people who look into what happened.
@@ -105,40 +105,58 @@ const REMAINS: &[Rule] = &[
 /// How long a grave is looked into again: what raced with the deletion may have come after it.
 const GRAVE_MS: Ms = DAY;
 
-/// Removes what deleted pools left behind. Returns whether something was left for the next run.
+/// Removes what all deleted pools left behind. Returns whether something was left for the next run.
 pub async fn graves(db: &Db, now: Ms) -> Result<bool> {
-    let mut left = false;
-    let rows = db
-        .scan("SELECT pool_id, deleted_ms FROM graves ORDER BY pool_id LIMIT 100", params![])
-        .await?;
-    for row in rows {
-        let (pool_id, deleted_ms) = (row.string(0)?, row.i64(1)?);
-        let mut empty = true;
-        for rule in REMAINS {
-            let mut chunks = 0;
-            while !db.scan(rule.any, params![pool_id.as_str()]).await?.is_empty() {
-                if chunks == CHUNKS {
-                    empty = false;
-                    break;
-                }
-                chunks += 1;
-                let mut batch = Batch::new();
-                batch.any(rule.rank, rule.delete, params![pool_id.as_str(), CHUNK]);
-                db.commit(batch).await?;
+    let (mut left, mut after) = (false, String::new());
+    loop {
+        let sql =
+            "SELECT pool_id, deleted_ms FROM graves WHERE pool_id > ?1 ORDER BY pool_id LIMIT 100";
+        let rows = db.scan(sql, params![after.as_str()]).await?;
+        let Some(last) = rows.last() else { return Ok(left) };
+        after = last.string(0)?;
+        for row in &rows {
+            let empty = grave(db, row.text(0)?).await?;
+            left |= !empty;
+            if empty && row.i64(1)? + GRAVE_MS < now {
+                close_grave(db, row.text(0)?).await?;
             }
         }
-        left |= !empty;
-        if empty && deleted_ms + GRAVE_MS < now {
+    }
+}
+
+/// Empties one grave as far as one run goes; true where nothing is left. Each piece locks the grave: a pool that takes the id
+/// again removes it first, and loses nothing.
+pub async fn grave(db: &Db, pool_id: &str) -> Result<bool> {
+    for rule in REMAINS {
+        let mut chunks = 0;
+        while !db.scan(rule.any, params![pool_id]).await?.is_empty() {
+            if chunks == CHUNKS {
+                return Ok(false);
+            }
+            chunks += 1;
             let mut batch = Batch::new();
-            batch.any(
+            batch.one(
                 Rank::Pool,
-                "DELETE FROM graves WHERE pool_id = ?1",
-                params![pool_id.as_str()],
+                "UPDATE graves SET deleted_ms = deleted_ms WHERE pool_id = ?1",
+                params![pool_id],
+                Error::conflict(),
             );
-            db.commit(batch).await?;
+            batch.any(rule.rank, rule.delete, params![pool_id, CHUNK]);
+            match db.commit(batch).await {
+                // Gone meanwhile: somebody else finished, or the id is in use again.
+                Err(error) if error.is_conflict() => return Ok(true),
+                done => done?,
+            }
         }
     }
-    Ok(left)
+    Ok(true)
+}
+
+/// Forgets a grave: its id can be used again.
+pub async fn close_grave(db: &Db, pool_id: &str) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.any(Rank::Pool, "DELETE FROM graves WHERE pool_id = ?1", params![pool_id]);
+    db.commit(batch).await
 }
 
 /// One run over all tables. Returns whether something was left for the next run.

@@ -148,15 +148,6 @@ pub fn update(
     Ok(())
 }
 
-/// Takes a verified address away from whoever had it as an alias before (ForceAliasCreation).
-pub fn release_login(batch: &mut Batch, pool_id: &str, login: &str, keeper: &str) {
-    batch.any(
-        Rank::Login,
-        "DELETE FROM logins WHERE pool_id = ?1 AND login = ?2 AND sub <> ?3 AND kind <> 'username'",
-        params![pool_id, login, keeper],
-    );
-}
-
 /// The sealed credentials before the present one, newest first.
 pub async fn password_history(db: &Db, user: &User, count: i64) -> Result<Vec<Vec<u8>>> {
     let sql = "SELECT password FROM password_history WHERE pool_id = ?1 AND sub = ?2 ORDER BY password_ver DESC LIMIT ?3";

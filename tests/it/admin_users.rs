@@ -360,3 +360,34 @@ async fn every_change_is_in_the_audit_trail_without_secrets() {
         );
     }
 }
+
+#[tokio::test]
+async fn aliases_taken_by_force_are_no_longer_their_old_owners() {
+    for house in houses().await {
+        let pool = house.pool(json!({ "AliasAttributes": ["email", "phone_number"] })).await;
+        let both = json!([
+            { "Name": "email", "Value": "shared@example.com" }, { "Name": "email_verified", "Value": "true" },
+            { "Name": "phone_number", "Value": "+15550001111" }, { "Name": "phone_number_verified", "Value": "true" },
+        ]);
+        let create = |name: &str, force: bool| {
+            json!({ "UserPoolId": pool, "Username": name, "MessageAction": "SUPPRESS",
+            "UserAttributes": both, "ForceAliasCreation": force })
+        };
+        house.ok("AdminCreateUser", create("old", false)).await;
+        assert_eq!(
+            house.refused("AdminCreateUser", create("new", false)).await.0,
+            "AliasExistsException"
+        );
+        house.ok("AdminCreateUser", create("new", true)).await;
+        for alias in ["shared@example.com", "+15550001111"] {
+            let found =
+                house.ok("AdminGetUser", json!({ "UserPoolId": pool, "Username": alias })).await;
+            assert_eq!(found["Username"], "new");
+        }
+        assert_eq!(house.attribute(&pool, "old", "email_verified").await.as_deref(), Some("false"));
+        assert_eq!(
+            house.attribute(&pool, "old", "phone_number_verified").await.as_deref(),
+            Some("false")
+        );
+    }
+}

@@ -33,7 +33,7 @@ fn every_fault_counts_in_the_order_of_the_model() {
         "3 validation errors detected: \
          Value null at 'userPoolId' failed to satisfy constraint: Member must not be null; \
          Value at 'username' failed to satisfy constraint: Member must not be null; \
-         Value at 'password' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\S]+",
+         Value at 'password' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[\\S]+.*[\\S]+$",
     );
 }
 
