@@ -63,26 +63,9 @@ pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_
         doc.temporary_until_ms = Some(cx.now + pool.temporary_password_ms());
     }
 
-    let user = User {
-        pool_id: pool.id.clone(),
-        password: Some(credential::make(cx, pool, &sub, &username, &password).await?),
-        sub,
-        username,
-        status,
-        enabled: true,
-        doc,
-        ver: 1,
-        password_ver: 1,
-        clock_ms: cx.now,
-        epoch_ms: 0,
-        code_epoch_ms: 0,
-        sso_epoch_ms: 0,
-        session_gen: 0,
-        failures: 0,
-        failed_ms: 0,
-        created_ms: cx.now,
-        modified_ms: cx.now,
-    };
+    let sealed = credential::make(cx, pool, &sub, &username, &password).await?;
+    let mut user = User::new(&pool.id, sub, username, status, doc, cx.now);
+    user.password = Some(sealed);
     let mut batch = Batch::new();
     claims::claim(cx, &mut batch, pool, None, &user, new.force_alias, |kind| match kind {
         "username" => Error::new(Kind::UsernameExists, "User account already exists"),

@@ -54,26 +54,7 @@ pub async fn sign_up(
             doc.set(&format!("{attribute}_verified"), "false");
         }
     }
-    let mut user = User {
-        pool_id: pool.id.clone(),
-        sub,
-        username,
-        status: Status::Unconfirmed,
-        enabled: true,
-        doc,
-        ver: 1,
-        password: None,
-        password_ver: 1,
-        clock_ms: cx.now,
-        epoch_ms: 0,
-        code_epoch_ms: 0,
-        sso_epoch_ms: 0,
-        session_gen: 0,
-        failures: 0,
-        failed_ms: 0,
-        created_ms: cx.now,
-        modified_ms: cx.now,
-    };
+    let mut user = User::new(&pool.id, sub, username, Status::Unconfirmed, doc, cx.now);
     let mut batch = Batch::new();
     claims::claim(cx, &mut batch, pool, None, &user, false, |kind| match kind {
         "email" | "phone_number" => Error::new(

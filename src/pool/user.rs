@@ -67,6 +67,38 @@ impl UserDoc {
 }
 
 impl User {
+    /// A user who begins now, without a password. Its epochs begin with it, as in its row: nothing of an earlier user with this
+    /// `sub` lives.
+    pub fn new(
+        pool_id: &str,
+        sub: String,
+        username: String,
+        status: Status,
+        doc: UserDoc,
+        now: Ms,
+    ) -> User {
+        User {
+            pool_id: pool_id.to_owned(),
+            sub,
+            username,
+            status,
+            enabled: true,
+            doc,
+            ver: 1,
+            password: None,
+            password_ver: 1,
+            clock_ms: now,
+            epoch_ms: now,
+            code_epoch_ms: now,
+            sso_epoch_ms: now,
+            session_gen: 0,
+            failures: 0,
+            failed_ms: 0,
+            created_ms: now,
+            modified_ms: now,
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         if name == "sub" { Some(&self.sub) } else { self.doc.get(name) }
     }
