@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::request::AuthorizeRequest;
-use super::{cookies, login, pages};
+use super::{cookies, finish, pages};
 use crate::error::Result;
 use crate::site::Visit;
 use crate::store::browsers::Browser;
@@ -21,7 +21,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         Some((browser, _))
             if silent && !request.prompt.login && is_recent(visit, &request, &browser) =>
         {
-            login::reuse(visit, &request, &browser).await
+            finish::reuse(visit, &request, &browser).await
         }
         _ if request.prompt.none => Ok(request.refuse("login_required", "")),
         _ => Ok(pages::see(&visit.page("/login", &visit.query))),

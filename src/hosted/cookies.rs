@@ -75,6 +75,11 @@ pub fn check_csrf(visit: &Visit, form: &Params) -> Result<()> {
     Ok(())
 }
 
+/// The language that this browser chose.
+pub fn lang(visit: &Visit) -> Option<&str> {
+    read(visit, "lang")
+}
+
 fn is_token(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok()
 }

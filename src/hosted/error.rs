@@ -52,7 +52,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
             (None, _) => ("Required String parameter 'client_id' is not present", "A sign-out must name an app client of this user pool with client_id.".to_owned()),
         },
     };
-    let mut response = pages::render(&visit.cx, "error.html", context! { title, hint }, None);
+    let mut response = pages::page(visit, "error.html", context! { title, hint }, None).await?;
     *response.status_mut() = StatusCode::BAD_REQUEST;
     Ok(response)
 }

@@ -4,10 +4,12 @@
 mod authorize;
 mod cookies;
 mod error;
+mod finish;
 mod login;
 mod logout;
 mod pages;
 mod request;
+mod texts;
 
 use std::sync::Arc;
 

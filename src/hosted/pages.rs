@@ -7,10 +7,12 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
+use super::texts::{self, Texts};
 use crate::cx::Cx;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::pool::urls;
 use crate::site::Visit;
@@ -20,6 +22,16 @@ static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_formatter(escape);
+        // `{{ t.continue_as|fill(name=name) }}`
+        templates.add_filter("fill", |text: String, names: Kwargs| {
+            let mut pairs = Vec::new();
+            for name in names.args() {
+                pairs.push((name, names.get::<String>(name)?));
+            }
+            let pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            Ok::<_, minijinja::Error>(texts::fill(&text, &pairs))
+        });
         for (name, text) in [
             ("base.html", include_str!("templates/base.html")),
             ("login.html", include_str!("templates/login.html")),
@@ -62,15 +74,31 @@ fn escape(
 
 const STYLE: &str = include_str!("templates/style.css");
 
-/// A page. `target` is the redirect URI that its form may end at: Chromium applies `form-action` to the redirect after a POST, too.
-pub fn render(cx: &Cx, name: &str, values: Value, target: Option<&str>) -> Response {
+/// A page of a pool, in the visitor's language. `target` is the redirect URI that its form may end at: Chromium applies `form-action`
+/// to the redirect after a POST, too.
+pub async fn page(
+    visit: &Visit,
+    name: &str,
+    values: Value,
+    target: Option<&str>,
+) -> Result<Response> {
+    Ok(render(&visit.cx, texts::of(visit), name, values, target))
+}
+
+fn render(
+    cx: &Cx,
+    texts: &'static Texts,
+    name: &str,
+    values: Value,
+    target: Option<&str>,
+) -> Response {
     let mut bytes = [0; 16];
     cx.rng().fill(&mut bytes);
     let nonce = STANDARD.encode(bytes);
     let rendered = TEMPLATES.as_ref().map_err(Error::internal).and_then(|templates| {
         let template = templates.get_template(name).map_err(Error::internal)?;
         template
-            .render(context! { style => STYLE, nonce => nonce.as_str(), ..values })
+            .render(context! { style => STYLE, nonce => nonce.as_str(), lang => texts.tag, t => texts.all(), ..values })
             .map_err(Error::internal)
     });
     let body = match rendered {
@@ -98,9 +126,10 @@ pub fn failure(cx: &Cx, error: &Error) -> Response {
         Kind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::BAD_REQUEST,
     };
-    let title = "Something went wrong";
-    let mut response =
-        render(cx, "error.html", context! { title, hint => error.message.as_ref() }, None);
+    let texts = texts::english();
+    let values =
+        context! { title => texts.say("error_title", &[]), hint => error.message.as_ref() };
+    let mut response = render(cx, texts, "error.html", values, None);
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

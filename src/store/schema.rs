@@ -2,7 +2,7 @@
 //! milliseconds, counters, 0/1), BYTEA and DOUBLE PRECISION only. Keys start with `pool_id`, except the
 //! directories (clients by id, domains, access keys, meta).
 
-pub const MIGRATIONS: &[&str] = &[FIRST];
+pub const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -286,4 +286,60 @@ CREATE TABLE access_keys (
   doc TEXT NOT NULL,
   created_ms BIGINT NOT NULL
 );
+";
+
+/// Groups, second factors, resource servers, and the looks of the hosted pages.
+const SECOND: &str = "
+CREATE TABLE groups (
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  ver BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, name)
+);
+
+CREATE TABLE group_members (
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  joined_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, name, sub)
+);
+CREATE INDEX group_members_by_sub ON group_members (pool_id, sub, name);
+
+CREATE TABLE software_tokens (
+  pool_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  secret BYTEA NOT NULL,
+  device_name TEXT NOT NULL,
+  last_step BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  verified_ms BIGINT,
+  PRIMARY KEY (pool_id, sub)
+);
+
+CREATE TABLE resource_servers (
+  pool_id TEXT NOT NULL,
+  identifier TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  ver BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, identifier)
+);
+
+CREATE TABLE ui_customizations (
+  pool_id TEXT NOT NULL,
+  client_id TEXT NOT NULL,
+  css TEXT NOT NULL,
+  css_version TEXT NOT NULL,
+  logo BYTEA,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, client_id)
+);
+
+ALTER TABLE token_sessions ADD COLUMN resource TEXT;
 ";
