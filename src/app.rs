@@ -98,6 +98,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
     Router::new()
         .route(&at("/oauth2/authorize"), get(hosted::authorize))
         .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/challenge"), get(hosted::challenge).post(hosted::challenge))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))

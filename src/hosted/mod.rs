@@ -2,14 +2,20 @@
 //! plain forms that post to their own path with its query.
 
 mod authorize;
+mod challenge;
 mod cookies;
 mod error;
+mod fields;
 mod finish;
+mod form;
 mod login;
 mod logout;
+mod new_password;
 mod pages;
 mod request;
+mod step;
 mod texts;
+mod words;
 
 use std::sync::Arc;
 
@@ -27,6 +33,10 @@ const MAX_FORM: usize = 64 << 10;
 
 pub async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "authorize").await
+}
+
+pub async fn challenge(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "challenge").await
 }
 
 pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -72,16 +82,16 @@ async fn run(
         let query =
             if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
         let path = match page {
-            "authorize" => "/oauth2/authorize",
-            "login" => "/login",
-            "logout" => "/logout",
-            _ => "/error",
+            "authorize" => "/oauth2/authorize".to_owned(),
+            page => format!("/{page}"),
         };
-        return Ok(pages::see(&visit.page(path, &query)));
+        return Ok(pages::see(&visit.page(&path, &query)));
     }
     match (page, post) {
         ("authorize", _) => authorize::page(&visit).await,
-        ("login", false) => login::form(&visit, None).await,
+        ("challenge", false) => challenge::page(&visit).await,
+        ("challenge", true) => challenge::submit(&visit, &form).await,
+        ("login", false) => login::page(&visit, None).await,
         ("login", true) => login::submit(&visit, &form).await,
         ("logout", false) => logout::page(&visit).await,
         ("logout", true) => Ok(logout::redirect_to_get(&visit, &form)),

@@ -34,6 +34,9 @@ static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::
         });
         for (name, text) in [
             ("base.html", include_str!("templates/base.html")),
+            ("expired.html", include_str!("templates/expired.html")),
+            ("field.html", include_str!("templates/field.html")),
+            ("new-password.html", include_str!("templates/new-password.html")),
             ("login.html", include_str!("templates/login.html")),
             ("continue.html", include_str!("templates/continue.html")),
             ("error.html", include_str!("templates/error.html")),
