@@ -26,6 +26,10 @@ pub struct Field {
     pub error: String,
     pub max: usize,
     pub autofocus: bool,
+    /// The alert above the form says what is wrong with it.
+    pub told: bool,
+    /// A phone number may be typed here, with whatever stands between its digits.
+    pub phones: bool,
     /// What the policy asks of a new password.
     pub rules: Vec<Ask>,
 }
@@ -41,9 +45,22 @@ pub struct Ask {
 /// As templates see it.
 impl From<Field> for Value {
     fn from(field: Field) -> Value {
-        let Field { name, label, kind, autocomplete, inputmode, value, hint, error, .. } = field;
-        let (max, autofocus, rules) = (field.max, field.autofocus, field.rules);
-        context! { name, label, kind, autocomplete, inputmode, value, hint, error, max, autofocus, rules }
+        let Field {
+            name,
+            label,
+            kind,
+            autocomplete,
+            inputmode,
+            value,
+            hint,
+            error,
+            max,
+            autofocus,
+            told,
+            rules,
+            ..
+        } = field;
+        context! { name, label, kind, autocomplete, inputmode, value, hint, error, max, autofocus, told, rules }
     }
 }
 
@@ -84,7 +101,20 @@ pub fn username(texts: &Texts, pool: &Pool) -> Field {
         (false, true) => field.inputmode = "tel",
         _ => {}
     }
+    field.phones = phone || pool.aliases("phone_number");
     field
+}
+
+/// The password of a sign-in.
+pub fn password(texts: &Texts) -> Field {
+    Field {
+        name: "password".to_owned(),
+        label: texts.say("password", &[]),
+        kind: "password",
+        autocomplete: "current-password",
+        max: PASSWORD,
+        ..Field::default()
+    }
 }
 
 /// A new password and the same again, with the policy in words.
@@ -164,6 +194,7 @@ impl Field {
         }
         let typed: String = match self.kind {
             "tel" => phone(typed.trim()),
+            _ if self.phones && attributes::is_phone(&phone(typed.trim())) => phone(typed.trim()),
             _ if self.autocomplete == "one-time-code" => {
                 typed.chars().filter(|c| !c.is_whitespace() && *c != '-').collect()
             }
@@ -227,7 +258,7 @@ pub fn read_password(fields: &mut [Field; 2], texts: &Texts, pool: &Pool, form: 
     password
 }
 
-/// The first field that is wrong gets the focus; without one, the first that is empty.
+/// The first field that is wrong gets the focus; without one, the first that is empty. Says whether one is.
 pub fn focus(fields: &mut [&mut Field]) -> bool {
     let wrong = fields.iter().any(|field| !field.error.is_empty());
     for field in fields.iter_mut() {
@@ -245,6 +276,12 @@ pub fn focus(fields: &mut [&mut Field]) -> bool {
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A name as it may stand in a sentence: what cannot be seen is left out, and letters of another direction turn nothing around them.
+pub fn isolated(name: &str) -> String {
+    let seen: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    if seen.is_ascii() { seen } else { format!("\u{2068}{seen}\u{2069}") }
 }
 
 /// `+49 (0)170 123-45` is meant as `+4917012345`: what people write between the digits is left out.

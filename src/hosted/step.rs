@@ -8,10 +8,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::{cookies, pages};
+use super::{cookies, form, pages};
 use crate::ambient::{MINUTE, Ms};
 use crate::error::{Error, Result};
 use crate::keys::Place;
@@ -37,8 +36,9 @@ pub struct Step {
 pub enum What {
     /// A challenge of `auth` that must be answered: Cognito's name of it, the handle, and what the page shows.
     Challenge { name: String, session: String, parameters: BTreeMap<String, String> },
-    /// A sign-up that waits for its code. `sent` is where that went, masked; `session` signs the user in who has just signed up here.
-    Confirm { sent: Option<String>, session: Option<String> },
+    /// A sign-up that waits for its code. `sent` is where that went, masked, `again` whether it is
+    /// not the first one; `session` signs the user in who has just signed up here.
+    Confirm { sent: Option<String>, session: Option<String>, again: bool },
     /// A new password that waits for its code.
     Reset { sent: Option<String> },
     /// Something that was done; the login page says so.
@@ -101,30 +101,40 @@ pub fn read(visit: &Visit) -> std::result::Result<Option<Step>, Lost> {
     Ok(Some(step))
 }
 
-/// The authorize query alone: what every link to another page carries.
+/// The authorize query alone, without what is one page's own: what every link to another page carries.
 pub fn query(visit: &Visit) -> Params {
     let mut query = visit.query.clone();
-    query.remove("step");
+    for own in ["step", "user_name", "confirmation_code"] {
+        query.remove(own);
+    }
     query
 }
 
 impl Lost {
     /// Says what happened, and where to start again.
     pub async fn page(self, visit: &Visit) -> Result<Response> {
-        let reason = match self {
-            Lost::Expired => "expired",
-            Lost::Foreign | Lost::Forged => "foreign",
-            Lost::Ended => "ended",
-            Lost::Cookieless => "cookieless",
+        self.page_before(visit, "/login").await
+    }
+
+    /// The same where one starts again somewhere else: a code that was sent is good for longer than a page.
+    pub async fn page_before(self, visit: &Visit, path: &str) -> Result<Response> {
+        let text = match self {
+            Lost::Expired if path == "/login" => "expired_time",
+            Lost::Expired => "expired_time_code",
+            Lost::Foreign | Lost::Forged => "expired_foreign",
+            Lost::Ended => "expired_ended",
+            Lost::Cookieless => "expired_cookies",
         };
-        let again = visit.page("/login", &query(visit));
-        let values = context! { reason, again };
-        let mut response = pages::page(visit, "expired.html", values, None).await?;
-        *response.status_mut() = match self {
+        let title = match self {
+            Lost::Cookieless => "cookies_title",
+            _ => "expired_title",
+        };
+        let status = match self {
             Lost::Forged | Lost::Cookieless => StatusCode::FORBIDDEN,
             Lost::Expired | Lost::Foreign | Lost::Ended => StatusCode::BAD_REQUEST,
         };
-        Ok(response)
+        let again = (visit.page(path, &query(visit)), "start_again");
+        form::message(visit, status, (title, text), Some(again)).await
     }
 }
 

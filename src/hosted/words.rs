@@ -9,7 +9,8 @@ pub fn say(texts: &Texts, error: &Error) -> String {
 }
 
 /// Kinds first; where Cognito gives several refusals one kind, its message tells them apart.
-fn key(error: &Error) -> &'static str {
+/// The key of its text.
+pub fn key(error: &Error) -> &'static str {
     let says = |text: &str| error.message.contains(text);
     match error.kind {
         Kind::NotAuthorized if says("attempts exceeded") => "error_locked",
@@ -41,6 +42,7 @@ fn key(error: &Error) -> &'static str {
         Kind::InvalidPassword if says("control characters") => "error_characters",
         Kind::InvalidPassword if says("too long") => "error_password_long",
         Kind::InvalidPassword => "error_password_policy",
+        Kind::InvalidParameter if says("Username must have") => "error_name_characters",
         Kind::InvalidParameter if says("Invalid email") => "error_email",
         Kind::InvalidParameter if says("Invalid phone") => "error_phone",
         Kind::InvalidParameter if says("either an email or a phone") => "error_email_or_phone",
