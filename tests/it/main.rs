@@ -18,6 +18,7 @@ mod keys;
 mod list_users;
 mod outbox;
 mod pages;
+mod pages_input;
 mod passwords;
 mod pools;
 mod process;
