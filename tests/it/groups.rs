@@ -4,7 +4,7 @@ use cenote::params;
 use cenote::store::{Batch, Rank, jobs};
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, code_client, parameter};
+use crate::browser::{Browser, CHALLENGE, code_client, parameter};
 use crate::hosted::claims;
 use crate::house::{House, PASSWORD, houses, houses_alone, merge, refusal, together};
 
@@ -392,7 +392,8 @@ async fn a_code_gives_tokens_with_the_groups_of_its_exchange() {
         house.user(&pool, "ann").await;
         group(&house, &pool, "admins", json!({ "RoleArn": ADMIN })).await;
         let mut browser = Browser::new(&house, &pool, &client);
-        let answer = browser.signs_in("ann", PASSWORD, "&scope=openid").await;
+        let more = format!("&scope=openid&code_challenge={CHALLENGE}&code_challenge_method=S256");
+        let answer = browser.signs_in("ann", PASSWORD, &more).await;
         joins(&house, &pool, "ann", "admins").await;
         let code = parameter(answer.header("location"), "code").unwrap();
         let answer = browser.redeems(&code).await.json();
@@ -495,7 +496,8 @@ async fn a_user_is_in_at_most_a_hundred_groups_and_the_longest_names_still_make_
         let pool = house.pool(json!({})).await;
         let client = house.client(&pool, json!({})).await;
         house.user(&pool, "ann").await;
-        let name = |n: i32| format!("{n:0>4}{}", "🦀".repeat(124));
+        // Of what a name may have 128 of, these take the most bytes.
+        let name = |n: i32| format!("{n:0>4}{}", "語".repeat(124));
         for n in 0..102 {
             group(&house, &pool, &name(n), json!({})).await;
         }

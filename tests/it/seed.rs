@@ -108,7 +108,8 @@ async fn a_seed_makes_groups_and_puts_its_users_into_them() {
         house.ok("UpdateGroup", input).await;
         let input = json!({ "UserPoolId": pool, "Username": "ann", "GroupName": "readers" });
         house.ok("AdminRemoveUserFromGroup", input).await;
-        file["pools"][0]["Groups"][1] = json!({ "GroupName": "writers" });
+        let listed = file["pools"][0]["Groups"].as_array_mut().unwrap();
+        listed.push(json!({ "GroupName": "writers" }));
         assert_eq!(sow(&house, &file).await.unwrap(), [0, 0, 0]);
         assert_eq!(of("ann").await.as_array().unwrap().len(), 1);
         assert_eq!(of("ann").await[0]["Precedence"], 7);
