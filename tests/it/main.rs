@@ -12,6 +12,7 @@ mod dev;
 mod domains;
 mod edges;
 mod failures;
+mod groups;
 mod hosted;
 mod house;
 mod keys;
