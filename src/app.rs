@@ -103,6 +103,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/error"), get(hosted::error))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
             &at("/oauth2/userInfo"),
             get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight),

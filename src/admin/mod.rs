@@ -1,4 +1,4 @@
-//! Pools, app clients and domains: creating, changing and deleting them. No wire formats; the doors say who may.
+//! Pools, app clients, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say who may.
 
 pub mod client_rules;
 pub mod clients;
@@ -6,6 +6,7 @@ pub mod domains;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
+pub mod resource_servers;
 pub mod tags;
 
 use serde::Serialize;

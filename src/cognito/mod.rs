@@ -3,6 +3,7 @@
 
 mod admin_users;
 mod auth;
+mod client_token;
 mod clients;
 mod domains;
 mod list_users;
@@ -10,6 +11,7 @@ mod lookup;
 mod mfa;
 mod page;
 mod pools;
+mod resource_servers;
 mod secrets;
 mod sessions;
 mod signature;
@@ -61,19 +63,23 @@ operations! {
     "ChangePassword" => users::change_password,
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
+    "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
+    "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
     "DeleteUserPool" => pools::delete_user_pool,
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
     "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
     "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
+    "DescribeResourceServer" => resource_servers::describe_resource_server,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
     "DescribeUserPoolDomain" => domains::describe_user_pool_domain,
     "ForgotPassword" => users::forgot_password,
+    "GetClientToken" => client_token::get_client_token,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
@@ -82,6 +88,7 @@ operations! {
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
     "ListUserPoolClients" => clients::list_user_pool_clients,
@@ -98,6 +105,7 @@ operations! {
     "SignUp" => users::sign_up,
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
+    "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,
     "UpdateUserPoolClient" => clients::update_user_pool_client,

@@ -10,7 +10,9 @@ use crate::ambient::{Ms, SECOND};
 use crate::error::Result;
 use crate::pool::Client;
 use crate::pool::realm::triggers;
+use crate::pool::scopes::choose;
 use crate::site::{Visit, with_query};
+use crate::tokens::scopes;
 
 pub struct AuthorizeRequest {
     pub client: Arc<Client>,
@@ -91,15 +93,10 @@ impl AuthorizeRequest {
                 );
             }
         };
-        let scope = match query.get("scope") {
-            None => client.scopes().join(" "),
-            Some(scope) => {
-                let asked: Vec<&str> = scope.split(' ').filter(|item| !item.is_empty()).collect();
-                if asked.iter().any(|item| !client.scopes().iter().any(|allowed| allowed == item)) {
-                    return refuse("invalid_scope", "");
-                }
-                asked.join(" ")
-            }
+        let allowed = scopes::of(cx, &visit.site.pool, &client).await?;
+        let scope = match choose(&allowed, query.get("scope")) {
+            Ok(scope) => scope,
+            Err(wrong) => return refuse("invalid_scope", &wrong.hint()),
         };
         let mut prompt = Prompt::default();
         for item in

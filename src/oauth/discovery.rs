@@ -52,7 +52,7 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "origin_jti", "event_id",
             "token_use", "cognito:username", "email", "email_verified", "phone_number", "phone_number_verified"],
         "code_challenge_methods_supported": ["S256"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "issuer": issuer,
         "jwks_uri": format!("{here}/.well-known/jwks.json"),
@@ -66,6 +66,11 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
         for (name, value) in [
             ("authorization_endpoint", json!(format!("{base}/oauth2/authorize"))),
             ("end_session_endpoint", json!(format!("{base}/logout"))),
+            ("introspection_endpoint", json!(format!("{base}/oauth2/introspect"))),
+            (
+                "introspection_endpoint_auth_methods_supported",
+                json!(["client_secret_basic", "client_secret_post"]),
+            ),
             ("revocation_endpoint", json!(format!("{base}/oauth2/revoke"))),
             ("revocation_endpoint_auth_methods_supported", methods.clone()),
             ("token_endpoint", json!(format!("{base}/oauth2/token"))),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
 
@@ -17,6 +18,7 @@ const MAX_FORM: usize = 64 << 10;
 
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
+    let by_header = parts.headers.contains_key(header::AUTHORIZATION);
     let form = match form {
         Ok(form) => form,
         Err(error) => return wire::refuse(&cx, &error),
@@ -25,7 +27,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     http::log(&cx, "oauth", "revoke", answer.as_ref().err());
     match answer {
         Ok(()) => wire::empty(&cx),
-        Err(error) => wire::refuse(&cx, &error),
+        Err(error) => wire::refuse_client(&cx, &error, by_header),
     }
 }
 

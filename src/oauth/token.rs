@@ -1,5 +1,6 @@
-//! `POST /oauth2/token`: the code grant with PKCE, and refreshing (`cognito-behaviour`, 4.2).
+//! `POST /oauth2/token`: the code grant with PKCE, refreshing, and client credentials (`cognito-behaviour`, 4.2).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -22,7 +23,7 @@ use crate::signout::{self, End, Why};
 use crate::site::{self, Params, Visit};
 use crate::store::clocks::{self, BornOf};
 use crate::store::{Batch, browsers, codes, sessions, users};
-use crate::tokens::{self, mint, open, refresh};
+use crate::tokens::{self, machine, mint, open, refresh};
 use crate::{http, keys};
 
 const MAX_FORM: usize = 64 << 10;
@@ -57,6 +58,7 @@ async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<Map<String, Value>
     let issued = match grant.as_str() {
         "authorization_code" => redeem(&cx, &pool, &client, &form).await?,
         "refresh_token" => refreshed(&cx, &pool, &client, &form).await?,
+        "client_credentials" => by_itself(&cx, &pool, &client, &form).await?,
         _ => return Err(Error::new(Kind::OauthUnsupportedGrantType, "")),
     };
     let mut body = Map::new();
@@ -183,6 +185,27 @@ async fn refreshed(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Resu
         .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "refresh_token is missing."))?;
     let presented = refresh::find(cx, pool, client, token).await?;
     refresh::refresh(cx, presented).await
+}
+
+/// RFC 6749, 4.4: the client has proved its secret, and gets a token without a user. Nothing is written.
+async fn by_itself(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<mint::Issued> {
+    if client.is_public() || !client.allows_oauth("client_credentials") {
+        return Err(Error::new(
+            Kind::OauthUnauthorizedClient,
+            "AllowedOAuthFlows of this client does not have client_credentials.",
+        ));
+    }
+    // Only a trigger would read it, and those are not built; a mistake in it is told all the same.
+    if let Some(metadata) = form.get("aws_client_metadata")
+        && serde_json::from_str::<BTreeMap<String, String>>(metadata).is_err()
+    {
+        return Err(Error::new(
+            Kind::OauthInvalidRequest,
+            "aws_client_metadata must be a JSON object whose values are texts.",
+        ));
+    }
+    let issued = machine::token(cx, pool, client, form.get("scope")).await?;
+    issued.map_err(|wrong| Error::new(Kind::OauthInvalidScope, wrong.hint()))
 }
 
 /// RFC 7636, 4.6. A verifier without a challenge is an attempt to pass off another flow's code (RFC 9700, 2.1.1).

@@ -50,6 +50,17 @@ pub fn refuse(cx: &Cx, error: &Error) -> Response {
     refuse_as(cx, error, status, code)
 }
 
+/// The same for a client that authenticates: one that tried by header is told of that scheme (RFC 6749, 5.2).
+pub fn refuse_client(cx: &Cx, error: &Error, by_header: bool) -> Response {
+    let mut response = refuse(cx, error);
+    if by_header && response.status() == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"oauth2\""));
+    }
+    response
+}
+
 /// The same, where an endpoint has a status of its own for it.
 pub fn refuse_with(cx: &Cx, error: &Error, status: StatusCode) -> Response {
     refuse_as(cx, error, status, error.kind.oauth())

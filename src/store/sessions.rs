@@ -177,6 +177,7 @@ pub fn refresh_session(
 /// A refresh token as it was found by its hash.
 pub struct RefreshToken {
     pub session_id: String,
+    pub created_ms: Ms,
     pub expires_ms: Ms,
     /// When it was exchanged for its successor.
     pub rotated_ms: Option<Ms>,
@@ -187,13 +188,14 @@ pub async fn refresh_token(
     pool_id: &str,
     hash: &[u8; 32],
 ) -> Result<Option<RefreshToken>> {
-    let sql = "SELECT session_id, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
+    let sql = "SELECT session_id, created_ms, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
     let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
     row.map(|row| {
         Ok(RefreshToken {
             session_id: row.string(0)?,
-            expires_ms: row.i64(1)?,
-            rotated_ms: row.opt_i64(2)?,
+            created_ms: row.i64(1)?,
+            expires_ms: row.i64(2)?,
+            rotated_ms: row.opt_i64(3)?,
         })
     })
     .transpose()

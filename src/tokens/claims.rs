@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Birth;
 use crate::ambient::{Ms, SECOND};
 use crate::config::Settings;
 use crate::cx::Cx;
@@ -60,6 +61,29 @@ pub fn access(
     times(&mut claims, session, cx.now, validity(session, client.access_ms(), cx.now));
     jti(&mut claims, cx, client);
     claims.insert("username".into(), json!(user.username));
+    claims
+}
+
+/// The claims of a token that a client got for itself (`cognito-behaviour`, 5.4). It has no session: its own id holds its birth.
+pub fn machine(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    scope: &str,
+    birth: Birth,
+) -> Map<String, Value> {
+    let iat = cx.now / SECOND;
+    let mut claims = Map::new();
+    claims.insert("sub".into(), json!(client.id));
+    claims.insert("token_use".into(), json!("access"));
+    claims.insert("scope".into(), json!(scope));
+    claims.insert("auth_time".into(), json!(iat));
+    claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
+    claims.insert("exp".into(), json!(iat + client.access_ms() / SECOND));
+    claims.insert("iat".into(), json!(iat));
+    claims.insert("version".into(), json!(2));
+    claims.insert("jti".into(), json!(ids::uuid_v7(birth.ms(), cx.rng()).to_string()));
+    claims.insert("client_id".into(), json!(client.id));
     claims
 }
 
