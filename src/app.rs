@@ -71,6 +71,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
         .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/oauth-authorization-server", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/.well-known/oauth-authorization-server/{pool}", get(oauth::openid_configuration).options(oauth::preflight))
         .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))

@@ -15,7 +15,7 @@ use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::keys::{self, Claims};
 use crate::pool::{Client, Pool};
-use crate::site::{self, Params, Visit};
+use crate::site::{self, Params};
 use crate::tokens::claims;
 use crate::tokens::refresh::{self, Presented};
 use crate::tokens::verify::{self, Bearer};
@@ -54,10 +54,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn answer(cx: &Cx, parts: Parts, form: &Params) -> Result<Map<String, Value>> {
-    let headers = parts.headers.clone();
-    let visit = Visit::begin(cx.clone(), parts, Some(form)).await?;
-    let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
-    let client = client_auth::authenticate(cx, &pool, &headers, form).await?;
+    let (pool, client) = client_auth::caller(cx, parts, form).await?;
     // Anybody can name a public client: to answer it would be to answer everybody (RFC 7662, 2.1).
     if client.is_public() {
         return Err(Error::new(
@@ -117,7 +114,7 @@ async fn refresh(
     }
     let Presented { held, .. } = &presented;
     let jti = ids::session_uuid(&held.session.id).map(|uuid| uuid.to_string());
-    let members = json!({
+    let mut members = json!({
         "scope": held.session.scope,
         "client_id": client.id,
         "username": held.user.username,
@@ -129,6 +126,9 @@ async fn refresh(
         "token_use": "refresh",
         "auth_time": held.session.auth_ms / SECOND,
     });
+    if let Some(resource) = &held.session.resource {
+        members["aud"] = json!(resource);
+    }
     Ok(members.as_object().cloned())
 }
 

@@ -12,7 +12,7 @@ use crate::account::sessions::{self, Unrevoked};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
-use crate::site::{self, Params, Visit};
+use crate::site::{self, Params};
 
 const MAX_FORM: usize = 64 << 10;
 
@@ -32,10 +32,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<()> {
-    let headers = parts.headers.clone();
-    let visit = Visit::begin(cx.clone(), parts, Some(&form)).await?;
-    let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
-    let client = client_auth::authenticate(&cx, &pool, &headers, &form).await?;
+    let (pool, client) = client_auth::caller(&cx, parts, &form).await?;
     let token = form
         .get("token")
         .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "token is missing."))?;

@@ -43,6 +43,7 @@ pub fn refuse(cx: &Cx, error: &Error) -> Response {
             (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
         }
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        Kind::ResourceNotFound => (StatusCode::NOT_FOUND, "invalid_request"),
         Kind::RequestEntityTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         Kind::OauthInvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         kind => (StatusCode::BAD_REQUEST, kind.oauth()),

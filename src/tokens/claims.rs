@@ -7,7 +7,6 @@ use crate::ambient::{Ms, SECOND};
 use crate::config::Settings;
 use crate::cx::Cx;
 use crate::ids;
-use crate::pool::session::Flow;
 use crate::pool::{Client, Pool, TokenSession, User};
 
 /// The only scope of tokens from an API sign-in, and what token-authorised operations ask for.
@@ -51,10 +50,13 @@ pub fn access(
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
     claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
-    if session.flow == Flow::Hosted {
+    if session.flow.is_hosted() {
         claims.insert("version".into(), json!(2));
     }
     claims.insert("client_id".into(), json!(client.id));
+    if let Some(resource) = &session.resource {
+        claims.insert("aud".into(), json!(resource));
+    }
     origin(&mut claims, client, session);
     claims.insert("token_use".into(), json!("access"));
     claims.insert("scope".into(), json!(session.scope));

@@ -9,7 +9,6 @@ use super::{Birth, claims, ring, scopes};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
-use crate::pool::session::Flow;
 use crate::pool::{Client, Pool, TokenSession, User};
 
 /// Signed tokens, in neither door's form yet.
@@ -36,7 +35,7 @@ pub async fn issue(
     let access_key = ring.access().ok_or_else(|| ring::missing(pool))?;
     let access_token = access_key.sign_jwt(&claims::access(cx, pool, client, user, session))?;
 
-    let hosted = session.flow == Flow::Hosted;
+    let hosted = session.flow.is_hosted();
     let id_token = if !hosted || session.scope.split(' ').any(|scope| scope == "openid") {
         let id_key = ring.id().ok_or_else(|| ring::missing(pool))?;
         let at_hash = hosted.then(|| at_hash(&access_token));

@@ -18,6 +18,15 @@ pub async fn of<'a>(cx: &Cx, pool: &Pool, client: &'a Client) -> Result<Vec<&'a 
     Ok(list.filter(|scope| !is_custom(scope) || known.contains(*scope)).collect())
 }
 
+/// Whether the client may read the addresses that these scopes ask for: each with the attribute that says whether it was verified.
+pub fn are_readable(client: &Client, scope: &str) -> bool {
+    scope.split(' ').all(|scope| match scope {
+        "email" => client.may_read("email") && client.may_read("email_verified"),
+        "phone" => client.may_read("phone_number") && client.may_read("phone_number_verified"),
+        _ => true,
+    })
+}
+
 /// The session without the scopes of resource servers that its client cannot have any more. The standard scopes are the user's own
 /// data, and stay as the user granted them.
 pub async fn still_granted<'a>(
