@@ -85,6 +85,7 @@ kinds! {
     OauthInvalidGrant,        "NotAuthorizedException",                  "invalid_grant",           400;
     OauthInvalidRequest,      "InvalidParameterException",               "invalid_request",         400;
     OauthInvalidScope,        "InvalidParameterException",               "invalid_scope",           400;
+    OauthInvalidTarget,       "InvalidParameterException",               "invalid_target",          400;
     OauthUnauthorizedClient,  "InvalidParameterException",               "unauthorized_client",     400;
     OauthUnsupportedGrantType, "InvalidParameterException",              "unsupported_grant_type",  400;
     OauthUnsupportedResponseType, "InvalidParameterException",           "unsupported_response_type", 400;

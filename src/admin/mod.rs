@@ -1,4 +1,5 @@
-//! Pools, app clients, groups and domains: creating, changing and deleting them. No wire formats; the doors say who may.
+//! Pools, app clients, groups, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say
+//! who may.
 
 pub mod client_rules;
 pub mod clients;
@@ -7,6 +8,7 @@ pub mod groups;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
+pub mod resource_servers;
 pub mod tags;
 
 use serde::Serialize;

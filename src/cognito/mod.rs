@@ -3,6 +3,7 @@
 
 mod admin_users;
 mod auth;
+mod client_token;
 mod clients;
 mod domains;
 mod groups;
@@ -11,6 +12,7 @@ mod lookup;
 mod mfa;
 mod page;
 mod pools;
+mod resource_servers;
 mod secrets;
 mod sessions;
 mod signature;
@@ -66,20 +68,24 @@ operations! {
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
     "CreateGroup" => groups::create_group,
+    "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
     "DeleteGroup" => groups::delete_group,
+    "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
     "DeleteUserPool" => pools::delete_user_pool,
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
     "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
     "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
+    "DescribeResourceServer" => resource_servers::describe_resource_server,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
     "DescribeUserPoolDomain" => domains::describe_user_pool_domain,
     "ForgotPassword" => users::forgot_password,
+    "GetClientToken" => client_token::get_client_token,
     "GetGroup" => groups::get_group,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
@@ -90,6 +96,7 @@ operations! {
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
     "ListGroups" => groups::list_groups,
+    "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
     "ListUserPoolClients" => clients::list_user_pool_clients,
@@ -108,6 +115,7 @@ operations! {
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
     "UpdateGroup" => groups::update_group,
+    "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,
     "UpdateUserPoolClient" => clients::update_user_pool_client,

@@ -8,6 +8,7 @@ pub mod names;
 pub mod password;
 pub mod realm;
 pub mod schema;
+pub mod scopes;
 pub mod session;
 pub mod urls;
 pub mod user;

@@ -13,6 +13,7 @@ mod pg;
 mod pg_tls;
 pub mod pools;
 pub mod purge;
+pub mod resource_servers;
 pub mod schema;
 pub mod sessions;
 mod sqlite;
