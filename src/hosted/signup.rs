@@ -97,7 +97,13 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         return login::after(visit, &caller, Done::Waiting, &name).await;
     }
     // Without it the user signs in by hand: no reason to tell them that the account could not be made.
-    let session = signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await.ok();
+    let session = match signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await {
+        Ok(session) => Some(session),
+        Err(error) => {
+            tracing::info!(request_id = %visit.cx.request.id, ?error, "whoever signed up here must sign in by hand");
+            None
+        }
+    };
     let what = What::Confirm { sent, session, again: false };
     step::go(visit, "/confirmUser", &Step::new(visit, what, &name))
 }
