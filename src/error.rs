@@ -46,6 +46,7 @@ kinds! {
     ConcurrentModification,   "ConcurrentModificationException",         "temporarily_unavailable", 400;
     ExpiredCode,              "ExpiredCodeException",                    "invalid_grant",           400;
     Forbidden,                "ForbiddenException",                      "access_denied",           400;
+    GroupExists,              "GroupExistsException",                    "invalid_request",         400;
     IncompleteSignature,      "IncompleteSignatureException",            "invalid_client",          400;
     Internal,                 "InternalErrorException",                  "server_error",            500;
     InvalidOAuthFlow,         "InvalidOAuthFlowException",               "invalid_request",         400;

@@ -1,6 +1,7 @@
 //! Seed files: pools, resource servers, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
 
+mod groups;
 mod strict;
 
 use cenote_interface::types::{
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use self::groups::GroupSeed;
 use self::strict::Strict;
 use crate::account::admin::{self as accounts, NewUser, Seeded};
 use crate::admin::{clients, domains, pools, resource_servers};
@@ -39,6 +41,7 @@ pub struct PoolSeed {
     extensions: Extensions,
     resource_servers: Vec<ServerSeed>,
     clients: Vec<ClientSeed>,
+    groups: Vec<GroupSeed>,
     users: Vec<UserSeed>,
 }
 
@@ -60,6 +63,7 @@ struct UserSeed {
     sub: Option<String>,
     password: Option<String>,
     attributes: Vec<(String, String)>,
+    groups: Vec<String>,
 }
 
 // Reading
@@ -85,6 +89,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     let resource_servers = pool.list("ResourceServers")?.unwrap_or_default();
     let (clients, users) =
         (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
+    let groups = pool.list("Groups")?.unwrap_or_default();
     let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
     let extensions = pool.extensions()?;
     if let Some(issuer) = &issuer
@@ -101,6 +106,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
             server(&id, object)
         })?,
         clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
+        groups: each(&format!("{at}.Groups"), groups, |object| groups::group(&id, object))?,
         users: each(&format!("{at}.Users"), users, |object| user(&id, object))?,
         request: pool.request("CreateUserPool")?,
         sessions: SessionRules::default(),
@@ -155,9 +161,7 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
     {
         return Err(user.wrong(&format!("has the Sub {sub:?}, which is not a UUID in lower case")));
     }
-    if user.list("Groups")?.is_some_and(|groups| !groups.is_empty()) {
-        return Err(user.wrong("has Groups, and groups are not built in this version"));
-    }
+    let groups = groups::names(pool_id, &name, &mut user)?;
     user.no_pool_id()?;
     let attributes = attributes(&mut user)?;
     let at = user.at.clone();
@@ -176,7 +180,7 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
         user.members.remove(member);
     }
     user.finish()?;
-    Ok(UserSeed { at, name, sub, password, attributes })
+    Ok(UserSeed { at, name, sub, password, attributes, groups })
 }
 
 /// A list of `{"Name", "Value"}` as in the API, or an object.
@@ -318,6 +322,10 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
                 apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
             );
         }
+        for group in &pool.groups {
+            let applied = groups::apply(cx, &pool.id, group).await;
+            applied.map_err(|error| located(&group.at, error))?;
+        }
         for user in &pool.users {
             *users += usize::from(
                 apply_user(cx, pool, user).await.map_err(|error| located(&user.at, error))?,
@@ -404,7 +412,11 @@ async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
         force_alias: false,
         silent: true,
     };
-    let seeded = Seeded { sub: seed.sub.as_deref(), password: seed.password.as_deref() };
+    let seeded = Seeded {
+        sub: seed.sub.as_deref(),
+        password: seed.password.as_deref(),
+        groups: &groups::named(cx, &pool.id, &seed.groups).await?,
+    };
     accounts::create_as(cx, &pool, new, seeded).await?;
     Ok(true)
 }

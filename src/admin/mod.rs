@@ -1,8 +1,10 @@
-//! Pools, app clients, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say who may.
+//! Pools, app clients, groups, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say
+//! who may.
 
 pub mod client_rules;
 pub mod clients;
 pub mod domains;
+pub mod groups;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;

@@ -6,6 +6,7 @@ mod auth;
 mod client_token;
 mod clients;
 mod domains;
+mod groups;
 mod list_users;
 mod lookup;
 mod mfa;
@@ -45,6 +46,7 @@ macro_rules! operations {
 operations! {
     "AddCustomAttributes" => pools::add_custom_attributes,
     "AddUserPoolClientSecret" => secrets::add_user_pool_client_secret,
+    "AdminAddUserToGroup" => groups::admin_add_user_to_group,
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
     "AdminDeleteUser" => admin_users::admin_delete_user,
@@ -53,7 +55,9 @@ operations! {
     "AdminEnableUser" => admin_users::admin_enable_user,
     "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
+    "AdminListGroupsForUser" => groups::admin_list_groups_for_user,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
+    "AdminRemoveUserFromGroup" => groups::admin_remove_user_from_group,
     "AdminResetUserPassword" => admin_users::admin_reset_user_password,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
@@ -63,10 +67,12 @@ operations! {
     "ChangePassword" => users::change_password,
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
+    "CreateGroup" => groups::create_group,
     "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
+    "DeleteGroup" => groups::delete_group,
     "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
@@ -80,6 +86,7 @@ operations! {
     "DescribeUserPoolDomain" => domains::describe_user_pool_domain,
     "ForgotPassword" => users::forgot_password,
     "GetClientToken" => client_token::get_client_token,
+    "GetGroup" => groups::get_group,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
@@ -88,6 +95,7 @@ operations! {
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListGroups" => groups::list_groups,
     "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
@@ -95,6 +103,7 @@ operations! {
     "ListUserPools" => pools::list_user_pools,
     "ListUserSessions" => sessions::list_user_sessions,
     "ListUsers" => list_users::list_users,
+    "ListUsersInGroup" => groups::list_users_in_group,
     "ResendConfirmationCode" => users::resend_confirmation_code,
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
@@ -105,6 +114,7 @@ operations! {
     "SignUp" => users::sign_up,
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
+    "UpdateGroup" => groups::update_group,
     "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,

@@ -162,7 +162,7 @@ fn named(input: &Value) -> About {
         let plain = text.len() <= 128 && text.chars().all(|c| c.is_ascii_graphic());
         if plain { text.to_owned() } else { String::new() }
     };
-    let target = ["Username", "ClientId", "Domain", "ResourceArn"]
+    let target = ["Username", "ClientId", "Domain", "GroupName", "ResourceArn"]
         .iter()
         .map(|name| text(name))
         .find(|text| !text.is_empty());

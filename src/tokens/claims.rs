@@ -7,6 +7,7 @@ use crate::ambient::{Ms, SECOND};
 use crate::config::Settings;
 use crate::cx::Cx;
 use crate::ids;
+use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
 
 /// The only scope of tokens from an API sign-in, and what token-authorised operations ask for.
@@ -46,9 +47,11 @@ pub fn access(
     client: &Client,
     user: &User,
     session: &TokenSession,
+    groups: &GroupClaims,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
+    member_of(&mut claims, groups);
     claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
     if session.flow.is_hosted() {
         claims.insert("version".into(), json!(2));
@@ -96,6 +99,7 @@ pub fn id(
     client: &Client,
     user: &User,
     session: &TokenSession,
+    groups: &GroupClaims,
     at_hash: Option<String>,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
@@ -103,6 +107,13 @@ pub fn id(
         claims.insert("at_hash".into(), json!(at_hash));
     }
     claims.insert("sub".into(), json!(user.sub));
+    member_of(&mut claims, groups);
+    if !groups.roles.is_empty() {
+        claims.insert("cognito:roles".into(), json!(groups.roles));
+    }
+    if let Some(role) = &groups.preferred_role {
+        claims.insert("cognito:preferred_role".into(), json!(role));
+    }
     for (name, value) in readable(client, user, &session.scope) {
         claims.insert(name.to_owned(), typed(pool, name, value));
     }
@@ -159,6 +170,13 @@ fn typed(_pool: &Pool, name: &str, value: &str) -> Value {
         "address" => json!({ "formatted": value }),
         "updated_at" => value.parse::<i64>().map_or_else(|_| json!(value), |number| json!(number)),
         _ => json!(value),
+    }
+}
+
+/// Absent for a user without groups, as in Cognito.
+fn member_of(claims: &mut Map<String, Value>, groups: &GroupClaims) {
+    if !groups.groups.is_empty() {
+        claims.insert("cognito:groups".into(), json!(groups.groups));
     }
 }
 

@@ -9,7 +9,9 @@ use super::{Birth, claims, ring, scopes};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
+use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
+use crate::store::groups;
 
 /// Signed tokens, in neither door's form yet.
 pub struct Issued {
@@ -32,14 +34,17 @@ pub async fn issue(
 ) -> Result<Issued> {
     let session = &scopes::still_granted(cx, pool, client, session).await?;
     let ring = ring::of(cx, pool).await?;
+    // Read at every minting: a refresh tells of the groups that the user is in by then.
+    let groups = GroupClaims::of(groups::docs_of_user(cx.db(), user).await?);
     let access_key = ring.access().ok_or_else(|| ring::missing(pool))?;
-    let access_token = access_key.sign_jwt(&claims::access(cx, pool, client, user, session))?;
+    let access_token =
+        access_key.sign_jwt(&claims::access(cx, pool, client, user, session, &groups))?;
 
     let hosted = session.flow.is_hosted();
     let id_token = if !hosted || session.scope.split(' ').any(|scope| scope == "openid") {
         let id_key = ring.id().ok_or_else(|| ring::missing(pool))?;
         let at_hash = hosted.then(|| at_hash(&access_token));
-        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, at_hash))?)
+        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, &groups, at_hash))?)
     } else {
         None
     };
