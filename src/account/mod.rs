@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod codes;
 pub mod existence;
 pub mod list;
+pub mod mfa;
 pub mod password;
 pub mod recovery;
 pub mod sessions;

@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod client;
+pub mod factors;
 pub mod names;
 pub mod password;
 pub mod realm;
@@ -12,6 +13,7 @@ pub mod urls;
 pub mod user;
 
 pub use client::{Client, ClientDoc};
+pub use factors::Factor;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};
 pub use user::{Status, User, UserDoc};
