@@ -14,6 +14,7 @@ pub mod password;
 pub mod second;
 pub mod secret_hash;
 pub mod set_up;
+pub mod signed_up;
 pub mod software_token;
 pub mod srp;
 pub mod totp;

@@ -33,16 +33,17 @@ pub enum Reply<'a> {
     SetUpEmail(&'a str),
 }
 
-/// Answers a challenge that was asked after the password.
+/// Answers a challenge that was asked after the password. `name` is what the caller calls the user, where it does: a SECRET_HASH
+/// over another name proves nothing.
 pub async fn answer(
     cx: &Cx,
     at: At<'_>,
     session: &str,
-    name: &str,
+    name: Option<&str>,
     reply: Reply<'_>,
 ) -> Result<Outcome> {
     let half = HalfDone::find(cx, at, session).await?;
-    if !names::is_name_of(at.pool, &half.user, name) {
+    if name.is_some_and(|name| !names::is_name_of(at.pool, &half.user, name)) {
         return Err(invalid_session());
     }
     match reply {

@@ -272,7 +272,7 @@ async fn respond(
                     None => Reply::IsSetUp,
                 },
             };
-            finish(cx, at, second::answer(cx, at, &session, name, reply).await?).await
+            finish(cx, at, second::answer(cx, at, &session, Some(name), reply).await?).await
         }
         challenge => Err(Error::invalid(format!(
             "The challenge {challenge} is not built in this version of Cenote."
