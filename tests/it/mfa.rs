@@ -451,7 +451,7 @@ async fn where_a_text_message_cannot_be_sent_nobody_is_let_in_without_it() {
         force_alias: false,
         silent: true,
     };
-    let seeded = Seeded { sub: None, password: Some(PASSWORD) };
+    let seeded = Seeded { password: Some(PASSWORD), ..Seeded::default() };
     admin::create_as(&Cx::system(house.app.clone()), &pool, new, seeded).await.unwrap();
 
     let refused = house.refused("InitiateAuth", password(&client.id)).await;

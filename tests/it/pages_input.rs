@@ -28,8 +28,8 @@ fn sign_up_form(name: &'static str, email: &'static str) -> Vec<(&'static str, &
         ("username", name),
         ("given_name", "Ann"),
         ("email", email),
-        ("new_password", PASSWORD),
-        ("new_password_again", PASSWORD),
+        ("password", PASSWORD),
+        ("password_again", PASSWORD),
     ]
 }
 
