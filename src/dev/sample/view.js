@@ -1,0 +1,217 @@
+// Draws the sample: what the tokens say, the verdicts, the sessions, the log. Everything becomes text nodes, never HTML, because claims,
+// devices and messages are what somebody else wrote.
+
+const at = id => document.getElementById(id)
+
+/** Claims and header of a JSON Web Token, as they are written. Nothing is verified: that is the work of whom the token is for. */
+export function decode(token) {
+  const read = part => {
+    const bytes = Uint8Array.from(atob(part.replaceAll('-', '+').replaceAll('_', '/')), letter => letter.charCodeAt(0))
+    return JSON.parse(new TextDecoder().decode(bytes))
+  }
+  const [header, claims] = token.split('.').slice(0, 2).map(read)
+  return { header, claims }
+}
+
+// --- The page ---
+
+/** Connects buttons with what they do. One thing at a time: a second press while the first works is none. */
+export function on(actions) {
+  for (const [id, action] of Object.entries(actions)) at(id).onclick = () => attempt(action)
+}
+
+let busy = false
+
+/** Runs an action, and says what went wrong. */
+export async function attempt(action) {
+  if (busy) return
+  busy = true
+  say('')
+  try {
+    await action()
+  } catch (error) {
+    unreachable(error)
+  } finally {
+    busy = false
+  }
+}
+
+/** No answer at all is no refusal, and is not shown as one. */
+export function unreachable(error) {
+  const lost = error instanceof TypeError || error instanceof SyntaxError
+  say(lost ? 'The server does not answer. Is cenote dev still running?' : error.message)
+}
+
+function say(text) {
+  const problem = at('problem')
+  if (problem.textContent !== text) problem.textContent = text
+  problem.hidden = text === ''
+}
+
+export function begin(held) {
+  at('welcome').hidden = Boolean(held)
+  at('signed-in').hidden = !held
+  if (held) tokens(held)
+  const farewell = sessionStorage.getItem('farewell')
+  sessionStorage.removeItem('farewell')
+  at('farewell').hidden = !farewell || Boolean(held)
+  if (farewell) at('farewell').replaceChildren(...JSON.parse(farewell).map(([tag, text]) => make(tag, text)))
+}
+
+/** For the page that the hosted pages will send the browser back to. */
+export function leave({ ok, answer }, ms) {
+  const headline = ok ? 'Signed out here, and yet the token was accepted' : `Signed out here: refused after ${duration(ms)}`
+  const detail = `GetUser with the old access token was answered “${answer.message}”. The hosted pages have forgotten this browser, too.`
+  sessionStorage.setItem('farewell', JSON.stringify([['h2', headline], ['p', ok ? '' : detail]]))
+}
+
+// --- The verdict on the access token ---
+
+let accepted = null
+let alive = null
+
+/** Shows the answer to GetUser. The moment in which it turns from yes to no stands out, with what caused it. */
+export function verdict({ ok, status, answer, ms }, cause) {
+  if (!ok && status !== 400) return unreachable(new Error(`GetUser was not answered: ${answer.message ?? status}`))
+  say('')
+  if (ok) {
+    accepted = performance.now()
+    headline('Accepted', `${answer.Username} is signed in. Answered in ${duration(ms)}.`)
+  } else if (alive !== false) {
+    headline(`Refused${how(cause)}`, `“${answer.message}” By its signature and its expiry alone the token would still pass; the server looks further.`)
+  }
+  at('pulse').className = ok ? 'pulse accepted' : 'pulse refused'
+  at('sign-in-again').hidden = ok
+  at('answer').textContent = JSON.stringify(answer, null, 2)
+  at('tokens').classList.toggle('dead', !ok)
+  if (!ok) at('sessions').replaceChildren(make('li', 'Without a living token nobody is told.', { className: 'card' }))
+  if (!ok) listed = ''
+  alive = ok
+  const beat = make('span', '', { className: ok ? 'yes' : 'no', title: `${clock()}: ${ok ? 'accepted' : 'refused'}` })
+  at('strip').append(beat)
+  while (at('strip').children.length > 60) at('strip').firstChild.remove()
+}
+
+function how(cause) {
+  if (cause) return ` ${duration(performance.now() - cause.pressed)} after you pressed ${cause.button}`
+  return accepted === null ? '' : `; ${duration(performance.now() - accepted)} ago it was accepted, so it was ended elsewhere`
+}
+
+function headline(text, detail) {
+  // Screen readers are told of changes, not of every beat.
+  if (at('verdict').textContent !== text) at('verdict').textContent = text
+  at('detail').textContent = detail
+}
+
+// --- Tokens ---
+
+let expiries = []
+
+export function tokens({ access_token, id_token, refresh_token }) {
+  alive = null
+  expiries = []
+  at('tokens').replaceChildren(
+    jwt('Access token', 'for APIs: says who may do what', access_token),
+    jwt('ID token', 'for this page: says who signed in', id_token),
+    card(
+      make('h3', 'Refresh token'),
+      make('p', 'for the token endpoint: gives new tokens'),
+      make('p', `${refresh_token.length} characters that only the server can read.`),
+    ),
+  )
+  tick()
+}
+
+function jwt(name, purpose, token) {
+  const { header, claims } = decode(token)
+  const [left, bar] = [make('p', '', { className: 'left' }), make('progress', '', { max: claims.exp - claims.iat })]
+  bar.setAttribute('aria-label', `${name}: remaining time`)
+  expiries.push({ exp: claims.exp, left, bar })
+  return card(
+    make('h3', name),
+    make('p', purpose),
+    left,
+    bar,
+    make('p', 'Header', { className: 'call' }),
+    make('pre', JSON.stringify(header, null, 2)),
+    make('p', 'Claims', { className: 'call' }),
+    make('pre', JSON.stringify(claims, null, 2)),
+  )
+}
+
+function tick() {
+  for (const { exp, left, bar } of expiries) {
+    const seconds = Math.max(0, Math.round(exp - Date.now() / 1000))
+    const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+    left.textContent = seconds ? `Expires in ${clock.map(n => String(n).padStart(2, '0')).join(':')}` : 'Expired'
+    bar.value = seconds
+  }
+}
+
+setInterval(tick, 1000)
+
+// --- Sessions ---
+
+let listed = ''
+
+/** Drawn again only when something changed: a button that is about to be pressed must not go away. */
+export function sessions({ ok, answer }, revoke) {
+  const state = JSON.stringify(answer)
+  if (state === listed) return
+  listed = state
+  const list = answer.Sessions ?? []
+  const current = list.find(session => session.IsCurrentSession)
+  const draw = session => drawn(session, current, revoke)
+  at('sessions').replaceChildren(...(ok ? list.map(draw) : [make('li', answer.message, { className: 'card' })]))
+}
+
+function drawn(session, current, revoke) {
+  const isToken = session.SessionType === 'TOKEN'
+  const { City, Country } = session.LastLocation ?? {}
+  const facts = [
+    ['Kind', isToken ? 'token session' : 'browser session'],
+    ['Place', `${session.LastIpAddress || 'unknown address'}, ${[City, Country].filter(Boolean).join(', ')}`],
+    ['Since', date(session.CreateDate)],
+    ['Last active', date(session.LastActiveDate)],
+    ['Id', session.SessionId],
+    ...(session.OriginSessionId ? [['Came through', session.OriginSessionId]] : []),
+  ]
+  const title = make('h3', session.DeviceType || 'Unknown device')
+  if (session.IsCurrentSession) title.append(make('span', 'this tab', { className: 'badge' }))
+  if (session.SessionId === current?.OriginSessionId) title.append(make('span', 'this browser', { className: 'badge' }))
+  const end = make('button', 'Revoke this session', { className: 'end' })
+  end.onclick = () => attempt(() => revoke(session.SessionId, at('linked').checked))
+  const list = make('dl', '')
+  for (const [name, value] of facts) list.append(make('dt', name), make('dd', value))
+  const item = make('li', '', { className: 'card' })
+  item.append(title, list, session.IsCurrentSession ? make('p', 'Sign out here ends this one.') : end)
+  return item
+}
+
+// --- The log ---
+
+/** What somebody pressed, and what was refused; not every beat. */
+export function log({ name, ok, ms, answer }) {
+  if (['GetUser', 'ListUserSessions'].includes(name)) return
+  const text = `${name}: ${ok ? 'done' : `refused (${answer.message ?? answer.error_description ?? answer.error})`}`
+  const item = make('li', '')
+  item.append(make('time', clock()), make('span', text, { className: ok ? 'yes' : 'no' }), make('span', duration(ms)))
+  at('calls').prepend(item)
+  while (at('calls').children.length > 20) at('calls').lastChild.remove()
+}
+
+// --- Small things ---
+
+function make(tag, text, properties = {}) {
+  return Object.assign(document.createElement(tag), { textContent: text }, properties)
+}
+
+function card(...children) {
+  const card = make('div', '', { className: 'card' })
+  card.append(...children)
+  return card
+}
+
+const clock = () => new Date().toLocaleTimeString()
+const date = seconds => (seconds ? new Date(seconds * 1000).toLocaleString() : 'unknown')
+const duration = ms => (ms < 995 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`)
