@@ -99,7 +99,10 @@ pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
         if list.len() >= MAX_ADDRESSES {
             return Err(Error::new(
                 Kind::LimitExceeded,
-                format!("The client {} has {MAX_ADDRESSES} addresses, and {url} would be one more.", client.id),
+                format!(
+                    "The client {} has {MAX_ADDRESSES} addresses, and {url} would be one more.",
+                    client.id
+                ),
             ));
         }
         list.push(url.to_owned());

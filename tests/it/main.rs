@@ -22,6 +22,7 @@ mod pools;
 mod process;
 mod purge;
 mod recovery;
+mod sample;
 mod seed;
 mod serve;
 mod sign_in;

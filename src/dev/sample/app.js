@@ -95,18 +95,17 @@ function call(operation, input) {
   })
 }
 
-/** Asks whether the token still counts, and shows the answer. `cause` is what was pressed before, if anything was. */
-async function watch(cause) {
+/** Asks whether the token still counts, and shows the answer. */
+async function watch() {
   if (!tokens) return
   const number = ++asked
   const AccessToken = tokens.access_token
   const user = await call('GetUser', { AccessToken })
   // An answer that was overtaken by a younger one, or is about a token that has been replaced, says nothing about now.
-  if (number < shown || AccessToken !== tokens?.access_token) return user
+  if (number < shown || AccessToken !== tokens?.access_token) return
   shown = number
   view.verdict(user, cause)
   if (user.ok) view.sessions(await call('ListUserSessions', { AccessToken }), revoke)
-  return user
 }
 
 let asked = 0
@@ -115,44 +114,49 @@ let shown = 0
 // --- Signing out ---
 
 /** Ends every session of the user that holds tokens, here and elsewhere. Browsers stay signed in at the hosted pages, as in Cognito. */
-async function signOutEverywhere() {
-  const pressed = performance.now()
-  succeeded(await call('GlobalSignOut', { AccessToken: tokens.access_token }))
-  await watch({ button: 'Sign out everywhere', pressed })
+function signOutEverywhere() {
+  return ending('Sign out everywhere', 'GlobalSignOut', { AccessToken: tokens.access_token })
 }
 
 /** Ends the tokens of this tab, then the browser's session at the hosted pages, which send it back here. */
 async function signOutHere() {
-  const pressed = performance.now()
-  succeeded(await call('RevokeToken', { ClientId: CLIENT, Token: tokens.refresh_token }))
-  const user = await watch({ button: 'Sign out here', pressed })
-  view.leave(user, performance.now() - pressed)
+  await ending('Sign out here', 'RevokeToken', { ClientId: CLIENT, Token: tokens.refresh_token })
+  view.leave()
   forget()
   location.assign(`${PAGES}/logout?${new URLSearchParams({ client_id: CLIENT, logout_uri: HERE })}`)
 }
 
 /** Ends one other session; `linked` takes along what came through it, or what it came through. */
-async function revoke(SessionId, linked) {
-  const pressed = performance.now()
+function revoke(SessionId, linked) {
   const more = linked ? { RevokeAssociatedSessions: 'LINKED' } : {}
-  succeeded(await call('RevokeUserSession', { AccessToken: tokens.access_token, SessionId, ...more }))
-  await watch({ button: 'Revoke this session', pressed })
+  return ending('Revoke this session', 'RevokeUserSession', { AccessToken: tokens.access_token, SessionId, ...more })
 }
+
+/** Makes the call, then asks at once whether our own token still counts. */
+async function ending(button, operation, input) {
+  cause = { button, pressed: performance.now() }
+  try {
+    const { ok, answer } = await call(operation, input)
+    if (!ok) throw new Error(`${operation} was refused: ${answer.message}`)
+    await watch()
+  } finally {
+    cause = null
+  }
+}
+
+/** What was pressed and is under way. */
+let cause = null
 
 // --- Small things ---
 
-/** One request, with the time that it took: {name, ok, answer, ms}. A server that does not answer is no refusal: it throws. */
+/** One request, without cookies, and the time that it took. A server that does not answer is no refusal: it throws. */
 async function timed(name, url, options) {
   const began = performance.now()
-  const response = await fetch(url, { method: 'POST', ...options })
+  const response = await fetch(url, { method: 'POST', credentials: 'omit', ...options })
   const answer = await response.json()
   const result = { name, ok: response.ok, status: response.status, answer, ms: performance.now() - began }
   view.log(result)
   return result
-}
-
-function succeeded({ name, ok, answer }) {
-  if (!ok) throw new Error(`${name} was refused: ${answer.message}`)
 }
 
 /** 256 random bits, as a PKCE verifier may be written. */
@@ -183,5 +187,6 @@ view.on({
 const answer = new URLSearchParams(location.search)
 if (answer.has('state')) await view.attempt(() => comeBack(answer))
 view.begin(tokens)
-await view.attempt(watch)
-setInterval(() => watch().catch(view.unreachable), 2000)
+const beat = () => watch().catch(view.unreachable)
+beat()
+setInterval(beat, 2000)

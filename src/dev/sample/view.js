@@ -39,8 +39,10 @@ export async function attempt(action) {
 /** No answer at all is no refusal, and is not shown as one. */
 export function unreachable(error) {
   const lost = error instanceof TypeError || error instanceof SyntaxError
-  say(lost ? 'The server does not answer. Is cenote dev still running?' : error.message)
+  say(lost ? LOST : error.message)
 }
+
+const LOST = 'The server does not answer. Is cenote dev still running?'
 
 function say(text) {
   const problem = at('problem')
@@ -52,17 +54,18 @@ export function begin(held) {
   at('welcome').hidden = Boolean(held)
   at('signed-in').hidden = !held
   if (held) tokens(held)
-  const farewell = sessionStorage.getItem('farewell')
+  const farewell = JSON.parse(sessionStorage.getItem('farewell'))
   sessionStorage.removeItem('farewell')
   at('farewell').hidden = !farewell || Boolean(held)
-  if (farewell) at('farewell').replaceChildren(...JSON.parse(farewell).map(([tag, text]) => make(tag, text)))
+  if (farewell) at('farewell').replaceChildren(make('h2', farewell.verdict), make('p', farewell.detail), make('p', GONE))
 }
 
-/** For the page that the hosted pages will send the browser back to. */
-export function leave({ ok, answer }, ms) {
-  const headline = ok ? 'Signed out here, and yet the token was accepted' : `Signed out here: refused after ${duration(ms)}`
-  const detail = `GetUser with the old access token was answered “${answer.message}”. The hosted pages have forgotten this browser, too.`
-  sessionStorage.setItem('farewell', JSON.stringify([['h2', headline], ['p', ok ? '' : detail]]))
+const GONE = 'The hosted pages have forgotten this browser, too: the next sign-in asks for the password.'
+
+/** The last verdict, for the page that the hosted pages will send the browser back to. */
+export function leave() {
+  const last = { verdict: at('verdict').textContent, detail: at('detail').textContent }
+  sessionStorage.setItem('farewell', JSON.stringify(last))
 }
 
 // --- The verdict on the access token ---
@@ -73,24 +76,29 @@ let alive = null
 /** Shows the answer to GetUser. The moment in which it turns from yes to no stands out, with what caused it. */
 export function verdict({ ok, status, answer, ms }, cause) {
   if (!ok && status !== 400) return unreachable(new Error(`GetUser was not answered: ${answer.message ?? status}`))
-  say('')
+  if (at('problem').textContent === LOST) say('')
   if (ok) {
     accepted = performance.now()
     headline('Accepted', `${answer.Username} is signed in. Answered in ${duration(ms)}.`)
   } else if (alive !== false) {
-    headline(`Refused${how(cause)}`, `“${answer.message}” By its signature and its expiry alone the token would still pass; the server looks further.`)
+    const expired = expiries[0].exp * 1000 <= Date.now()
+    const hint = expired ? EXPIRED : STATELESS
+    headline(expired ? 'Expired' : `Refused${how(cause)}`, `“${answer.message}”. ${hint}`)
+    at('pulse').scrollIntoView({ block: 'nearest' })
   }
   at('pulse').className = ok ? 'pulse accepted' : 'pulse refused'
   at('sign-in-again').hidden = ok
   at('answer').textContent = JSON.stringify(answer, null, 2)
   at('tokens').classList.toggle('dead', !ok)
-  if (!ok) at('sessions').replaceChildren(make('li', 'Without a living token nobody is told.', { className: 'card' }))
-  if (!ok) listed = ''
+  if (!ok) sessions({ ok, answer: { message: 'Who has no living token is not told.' } })
   alive = ok
   const beat = make('span', '', { className: ok ? 'yes' : 'no', title: `${clock()}: ${ok ? 'accepted' : 'refused'}` })
   at('strip').append(beat)
   while (at('strip').children.length > 60) at('strip').firstChild.remove()
 }
+
+const EXPIRED = 'Refresh the tokens to go on.'
+const STATELESS = 'By its signature and its expiry alone it would still pass; the server knows more.'
 
 function how(cause) {
   if (cause) return ` ${duration(performance.now() - cause.pressed)} after you pressed ${cause.button}`
@@ -132,18 +140,23 @@ function jwt(name, purpose, token) {
     make('p', purpose),
     left,
     bar,
-    make('p', 'Header', { className: 'call' }),
-    make('pre', JSON.stringify(header, null, 2)),
-    make('p', 'Claims', { className: 'call' }),
-    make('pre', JSON.stringify(claims, null, 2)),
+    decoded('Header', header),
+    decoded('Claims', claims),
   )
+}
+
+function decoded(name, part) {
+  const details = make('details', '', { open: matchMedia('(min-width: 40rem)').matches })
+  details.append(make('summary', name), make('pre', JSON.stringify(part, null, 2)))
+  return details
 }
 
 function tick() {
   for (const { exp, left, bar } of expiries) {
     const seconds = Math.max(0, Math.round(exp - Date.now() / 1000))
-    const clock = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
-    left.textContent = seconds ? `Expires in ${clock.map(n => String(n).padStart(2, '0')).join(':')}` : 'Expired'
+    const parts = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+    const remaining = parts.map(part => String(part).padStart(2, '0')).join(':')
+    left.textContent = seconds ? `Expires in ${remaining}` : `Expired at ${date(exp)}`
     bar.value = seconds
   }
 }
@@ -159,10 +172,10 @@ export function sessions({ ok, answer }, revoke) {
   const state = JSON.stringify(answer)
   if (state === listed) return
   listed = state
-  const list = answer.Sessions ?? []
-  const current = list.find(session => session.IsCurrentSession)
-  const draw = session => drawn(session, current, revoke)
-  at('sessions').replaceChildren(...(ok ? list.map(draw) : [make('li', answer.message, { className: 'card' })]))
+  if (!ok) return at('sessions').replaceChildren(make('li', answer.message, { className: 'card' }))
+  const current = answer.Sessions.find(session => session.IsCurrentSession)
+  const list = answer.Sessions.toSorted((one, other) => other.IsCurrentSession - one.IsCurrentSession)
+  at('sessions').replaceChildren(...list.map(session => drawn(session, current, revoke)))
 }
 
 function drawn(session, current, revoke) {
