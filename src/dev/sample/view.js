@@ -183,7 +183,7 @@ function drawn(session, current, revoke) {
   const { City, Country } = session.LastLocation ?? {}
   const facts = [
     ['Kind', isToken ? 'token session' : 'browser session'],
-    ['Place', `${session.LastIpAddress || 'unknown address'}, ${[City, Country].filter(Boolean).join(', ')}`],
+    ['Place', `${session.LastIPAddress || 'unknown address'}, ${[City, Country].filter(Boolean).join(', ')}`],
     ['Since', date(session.CreateDate)],
     ['Last active', date(session.LastActiveDate)],
     ['Id', session.SessionId],
