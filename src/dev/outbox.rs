@@ -100,7 +100,7 @@ fn page(cx: &Cx, messages: &[Value], to: Option<&str>) -> String {
             code => format!("<p>Code: <code class=\"big\">{code}</code></p>"),
         };
         rows.push_str(&format!(
-            "<article class=\"card\"><h2>{subject}</h2><p>{channel} to <b>{to}</b>, {ago}, pool {pool}</p>{code}<pre>{body}</pre></article>\n",
+            "<article class=\"card\"><h2>{subject}</h2><p>{channel} to <strong>{to}</strong>, {ago}, pool {pool}</p>{code}<pre>{body}</pre></article>\n",
             subject = text(message, "subject"),
             channel = text(message, "channel"),
             to = text(message, "to"),

@@ -175,7 +175,10 @@ export function sessions({ ok, answer }, revoke) {
   if (!ok) return at('sessions').replaceChildren(make('li', answer.message, { className: 'card' }))
   const current = answer.Sessions.find(session => session.IsCurrentSession)
   const list = answer.Sessions.toSorted((one, other) => other.IsCurrentSession - one.IsCurrentSession)
+  const focused = document.activeElement?.dataset.session
   at('sessions').replaceChildren(...list.map(session => drawn(session, current, revoke)))
+  // The keyboard stays where it was, or comes back to the heading where its button is gone.
+  if (focused) (document.querySelector(`[data-session="${CSS.escape(focused)}"]`) ?? at('sessions-title')).focus()
 }
 
 function drawn(session, current, revoke) {
@@ -193,6 +196,7 @@ function drawn(session, current, revoke) {
   if (session.IsCurrentSession) title.append(make('span', 'this tab', { className: 'badge' }))
   if (session.SessionId === current?.OriginSessionId) title.append(make('span', 'this browser', { className: 'badge' }))
   const end = make('button', 'Revoke this session', { className: 'end' })
+  end.dataset.session = session.SessionId
   end.onclick = () => attempt(() => revoke(session.SessionId, at('linked').checked))
   const list = make('dl', '')
   for (const [name, value] of facts) list.append(make('dt', name), make('dd', value))

@@ -122,6 +122,8 @@ test('one session is revoked, and only that one', () =>
       await card(here, id).getByRole('button', { name: 'Revoke this session' }).click()
       await verdict(there).filter({ hasText: 'Refused' }).waitFor()
       await card(here, id).waitFor({ state: 'detached' })
+      // The keyboard is not left on a button that is gone.
+      assert.equal(await here.evaluate(() => document.activeElement.id), 'sessions-title')
     })
     await here.locator('#strip .yes').nth(4).waitFor()
     assert.equal(await verdict(here).textContent(), 'Accepted')
