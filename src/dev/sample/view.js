@@ -184,9 +184,10 @@ export function sessions({ ok, answer }, revoke) {
 function drawn(session, current, revoke) {
   const isToken = session.SessionType === 'TOKEN'
   const { City, Country } = session.LastLocation ?? {}
+  const place = Country === 'unknown' ? 'country unknown' : [City, Country].filter(Boolean).join(', ')
   const facts = [
     ['Kind', isToken ? 'token session' : 'browser session'],
-    ['Place', `${session.LastIPAddress || 'unknown address'}, ${[City, Country].filter(Boolean).join(', ')}`],
+    ['Place', `${session.LastIPAddress || 'unknown address'}, ${place}`],
     ['Since', date(session.CreateDate)],
     ['Last active', date(session.LastActiveDate)],
     ['Id', session.SessionId],
