@@ -17,6 +17,7 @@ mod house;
 mod keys;
 mod list_users;
 mod outbox;
+mod pages;
 mod passwords;
 mod pools;
 mod process;
