@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-import { outbox, poolNamed, unique } from '../support.js'
+import { OTHER_PASSWORD, PASSWORD, outbox, poolNamed, unique } from '../support.js'
 import { fillIn, openStage, visiting } from './stage.js'
 
 let stage, sample
@@ -40,6 +41,15 @@ async function signIn(page, username, { again = false } = {}) {
 async function isAccepted(page) {
   await page.waitForURL(sample)
   await verdict(page).filter({ hasText: 'Accepted' }).waitFor()
+}
+
+async function codeFor(address) {
+  for (let tries = 0; tries < 50; tries++) {
+    const [message] = await outbox(stage.server, address)
+    if (message) return message.code
+    await sleep(100)
+  }
+  assert.fail(`nothing was sent to ${address}`)
 }
 
 /** A page of another origin or with a script error is no good example. */
@@ -217,6 +227,44 @@ test('a server that went away is not taken for a refusal', () =>
     assert.equal(await verdict(page).textContent(), 'Accepted')
     await page.unroute('**/*')
     await page.getByRole('alert').waitFor({ state: 'hidden' })
+  }))
+
+test('one signs up, confirms with the code from the outbox, and is in the sample', () =>
+  using(async page => {
+    const [name, address] = [unique('new'), `${unique('new')}@example.com`]
+    await page.goto(sample)
+    await button(page, 'Create an account').click()
+    await page.locator('input[name=username]').fill(name)
+    await page.locator('input[name=email]').fill(address)
+    await page.locator('input[name=new_password]').fill(PASSWORD)
+    await page.locator('input[name=new_password_again]').fill(PASSWORD)
+    await button(page, 'Sign up').click()
+    await page.locator('input[name=code]').fill(await codeFor(address))
+    await button(page, 'Confirm account').click()
+    await isAccepted(page)
+    assert.ok((await page.locator('#detail').textContent()).startsWith(`${name} is signed in.`))
+  }))
+
+test('one resets a forgotten password, which ends the sessions of before', () =>
+  using(async page => {
+    const address = `${unique('forgetful')}@example.com`
+    const name = await poolNamed(stage.idp, stage.server.user_pool_id).user({ attributes: { email: address, email_verified: 'true' } })
+    await signIn(page, name)
+    await using(async other => {
+      await other.goto(sample)
+      await button(other, 'Forgot your password?').click()
+      await other.locator('input[name=username]').fill(name)
+      await button(other, 'Send code').click()
+      await other.locator('input[name=code]').fill(await codeFor(address))
+      await other.locator('input[name=new_password]').fill(OTHER_PASSWORD)
+      await other.locator('input[name=new_password_again]').fill(OTHER_PASSWORD)
+      await button(other, 'Save new password').click()
+      await verdict(page).filter({ hasText: 'so it was ended elsewhere' }).waitFor()
+      await other.goto(sample)
+      await button(other, 'Sign in').click()
+      await fillIn(other, name, OTHER_PASSWORD)
+      await isAccepted(other)
+    })
   }))
 
 test('the codes of mails wait in the outbox, which reads well and loads nothing foreign', () =>
