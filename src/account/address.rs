@@ -17,6 +17,13 @@ pub fn all(user: &User) -> Vec<Address> {
     ATTRIBUTES.into_iter().filter_map(|attribute| of(user, attribute)).collect()
 }
 
+/// Whether this is what is shown of an address (`Address::masked`).
+pub fn is_mask_of(masked: Option<&str>, address: &str) -> bool {
+    ATTRIBUTES.into_iter().any(|attribute| {
+        masked == Some(&*Address { attribute, value: address.to_owned() }.masked())
+    })
+}
+
 pub fn of(user: &User, attribute: &'static str) -> Option<Address> {
     let value = user.doc.get(attribute).filter(|value| !value.is_empty())?;
     Some(Address { attribute, value: value.to_owned() })

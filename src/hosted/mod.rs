@@ -27,7 +27,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 use crate::cx::{App, Cx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http;
 use crate::site::{self, Params, Visit};
 
@@ -95,9 +95,7 @@ async fn run(
 ) -> Result<Response> {
     let visit = Visit::begin(cx, parts, Some(&form)).await?;
     let Some(visit) = visit else {
-        return Err(Error::not_found(
-            "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
-        ));
+        return Err(site::nothing_here());
     };
     if visit.site.bare {
         // The bare public URL only says where the pool's own pages are.

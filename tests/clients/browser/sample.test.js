@@ -1,11 +1,15 @@
 // The sample app of `cenote dev`, as a newcomer uses it: over plain HTTP, with the pages in path form, nothing but its own address.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { OTHER_PASSWORD, PASSWORD, outbox, poolNamed, unique } from '../support.js'
 import { fillIn, openStage, visiting } from './stage.js'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 let stage, sample
 
@@ -218,6 +222,35 @@ test('it fits a phone, in light and in dark, and works with the keyboard alone',
     },
     { viewport: { width: 320, height: 640 }, colorScheme: 'dark' },
   ))
+
+for (const [width, colorScheme] of [[320, 'light'], [1280, 'dark']]) {
+  test(`axe-core has nothing to say about the sample, ${width} pixels wide, ${colorScheme}`, () =>
+    using(
+      async page => {
+        await page.goto(sample)
+        await isAccessible(page)
+        await signIn(page, await newcomer())
+        await card(page, 'this browser').waitFor()
+        await isAccessible(page)
+        await button(page, 'Sign out everywhere').click()
+        await verdict(page).filter({ hasText: 'Refused' }).waitFor()
+        await isAccessible(page)
+        await button(page, 'Sign out here').click()
+        await page.locator('#farewell').waitFor()
+        await isAccessible(page)
+        await page.goto(`${stage.server.endpoint}/dev/outbox`)
+        await isAccessible(page)
+      },
+      // axe-core is put into the page, whose policy would not have it.
+      { bypassCSP: true, viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' },
+    ))
+}
+
+async function isAccessible(page) {
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => window.axe.run(document))
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(node => node.html)]), [])
+}
 
 test('a server that went away is not taken for a refusal', () =>
   using(async page => {
