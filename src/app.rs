@@ -78,7 +78,11 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages(""))
         .merge(pages("/{pool}"));
     if app.settings.dev {
-        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
+        router = router
+            .merge(health::routes())
+            .route("/dev/outbox", get(dev::outbox::get))
+            .route("/sample", get(dev::sample::page))
+            .route("/sample/{file}", get(dev::sample::file));
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })

@@ -32,6 +32,7 @@ mod process;
 mod purge;
 mod recovery;
 mod resource_servers;
+mod sample;
 mod seed;
 mod serve;
 mod sign_in;
