@@ -46,6 +46,7 @@ kinds! {
     ConcurrentModification,   "ConcurrentModificationException",         "temporarily_unavailable", 400;
     ExpiredCode,              "ExpiredCodeException",                    "invalid_grant",           400;
     Forbidden,                "ForbiddenException",                      "access_denied",           400;
+    GroupExists,              "GroupExistsException",                    "invalid_request",         400;
     IncompleteSignature,      "IncompleteSignatureException",            "invalid_client",          400;
     Internal,                 "InternalErrorException",                  "server_error",            500;
     InvalidOAuthFlow,         "InvalidOAuthFlowException",               "invalid_request",         400;
@@ -84,6 +85,7 @@ kinds! {
     OauthInvalidGrant,        "NotAuthorizedException",                  "invalid_grant",           400;
     OauthInvalidRequest,      "InvalidParameterException",               "invalid_request",         400;
     OauthInvalidScope,        "InvalidParameterException",               "invalid_scope",           400;
+    OauthInvalidTarget,       "InvalidParameterException",               "invalid_target",          400;
     OauthUnauthorizedClient,  "InvalidParameterException",               "unauthorized_client",     400;
     OauthUnsupportedGrantType, "InvalidParameterException",              "unsupported_grant_type",  400;
     OauthUnsupportedResponseType, "InvalidParameterException",           "unsupported_response_type", 400;

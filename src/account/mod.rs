@@ -5,6 +5,7 @@ pub mod admin;
 pub mod attributes;
 pub mod codes;
 pub mod existence;
+pub mod groups;
 pub mod list;
 pub mod password;
 pub mod recovery;

@@ -1,11 +1,14 @@
-//! Pools, app clients and domains: creating, changing and deleting them. No wire formats; the doors say who may.
+//! Pools, app clients, groups, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say
+//! who may.
 
 pub mod client_rules;
 pub mod clients;
 pub mod domains;
+pub mod groups;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
+pub mod resource_servers;
 pub mod tags;
 
 use serde::Serialize;

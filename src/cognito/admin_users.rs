@@ -130,6 +130,6 @@ pub(super) fn describe(user: &User) -> UserType {
     }
 }
 
-fn seconds(ms: Ms) -> Option<f64> {
+pub(super) fn seconds(ms: Ms) -> Option<f64> {
     Some(ms as f64 / 1000.0)
 }

@@ -272,6 +272,7 @@ async fn finish(cx: &Cx, at: At<'_>, outcome: Outcome) -> Result<Answer> {
                 flow: Flow::Api,
                 scope: ADMIN_SCOPE,
                 nonce: None,
+                resource: None,
                 sso_id: None,
                 session_id: None,
             };
