@@ -58,7 +58,11 @@ fn paints(program: &PathBuf, profile: &PathBuf, page: &str) -> Result<(f64, Vec<
     let mut browser = Browser::start(program, profile)?;
     let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }), None)?;
     let target = target.get("targetId").cloned().unwrap_or_default();
-    let attached = browser.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }), None)?;
+    let attached = browser.call(
+        "Target.attachToTarget",
+        json!({ "targetId": target, "flatten": true }),
+        None,
+    )?;
     let session = attached.get("sessionId").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut seen = Vec::new();
     for _ in 0..VISITS {
@@ -85,8 +89,19 @@ impl Browser {
         command
             .args(["-c", "exec 3<&0 4>&1 </dev/null >/dev/null 2>&1; exec \"$0\" \"$@\""])
             .arg(program)
-            .args(["--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"])
+            .args([
+                "--headless=new",
+                "--remote-debugging-pipe",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-quic",
+            ])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
             .stdin(Stdio::piped())
@@ -102,7 +117,8 @@ impl Browser {
         let ask = "location.protocol === 'http:' ? performance.getEntriesByName('first-paint')[0]?.startTime ?? 0 : 0";
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
-            let answer = self.call("Runtime.evaluate", json!({ "expression": ask }), Some(session))?;
+            let answer =
+                self.call("Runtime.evaluate", json!({ "expression": ask }), Some(session))?;
             match answer.pointer("/result/value").and_then(Value::as_f64) {
                 Some(ms) if ms > 0.0 => return Ok(ms),
                 _ => std::thread::sleep(Duration::from_millis(20)),

@@ -16,7 +16,7 @@ const FLOOD: usize = 64;
 /// Prints the waits of refreshes alone, and during a flood of sign-ins.
 pub async fn print(server: &Server, world: &World, sizes: &Sizes) -> Result<()> {
     let people = world.first.get(..sizes.people).unwrap_or(&world.first);
-    let sessions = world.sessions(people, 1).await?;
+    let sessions = world.sessions(&world.client, people, 1).await?;
     let refreshes: Rc<Vec<_>> =
         Rc::new(sessions.iter().map(|one| requests::refresh(&one.refresh_token)).collect());
     let sign_ins: Rc<Vec<_>> =

@@ -41,7 +41,8 @@ pub struct Bed {
 
 impl Bed {
     pub fn make() -> Result<Bed> {
-        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Failed("no RSA key could be made".to_owned()))?;
+        let key = KeyPair::generate(KeySize::Rsa2048)
+            .map_err(|_| Failed("no RSA key could be made".to_owned()))?;
         let mut a = [0; 128];
         if let Some(low) = a.last_chunk_mut::<32>() {
             *low = [7; 32];
@@ -57,7 +58,13 @@ impl Bed {
             Floor::PasswordAndSigns => {
                 self.sign_us(at_least) * 2.0
                     + per_call_us(at_least, || {
-                        black_box(password_matches(&self.verifier, POOL, NAME, black_box(PASSWORD), &[1; 16]));
+                        black_box(password_matches(
+                            &self.verifier,
+                            POOL,
+                            NAME,
+                            black_box(PASSWORD),
+                            &[1; 16],
+                        ));
                     })
             }
             Floor::SrpAndSigns => {
@@ -78,7 +85,9 @@ impl Bed {
         per_call_us(at_least, || {
             let mut signature = [0; 256];
             let length = self.key.public_modulus_len().min(signature.len());
-            let signed = signature.get_mut(..length).map(|out| self.key.sign_digest(&RSA_PKCS1_SHA256, &hash, out));
+            let signed = signature
+                .get_mut(..length)
+                .map(|out| self.key.sign_digest(&RSA_PKCS1_SHA256, &hash, out));
             black_box(signed.is_some_and(|signed| signed.is_ok()));
         })
     }

@@ -133,7 +133,9 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection) -> Result<()> {
         match shared.how {
             How::For(length) if shared.began.elapsed() >= length => return Ok(()),
             How::UsedUpOr(length) if shared.began.elapsed() >= length => return Ok(()),
-            How::Once | How::OnceKept | How::UsedUpOr(_) if at >= shared.requests.len() => return Ok(()),
+            How::Once | How::OnceKept | How::UsedUpOr(_) if at >= shared.requests.len() => {
+                return Ok(());
+            }
             How::Rate(rate, length) => {
                 let due = Duration::from_secs_f64(at as f64 / rate);
                 if due >= length {
@@ -151,7 +153,8 @@ async fn drive(shared: Rc<Shared>, mut connection: Connection) -> Result<()> {
             }
             _ => {}
         }
-        let request = shared.requests.get(at % shared.requests.len().max(1)).map_or(&[][..], Vec::as_slice);
+        let request =
+            shared.requests.get(at % shared.requests.len().max(1)).map_or(&[][..], Vec::as_slice);
         let status = connection.send(request).await?;
         shared.waits.borrow_mut().push((at, began.elapsed().as_secs_f64() * 1_000.0));
         if status != 200 {

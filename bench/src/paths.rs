@@ -12,12 +12,14 @@ use crate::world::{World, email};
 use crate::{Failed, Result, Sizes};
 
 /// Every path, in the order in which they are measured: those that need a million users come last, and leave them there.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 11] = [
     "refresh",
     "code_exchange",
     "srp_sign_in",
     "password_sign_in",
+    "client_credentials",
     "get_user",
+    "introspect",
     "global_sign_out",
     "global_sign_out_100_sessions",
     "global_sign_out_1m_users",
@@ -38,7 +40,8 @@ pub async fn measure(name: &str, server: &Server, world: &mut World, sizes: &Siz
     let (floor, budget) = stands_on(name);
     let bed = Bed::make()?;
     let at_least = sizes.window / 12;
-    let floor_us = |world: &World| floor.map_or(Ok(None), |floor| bed.measure(floor, world, at_least));
+    let floor_us =
+        |world: &World| floor.map_or(Ok(None), |floor| bed.measure(floor, world, at_least));
     progress(&format!("{name}: its floor .."));
     let before = floor_us(world)?;
     progress(&format!("{name} .."));
@@ -48,6 +51,8 @@ pub async fn measure(name: &str, server: &Server, world: &mut World, sizes: &Siz
         "code_exchange" => at.code_exchange().await?,
         "srp_sign_in" => at.srp_sign_in().await?,
         "password_sign_in" => at.password_sign_in().await?,
+        "client_credentials" => (at.repeated(vec![requests::client_credentials()]).await?, None),
+        "introspect" => at.introspect().await?,
         "get_user" => at.get_user().await?,
         "global_sign_out" => at.global_sign_out(&world.first, 1).await?,
         "global_sign_out_100_sessions" => {
@@ -71,7 +76,9 @@ fn stands_on(name: &str) -> (Option<Floor>, Budget) {
         "srp_sign_in" => (Some(Floor::SrpAndSigns), Budget::Ratio(1.25)),
         "password_sign_in" => (Some(Floor::PasswordAndSigns), Budget::Ratio(1.15)),
         "get_user" | "introspect" => (Some(Floor::Read), Budget::P99Ms(2.0)),
-        name if name.starts_with("global_sign_out") => (Some(Floor::SharedSync), Budget::Rps(4_000.0)),
+        name if name.starts_with("global_sign_out") => {
+            (Some(Floor::SharedSync), Budget::Rps(4_000.0))
+        }
         _ => (None, Budget::None),
     }
 }
@@ -87,7 +94,7 @@ struct At<'a> {
 
 impl At<'_> {
     async fn refresh(&self) -> Result<Seen> {
-        let sessions = self.world.sessions(self.people(), 1).await?;
+        let sessions = self.world.sessions(&self.world.client, self.people(), 1).await?;
         let requests = sessions.iter().map(|one| requests::refresh(&one.refresh_token)).collect();
         Ok((self.repeated(requests).await?, None))
     }
@@ -96,7 +103,8 @@ impl At<'_> {
         // More than can be redeemed in the time: a signature takes at least a third of a millisecond of one core.
         let most = self.sizes.window.as_millis() as usize * crate::floors::cores() * 2;
         let codes = self.world.codes(most, &requests::challenge()).await?;
-        let mut requests: Vec<Vec<u8>> = codes.iter().map(|code| requests::code_exchange(code)).collect();
+        let mut requests: Vec<Vec<u8>> =
+            codes.iter().map(|code| requests::code_exchange(code)).collect();
         let rest = requests.split_off(requests.len() / 8);
         self.load(requests, CONNECTIONS, How::Once).await?;
         Ok((self.load(rest, CONNECTIONS, How::UsedUpOr(self.sizes.window)).await?, None))
@@ -110,9 +118,11 @@ impl At<'_> {
             Rc::new(self.people().iter().map(|user| handshake.begin(&user.username)).collect());
         let mut sum: Option<Window> = None;
         while sum.as_ref().is_none_or(|sum| sum.elapsed < self.sizes.window) {
-            let load = Load { requests: begin.clone(), connections: CONNECTIONS, how: How::OnceKept };
+            let load =
+                Load { requests: begin.clone(), connections: CONNECTIONS, how: How::OnceKept };
             let first = run(self.server, load).await?;
-            let answers: Result<Vec<_>> = first.bodies.iter().map(|body| handshake.answer(body)).collect();
+            let answers: Result<Vec<_>> =
+                first.bodies.iter().map(|body| handshake.answer(body)).collect();
             let second = self.load(answers?, CONNECTIONS, How::Once).await?;
             let both = Window {
                 requests: first.requests,
@@ -130,14 +140,23 @@ impl At<'_> {
     }
 
     async fn password_sign_in(&self) -> Result<Seen> {
-        let requests = self.people().iter().map(|user| requests::password(&user.username)).collect();
+        let requests =
+            self.people().iter().map(|user| requests::password(&user.username)).collect();
         Ok((self.repeated(requests).await?, None))
     }
 
     async fn get_user(&self) -> Result<Seen> {
-        let sessions = self.world.sessions(self.people(), 1).await?;
-        let tokens = self.world.access_tokens(&sessions).await?;
+        let client = &self.world.client;
+        let sessions = self.world.sessions(client, self.people(), 1).await?;
+        let tokens = self.world.access_tokens(client, &sessions).await?;
         self.at_half_load(tokens.iter().map(|token| requests::get_user(token)).collect()).await
+    }
+
+    async fn introspect(&self) -> Result<Seen> {
+        let client = &self.world.web;
+        let sessions = self.world.sessions(client, self.people(), 1).await?;
+        let tokens = self.world.access_tokens(client, &sessions).await?;
+        self.at_half_load(tokens.iter().map(|token| requests::introspect(token)).collect()).await
     }
 
     async fn list_users(&self) -> Result<Seen> {
@@ -145,7 +164,8 @@ impl At<'_> {
         let step = (self.world.users / 1_000).max(1);
         let emails = (0..self.world.users).step_by(step).map(email);
         let key = &self.world.access_key;
-        self.at_half_load(emails.map(|email| requests::list_users(&email, key, now)).collect()).await
+        self.at_half_load(emails.map(|email| requests::list_users(&email, key, now)).collect())
+            .await
     }
 
     /// Each user signs out once in each round, with `each` sessions open.
@@ -153,14 +173,15 @@ impl At<'_> {
         let rounds = if each > 1 { 1 } else { 2 };
         let mut sum: Option<Window> = None;
         for _ in 0..rounds {
-            let mut sessions = self.world.sessions(users, each).await?;
+            let client = &self.world.client;
+            let mut sessions = self.world.sessions(client, users, each).await?;
             let mut nth = 0;
             // One token of each user will do: it ends all of the user's sessions.
             sessions.retain(|_| {
                 nth += 1;
                 nth % each == 0
             });
-            let tokens = self.world.access_tokens(&sessions).await?;
+            let tokens = self.world.access_tokens(client, &sessions).await?;
             let requests = tokens.iter().map(|token| requests::global_sign_out(token)).collect();
             let window = self.load(requests, WAITING, How::Once).await?;
             sum = Some(match sum {

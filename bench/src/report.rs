@@ -31,7 +31,13 @@ pub struct Row {
 
 impl Row {
     /// `waits` is the window in which waits were measured, if it was not the same.
-    pub fn new(path: &str, window: &Window, waits: Option<&Window>, floor_us: Option<f64>, budget: Budget) -> Row {
+    pub fn new(
+        path: &str,
+        window: &Window,
+        waits: Option<&Window>,
+        floor_us: Option<f64>,
+        budget: Budget,
+    ) -> Row {
         let waits = waits.unwrap_or(window);
         Row {
             path: path.to_owned(),
@@ -52,7 +58,9 @@ impl Row {
     fn verdict(&self) -> String {
         let (text, kept) = match self.budget {
             Budget::None => return String::new(),
-            Budget::Ratio(most) => (format!("ratio <= {most}"), self.ratio().is_some_and(|ratio| ratio <= most)),
+            Budget::Ratio(most) => {
+                (format!("ratio <= {most}"), self.ratio().is_some_and(|ratio| ratio <= most))
+            }
             Budget::Rps(least) => (format!("req/s >= {least}"), self.rps >= least),
             Budget::P99Ms(most) => (format!("p99 < {most} ms at half load"), self.p99_ms < most),
         };
@@ -70,7 +78,9 @@ pub struct Report {
 impl Report {
     /// Prints a row and keeps it.
     pub fn add(&mut self, row: Row) {
-        let or_dash = |figure: Option<f64>, digits| figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"));
+        let or_dash = |figure: Option<f64>, digits| {
+            figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"))
+        };
         progress("");
         say(&format!(
             "{:<29} {:>8.0} {:>8.2} {:>8.2} {:>8.0} {:>8} {:>6}   {}",
@@ -134,7 +144,9 @@ pub fn machine(world: &World) {
         "PostgreSQL; an fsync happens in its processes, whose CPU time is not counted".to_owned()
     };
     say(&format!("{} cores; {database}", floors::cores()));
-    say("rate limits of the server are off: one machine plays a thousand. CPU time per request is the figure to trust on a busy machine");
+    say(
+        "rate limits of the server are off: one machine plays a thousand. CPU time per request is the figure to trust on a busy machine",
+    );
 }
 
 /// The type of the file system with the longest mount point above the data.
@@ -145,7 +157,9 @@ fn file_system(world: &World) -> Option<String> {
     for line in mounts.lines() {
         let mut fields = line.split(' ').skip(1);
         let (Some(point), Some(kind)) = (fields.next(), fields.next()) else { continue };
-        if directory.starts_with(point) && found.is_none_or(|(longest, _)| point.len() >= longest.len()) {
+        if directory.starts_with(point)
+            && found.is_none_or(|(longest, _)| point.len() >= longest.len())
+        {
             found = Some((point, kind));
         }
     }

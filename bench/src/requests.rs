@@ -8,7 +8,7 @@ use cenote_srp::client::Client as Srp;
 use serde_json::{Value, json};
 
 use crate::http::request;
-use crate::world::{CALLBACK, CLIENT, DOMAIN_HOST, PASSWORD, POOL};
+use crate::world::{CALLBACK, CLIENT, DOMAIN_HOST, MACHINE, PASSWORD, POOL, SECRET, WEB};
 use crate::{Failed, Result};
 
 /// The host of the JSON API.
@@ -53,6 +53,19 @@ pub fn password(username: &str) -> Vec<u8> {
     operation("InitiateAuth", &input)
 }
 
+/// The client's id and secret as `client_secret_basic`.
+fn basic(client: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{client}:{SECRET}")))
+}
+
+pub fn client_credentials() -> Vec<u8> {
+    form("/oauth2/token", &[("Authorization", &basic(MACHINE))], "grant_type=client_credentials")
+}
+
+pub fn introspect(token: &str) -> Vec<u8> {
+    form("/oauth2/introspect", &[("Authorization", &basic(WEB))], &format!("token={token}"))
+}
+
 pub fn get_user(token: &str) -> Vec<u8> {
     operation("GetUser", &json!({ "AccessToken": token }))
 }
@@ -63,7 +76,8 @@ pub fn global_sign_out(token: &str) -> Vec<u8> {
 
 /// ListUsers by an indexed attribute, signed.
 pub fn list_users(email: &str, key: &(String, String), now: Ms) -> Vec<u8> {
-    let input = json!({ "UserPoolId": POOL, "Filter": format!("email = \"{email}\""), "Limit": 10 });
+    let input =
+        json!({ "UserPoolId": POOL, "Filter": format!("email = \"{email}\""), "Limit": 10 });
     signed("ListUsers", &input, key, now)
 }
 
@@ -89,7 +103,8 @@ impl Handshake {
     pub fn answer(&self, challenge: &[u8]) -> Result<Vec<u8>> {
         let challenge: Value = serde_json::from_slice(challenge)?;
         let get = |name: &str| {
-            let value = challenge.pointer(&format!("/ChallengeParameters/{name}")).and_then(Value::as_str);
+            let value =
+                challenge.pointer(&format!("/ChallengeParameters/{name}")).and_then(Value::as_str);
             value.ok_or_else(|| Failed(format!("the challenge has no {name}: {challenge}")))
         };
         let (user, block) = (get("USER_ID_FOR_SRP")?, get("SECRET_BLOCK")?);
@@ -119,12 +134,19 @@ fn signed(name: &str, input: &Value, (id, secret): &(String, String), now: Ms) -
     let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", sha256(&canonical));
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in [day, "us-east-1", "cognito-idp", "aws4_request", &text] {
-        key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();
+        key =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), part.as_bytes()).as_ref().to_vec();
     }
-    let authorization =
-        format!("AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={}", hex(&key));
-    let headers =
-        [JSON, ("X-Amz-Target", &target), ("X-Amz-Date", &stamp), ("Authorization", &authorization)];
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={}",
+        hex(&key)
+    );
+    let headers = [
+        JSON,
+        ("X-Amz-Target", &target),
+        ("X-Amz-Date", &stamp),
+        ("Authorization", &authorization),
+    ];
     request("POST", API_HOST, "/", &headers, &body)
 }
 

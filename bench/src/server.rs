@@ -65,7 +65,10 @@ impl Server {
         let ready = http::request("GET", "localhost", "/readyz", &[], "");
         while began.elapsed() < Duration::from_secs(30) {
             if let Some(status) = server.child.try_wait()? {
-                return Err(Failed(format!("the server ended with {status}: {}", server.last_words())));
+                return Err(Failed(format!(
+                    "the server ended with {status}: {}",
+                    server.last_words()
+                )));
             }
             if let Ok(mut connection) = Connection::open(health).await
                 && connection.send(&ready).await.is_ok_and(|status| status == 200)
@@ -82,9 +85,12 @@ impl Server {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name of the program, in parentheses, may hold anything; what follows is fields from the third on.
         let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-        let ticks = |at: usize| fields.split(' ').nth(at - 3).and_then(|field| field.parse::<f64>().ok());
+        let ticks =
+            |at: usize| fields.split(' ').nth(at - 3).and_then(|field| field.parse::<f64>().ok());
         match (ticks(14), ticks(15)) {
-            (Some(user), Some(system)) => Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND)),
+            (Some(user), Some(system)) => {
+                Ok(Duration::from_secs_f64((user + system) / TICKS_PER_SECOND))
+            }
             _ => Err(Failed("/proc tells no CPU time".to_owned())),
         }
     }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cenote::access::{self, Grant};
+use cenote::admin::resource_servers;
 use cenote::ambient::{HOUR, MINUTE, SystemClock, SystemRandom};
 use cenote::app::Parts;
 use cenote::auth::credential;
 use cenote::config::{Config, Hidden, Settings};
 use cenote::cx::{App, Cx};
 use cenote::keys::{self, KeySource, MasterKey, Vault};
+use cenote::pool::group::GroupClaims;
 use cenote::pool::session::Flow;
 use cenote::pool::user::UserDoc;
 use cenote::pool::{Client, Pool, SsoSession, Status, TokenSession, User};
@@ -19,14 +21,22 @@ use cenote::store::{Batch, Db, Options, browsers, sessions, users};
 use cenote::tokens::claims::{self, ADMIN_SCOPE};
 use cenote::tokens::ring;
 use cenote::{error, files, ids, seed};
-use serde_json::json;
+use cenote_interface::types::ResourceServerScopeType;
+use serde_json::{Value, json};
 
 use crate::{Args, Failed, Result, Sizes};
 
 /// What the server is told its address is. Its port is not part of it: hosts are compared without.
 pub const PUBLIC_URL: &str = "http://localhost";
 pub const POOL: &str = "us-east-1_BenchPool";
+/// A public client: a single-page or a mobile app.
 pub const CLIENT: &str = "benchclient000000000000001";
+/// A client with a secret whose users sign in: a web server, which also introspects its tokens.
+pub const WEB: &str = "benchclient000000000000002";
+/// A client that acts for itself.
+pub const MACHINE: &str = "benchclient000000000000003";
+pub const SECRET: &str = "s3cret0fthebenchclients0000000000000000000000000001x";
+pub const API: &str = "https://api.example.com";
 /// The pool's pages and OAuth endpoints, by `Host`, as in production.
 pub const DOMAIN_HOST: &str = "bench.localhost";
 pub const CALLBACK: &str = "https://app.example.com/callback";
@@ -43,6 +53,7 @@ pub struct World {
     pub app: Arc<App>,
     pub pool: Arc<Pool>,
     pub client: Arc<Client>,
+    pub web: Arc<Client>,
     /// The access key that signs an administrator's requests: id and secret.
     pub access_key: (String, String),
     /// The first users, of whom some have a password.
@@ -64,7 +75,9 @@ impl World {
         let parent = match &args.data {
             Some(directory) => directory.clone(),
             // target/release/cenote-bench
-            None => std::env::current_exe()?.ancestors().nth(2).map(PathBuf::from).unwrap_or_default(),
+            None => {
+                std::env::current_exe()?.ancestors().nth(2).map(PathBuf::from).unwrap_or_default()
+            }
         };
         let directory = Scratch(parent.join(format!("bench-{}", std::process::id())));
         files::create_private_dir(&directory.0)?;
@@ -80,7 +93,10 @@ impl World {
         let options = Options { lock: false, pool_size: 4, ..Options::default() };
         let db = Db::open(&database_url, options).await?;
         if db.schema_version().await? > 0 {
-            return Err(Failed("the database of --database-url is in use: give an empty one, which is left filled".to_owned()));
+            return Err(Failed(
+                "the database of --database-url is in use: give an empty one, which is left filled"
+                    .to_owned(),
+            ));
         }
         let parts = Parts {
             settings: settings(&database_url, &master_key_file)?,
@@ -92,11 +108,25 @@ impl World {
         };
         let app = App::open(parts).await?;
         let cx = Cx::system(app.clone());
-        seed::apply(&cx, &seed::parse(&seed_file())?).await?;
+        seed::apply(&cx, &seed::parse(&seed_file(Vec::new()))?).await?;
+        let pool = app.directory.pool(&app.db, POOL).await?.ok_or_else(|| missing("pool"))?;
+        let scope = |name: &str| ResourceServerScopeType {
+            scope_name: name.to_owned(),
+            scope_description: "A scope".to_owned(),
+        };
+        resource_servers::create(&cx, &pool, API, "API", Some(vec![scope("read"), scope("write")]))
+            .await?;
+        seed::apply(
+            &cx,
+            &seed::parse(&seed_file(vec![public_client(), web_client(), machine_client()]))?,
+        )
+        .await?;
         let grant = Grant::new(&[], &[], "bench")?;
         let (id, secret) = access::create(&cx, &grant).await?;
         let found = app.directory.client(&app.db, CLIENT).await?;
-        let (pool, client) = found.ok_or_else(|| Failed("the bench's client is missing".to_owned()))?;
+        let (pool, client) = found.ok_or_else(|| missing("client"))?;
+        let found = app.directory.client(&app.db, WEB).await?;
+        let (_, web) = found.ok_or_else(|| missing("client"))?;
         let mut world = World {
             directory,
             database_url,
@@ -104,6 +134,7 @@ impl World {
             app,
             pool,
             client,
+            web,
             access_key: (id, secret.to_string()),
             first: Vec::new(),
             spread: Vec::new(),
@@ -123,7 +154,8 @@ impl World {
     pub async fn grow(&mut self, total: usize, with_password: usize) -> Result<()> {
         let cx = self.cx();
         let count = total.saturating_sub(self.users);
-        let mut subs: Vec<String> = (0..count).map(|_| ids::uuid_v4(cx.rng()).to_string()).collect();
+        let mut subs: Vec<String> =
+            (0..count).map(|_| ids::uuid_v4(cx.rng()).to_string()).collect();
         subs.sort_unstable();
         let step = (count / 10_000).max(1);
         let mut batch = Batch::new();
@@ -131,9 +163,15 @@ impl World {
             let mut user = self.user(&cx, self.users + n, sub);
             if self.users == 0 && n < with_password {
                 let (sub, name) = (user.sub.clone(), user.username.clone());
-                user.password = Some(credential::make(&cx, &self.pool, &sub, &name, PASSWORD).await?);
+                user.password =
+                    Some(credential::make(&cx, &self.pool, &sub, &name, PASSWORD).await?);
             }
-            users::insert(&mut batch, &self.pool, &user, &error::Error::internal("a user is there already"))?;
+            users::insert(
+                &mut batch,
+                &self.pool,
+                &user,
+                &error::Error::internal("a user is there already"),
+            )?;
             if self.users == 0 {
                 self.first.push(user);
             } else if n % step == 0 {
@@ -156,7 +194,12 @@ impl World {
     }
 
     /// New sessions of the JSON door for each of these users, as a sign-in makes them.
-    pub async fn sessions(&self, users: &[User], each: usize) -> Result<Vec<Opened>> {
+    pub async fn sessions(
+        &self,
+        client: &Client,
+        users: &[User],
+        each: usize,
+    ) -> Result<Vec<Opened>> {
         let cx = self.cx();
         let mut opened = Vec::with_capacity(users.len() * each);
         let mut batch = Batch::new();
@@ -165,7 +208,7 @@ impl World {
                 let session = TokenSession {
                     id: ids::token_session(cx.now, cx.rng()),
                     sub: user.sub.clone(),
-                    client_id: self.client.id.clone(),
+                    client_id: client.id.clone(),
                     sso_id: None,
                     flow: Flow::Api,
                     scope: ADMIN_SCOPE.to_owned(),
@@ -174,15 +217,23 @@ impl World {
                     auth_ms: cx.now,
                     created_ms: cx.now,
                     active_ms: cx.now,
-                    expires_ms: cx.now + self.client.refresh_ms(),
+                    expires_ms: cx.now + client.refresh_ms(),
                     ended_ms: None,
                     ip: "127.0.0.1".to_owned(),
                     device: "Linux".to_owned(),
+                    resource: None,
                 };
                 let refresh_token = keys::refresh_token(cx.rng());
                 sessions::insert_token_session(&mut batch, &self.pool.id, &session);
                 let hash = keys::hash(&refresh_token);
-                sessions::insert_refresh_token(&mut batch, &self.pool.id, &hash, &session.id, cx.now, session.expires_ms);
+                sessions::insert_refresh_token(
+                    &mut batch,
+                    &self.pool.id,
+                    &hash,
+                    &session.id,
+                    cx.now,
+                    session.expires_ms,
+                );
                 opened.push(Opened { user: user.clone(), session, refresh_token });
                 if opened.len() % BATCH == 0 {
                     cx.db().commit(std::mem::take(&mut batch)).await?;
@@ -194,13 +245,23 @@ impl World {
     }
 
     /// Access tokens of these sessions, signed here on every core with the pool's own key: the same bytes that the server would send.
-    pub async fn access_tokens(&self, opened: &[Opened]) -> Result<Vec<String>> {
+    pub async fn access_tokens(&self, client: &Client, opened: &[Opened]) -> Result<Vec<String>> {
         let cx = self.cx();
         let ring = ring::of(&cx, &self.pool).await?;
+        let groups = GroupClaims::of(Vec::new());
         let sign = |part: &[Opened]| -> error::Result<Vec<String>> {
-            let key = ring.access().ok_or_else(|| error::Error::internal("the pool has no signing key"))?;
+            let key = ring
+                .access()
+                .ok_or_else(|| error::Error::internal("the pool has no signing key"))?;
             let sign = |one: &Opened| {
-                key.sign_jwt(&claims::access(&cx, &self.pool, &self.client, &one.user, &one.session))
+                key.sign_jwt(&claims::access(
+                    &cx,
+                    &self.pool,
+                    client,
+                    &one.user,
+                    &one.session,
+                    &groups,
+                ))
             };
             part.iter().map(sign).collect()
         };
@@ -244,6 +305,7 @@ impl World {
                     nonce: Some("nonce".to_owned()),
                     code_challenge: Some(challenge.to_owned()),
                     auth_ms: cx.now,
+                    resource: None,
                 },
                 expires_ms: cx.now + 5 * MINUTE,
                 consumed_ms: None,
@@ -291,26 +353,53 @@ fn settings(database_url: &str, master_key_file: &std::path::Path) -> Result<Set
     Ok(config.check()?.settings)
 }
 
-/// A pool as an application of today has it: default settings, a public client that may do all that is measured.
-fn seed_file() -> String {
+fn missing(what: &str) -> Failed {
+    Failed(format!("the bench's {what} is missing"))
+}
+
+/// A pool as an application of today has it: default settings.
+fn seed_file(clients: Vec<Value>) -> String {
+    json!({ "pools": [{ "Id": POOL, "PoolName": "bench", "Domain": "bench", "Clients": clients }] })
+        .to_string()
+}
+
+fn public_client() -> Value {
     let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
-    json!({ "pools": [{
-        "Id": POOL,
-        "PoolName": "bench",
-        "Domain": "bench",
-        "Clients": [{
-            "ClientId": CLIENT,
-            "ClientName": "bench",
-            "ExplicitAuthFlows": flows,
-            "PreventUserExistenceErrors": "ENABLED",
-            "AllowedOAuthFlowsUserPoolClient": true,
-            "AllowedOAuthFlows": ["code"],
-            "AllowedOAuthScopes": ["openid", "email", "profile", ADMIN_SCOPE],
-            "CallbackURLs": [CALLBACK],
-            "SupportedIdentityProviders": ["COGNITO"],
-        }],
-    }] })
-    .to_string()
+    json!({
+        "ClientId": CLIENT,
+        "ClientName": "app",
+        "ExplicitAuthFlows": flows,
+        "PreventUserExistenceErrors": "ENABLED",
+        "AllowedOAuthFlowsUserPoolClient": true,
+        "AllowedOAuthFlows": ["code"],
+        "AllowedOAuthScopes": ["openid", "email", "profile", ADMIN_SCOPE],
+        "CallbackURLs": [CALLBACK],
+        "SupportedIdentityProviders": ["COGNITO"],
+    })
+}
+
+fn web_client() -> Value {
+    json!({
+        "ClientId": WEB,
+        "ClientName": "web",
+        "ClientSecret": SECRET,
+        "AllowedOAuthFlowsUserPoolClient": true,
+        "AllowedOAuthFlows": ["code"],
+        "AllowedOAuthScopes": ["openid", "email", "profile"],
+        "CallbackURLs": [CALLBACK],
+        "SupportedIdentityProviders": ["COGNITO"],
+    })
+}
+
+fn machine_client() -> Value {
+    json!({
+        "ClientId": MACHINE,
+        "ClientName": "machine",
+        "ClientSecret": SECRET,
+        "AllowedOAuthFlowsUserPoolClient": true,
+        "AllowedOAuthFlows": ["client_credentials"],
+        "AllowedOAuthScopes": [format!("{API}/read"), format!("{API}/write")],
+    })
 }
 
 /// A directory that goes with whoever holds it.

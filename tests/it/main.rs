@@ -31,6 +31,7 @@ mod purge;
 mod recovery;
 mod resource_servers;
 mod seed;
+mod seen_tokens;
 mod serve;
 mod sign_in;
 mod sign_out;
