@@ -34,6 +34,7 @@ mod recovery;
 mod resource_servers;
 mod sample;
 mod seed;
+mod seen_tokens;
 mod serve;
 mod sign_in;
 mod sign_out;
