@@ -3,16 +3,19 @@
 
 pub mod attributes;
 pub mod client;
+pub mod factors;
 pub mod group;
 pub mod names;
 pub mod password;
 pub mod realm;
 pub mod schema;
+pub mod scopes;
 pub mod session;
 pub mod urls;
 pub mod user;
 
 pub use client::{Client, ClientDoc};
+pub use factors::Factor;
 pub use group::Group;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};
