@@ -19,7 +19,7 @@ use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::config::Settings;
 use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
-use crate::keys::{KeySource, Vault};
+use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::meters::Meters;
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
@@ -54,6 +54,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            seen: SeenTokens::default(),
             vault,
             clock,
             random,

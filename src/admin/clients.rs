@@ -7,7 +7,7 @@ use cenote_interface::types::{
 };
 
 use super::client_rules::{self, Verb};
-use super::in_common;
+use super::{first_version, in_common};
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::auth::secret_hash;
@@ -52,7 +52,7 @@ pub async fn create_as(
         id,
         pool_id: pool.id.clone(),
         doc: ClientDoc { extensions, ..ClientDoc::default() },
-        ver: 1,
+        ver: first_version(cx),
         epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,

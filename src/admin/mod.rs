@@ -14,7 +14,14 @@ pub mod tags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::cx::Cx;
 use crate::error::{Error, Result};
+
+/// Versions begin at the time: where an operator gives a deleted pool's or client's id to a new one, no node takes the new one for
+/// what it remembers of the old.
+fn first_version(cx: &Cx) -> i64 {
+    cx.now
+}
 
 /// The members that a request and the model have in common, under the same names: the interface keeps them equal, so no list
 /// of members here can forget one.

@@ -3,6 +3,7 @@
 
 pub mod attributes;
 pub mod client;
+pub mod factors;
 pub mod group;
 pub mod names;
 pub mod password;
@@ -14,6 +15,7 @@ pub mod urls;
 pub mod user;
 
 pub use client::{Client, ClientDoc};
+pub use factors::Factor;
 pub use group::Group;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};

@@ -5,6 +5,7 @@ mod batch;
 pub mod browsers;
 pub mod clocks;
 pub mod codes;
+pub mod factors;
 pub mod groups;
 pub mod jobs;
 pub mod keys;
