@@ -56,6 +56,11 @@ async function codeFor(address) {
   assert.fail(`nothing was sent to ${address}`)
 }
 
+/** A new password, and the same again. */
+async function chooses(page, password) {
+  for (const field of await page.locator('input[autocomplete=new-password]').all()) await field.fill(password)
+}
+
 /** A page of another origin or with a script error is no good example. */
 async function using(use, options) {
   await visiting(
@@ -269,8 +274,7 @@ test('one signs up, confirms with the code from the outbox, and is in the sample
     await button(page, 'Create an account').click()
     await page.locator('input[name=username]').fill(name)
     await page.locator('input[name=email]').fill(address)
-    await page.locator('input[name=new_password]').fill(PASSWORD)
-    await page.locator('input[name=new_password_again]').fill(PASSWORD)
+    await chooses(page, PASSWORD)
     await button(page, 'Sign up').click()
     await page.locator('input[name=code]').fill(await codeFor(address))
     await button(page, 'Confirm account').click()
@@ -289,8 +293,7 @@ test('one resets a forgotten password, which ends the sessions of before', () =>
       await other.locator('input[name=username]').fill(name)
       await button(other, 'Send code').click()
       await other.locator('input[name=code]').fill(await codeFor(address))
-      await other.locator('input[name=new_password]').fill(OTHER_PASSWORD)
-      await other.locator('input[name=new_password_again]').fill(OTHER_PASSWORD)
+      await chooses(other, OTHER_PASSWORD)
       await button(other, 'Save new password').click()
       await verdict(page).filter({ hasText: 'so it was ended elsewhere' }).waitFor()
       await other.goto(sample)
