@@ -3,10 +3,12 @@
 pub mod client_rules;
 pub mod clients;
 pub mod domains;
+pub mod logo;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
 pub mod tags;
+pub mod ui_customization;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

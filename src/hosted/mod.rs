@@ -6,7 +6,9 @@ mod cookies;
 mod error;
 mod finish;
 mod login;
+mod logo;
 mod logout;
+mod looks;
 mod pages;
 mod request;
 mod texts;
@@ -17,6 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+pub use self::logo::logo;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
 use crate::http;
@@ -50,7 +53,7 @@ async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response 
         Err(error) => Err(error),
     };
     http::log(&cx, "hosted", page, answer.as_ref().err());
-    answer.unwrap_or_else(|error| pages::failure(&cx, &error))
+    answer.unwrap_or_else(|error| pages::failure(&cx, &parts, &error))
 }
 
 async fn run(

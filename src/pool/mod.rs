@@ -3,6 +3,8 @@
 
 pub mod attributes;
 pub mod client;
+pub mod css;
+pub mod logo;
 pub mod names;
 pub mod password;
 pub mod realm;

@@ -15,6 +15,7 @@ pub mod purge;
 pub mod schema;
 pub mod sessions;
 mod sqlite;
+pub mod ui_customizations;
 pub mod user_lists;
 pub mod users;
 mod value;

@@ -16,6 +16,7 @@ mod hosted;
 mod house;
 mod keys;
 mod list_users;
+mod looks;
 mod outbox;
 mod passwords;
 mod pools;
