@@ -56,8 +56,13 @@ fn render(
     let texts = book.languages().first().map(|texts| texts.all());
     book.render(
         page,
-        context! { style => book.style(), t => texts, ..values.clone(), ..common(logo) },
+        context! { style => book.style(), t => texts, ..merge(values, logo) },
     )
+}
+
+/// The values of a sample, and those that every page has.
+fn merge(values: &Value, logo: bool) -> Value {
+    context! { ..values.clone(), ..common(logo) }
 }
 
 fn check_text(name: &str, text: &str) -> Result<()> {
@@ -228,7 +233,7 @@ mod tests {
         for texts in book.languages() {
             for (page, values) in samples() {
                 for values in values {
-                    let values = context! { style => book.style(), t => texts.all(), ..values, ..common(true) };
+                    let values = context! { style => book.style(), t => texts.all(), ..merge(&values, true) };
                     if let Err(error) = book.render(page, values) {
                         panic!("{} in {}: {error}", page, texts.tag);
                     }
