@@ -101,7 +101,16 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
     Router::new()
         .route(&at("/oauth2/authorize"), get(hosted::authorize))
         .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/challenge"), get(hosted::challenge).post(hosted::challenge))
+        .route(
+            &at("/confirmForgotPassword"),
+            get(hosted::confirm_forgot_password).post(hosted::confirm_forgot_password),
+        )
+        .route(&at("/confirmUser"), get(hosted::confirm_user).post(hosted::confirm_user))
+        .route(&at("/forgotPassword"), get(hosted::forgot_password).post(hosted::forgot_password))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
+        .route(&at("/resendcode"), get(hosted::resend_code).post(hosted::resend_code))
+        .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))

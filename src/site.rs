@@ -224,6 +224,11 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether it is there at all, empty or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// Replaces a parameter where it stands, or adds it at the end.
     pub fn set(&mut self, name: &str, value: &str) {
         match self.0.iter_mut().find(|(key, _)| key == name) {

@@ -20,9 +20,17 @@ use crate::error::{Error, Result};
 /// The templates: a page each, and the parts (`PARTS`) that pages are built from.
 const TEMPLATES: &[(&str, &str)] = &[
     ("base.html", include_str!("hosted/templates/base.html")),
+    ("confirm.html", include_str!("hosted/templates/confirm.html")),
     ("continue.html", include_str!("hosted/templates/continue.html")),
     ("error.html", include_str!("hosted/templates/error.html")),
+    ("field.html", include_str!("hosted/templates/field.html")),
+    ("forgot.html", include_str!("hosted/templates/forgot.html")),
     ("login.html", include_str!("hosted/templates/login.html")),
+    ("message.html", include_str!("hosted/templates/message.html")),
+    ("new-password.html", include_str!("hosted/templates/new-password.html")),
+    ("resend.html", include_str!("hosted/templates/resend.html")),
+    ("reset.html", include_str!("hosted/templates/reset.html")),
+    ("signup.html", include_str!("hosted/templates/signup.html")),
 ];
 
 const STYLE: (&str, &str) = ("style.css", include_str!("hosted/templates/style.css"));

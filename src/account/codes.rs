@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ids;
 use crate::keys;
 use crate::notify::{self, Address, Text};
-use crate::pool::{Pool, User};
+use crate::pool::{Pool, User, names};
 use crate::store::clocks::BornOf;
 use crate::store::codes::UserCode;
 use crate::store::{Batch, clocks, codes};
@@ -223,6 +223,13 @@ pub async fn spend(cx: &Cx, pool: &Pool, sub: &str, action: &str, limit: i64) ->
     let mut batch = Batch::new();
     allow(cx, &mut batch, pool, sub, action, limit);
     cx.db().commit(batch).await
+}
+
+/// Under which an address has an allowance: somebody's address is not stored in clear for it.
+pub fn hidden_address(cx: &Cx, pool: &Pool, to: &Address) -> String {
+    let mac = cx.app.vault.mac(&pool.id, "address", names::fold(pool, &to.value).as_bytes());
+    let hex: String = mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("to:{hex}")
 }
 
 fn limit_exceeded() -> Error {

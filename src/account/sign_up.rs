@@ -20,11 +20,27 @@ use crate::pool::{Status, User, UserDoc, password};
 use crate::store::{Batch, users};
 use crate::tokens;
 
+/// How many sign-ups in an hour may send their code to one address.
+const SIGN_UPS: i64 = 20;
+
 /// Creates an unconfirmed user, and sends a code where the pool verifies an address that the user has. Without one the user waits for
 /// AdminConfirmSignUp.
 pub async fn sign_up(
     cx: &Cx,
     via: Via<'_>,
+    name: &str,
+    new_password: &str,
+    pairs: &[(String, String)],
+) -> Result<(User, Option<CodeDeliveryDetailsType>)> {
+    let sub = ids::uuid_v4(cx.rng()).to_string();
+    sign_up_as(cx, via, sub, name, new_password, pairs).await
+}
+
+/// The same with a `sub` that the caller has chosen, by which it knows the user again.
+pub async fn sign_up_as(
+    cx: &Cx,
+    via: Via<'_>,
+    sub: String,
     name: &str,
     new_password: &str,
     pairs: &[(String, String)],
@@ -36,7 +52,6 @@ pub async fn sign_up(
     pool.refuse_unbuilt_triggers(triggers::SIGN_UP)?;
     let mut pairs = pairs.to_vec();
     attributes::check(pool, Writer::Client(via.client), false, &pairs)?;
-    let sub = ids::uuid_v4(cx.rng()).to_string();
     let username = match names::choose(pool, name)? {
         Chosen::Name(name) => name.to_owned(),
         Chosen::Attribute(attribute, value) => {
@@ -71,6 +86,9 @@ pub async fn sign_up(
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
     let details = match address::for_sign_up(pool, &user, |to| notify::can_send(cx, to)) {
         Some(to) => {
+            // Anybody may name any address here: nobody is flooded with codes that way.
+            let hidden = codes::hidden_address(cx, pool, &to);
+            codes::allow(cx, &mut batch, pool, &hidden, "SignUp", SIGN_UPS);
             let birth = tokens::tick_for(cx, pool, &user);
             Some(codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?)
         }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{At, Door};
+use crate::ambient::{MINUTE, Ms};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::{self, Place};
@@ -32,6 +33,8 @@ pub enum Doc {
     },
     /// NEW_PASSWORD_REQUIRED: the temporary password was proved.
     NewPassword { password_ver: i64 },
+    /// Of no API: a sign-up at the hosted pages that waits for its confirmation.
+    SignedUp { password_ver: i64 },
 }
 
 /// A challenge that is still open.
@@ -75,11 +78,20 @@ pub fn insert(
         client_id: at.client.id.clone(),
         birth_ms: birth.ms(),
         doc: cx.app.vault.seal(cx.rng(), &place(&at.pool.id, &hex(&hash)), &plain)?.0,
-        expires_ms: cx.now + at.client.challenge_ms(),
+        expires_ms: cx.now + lifetime(at, doc),
         consumed_ms: None,
     };
     store::codes::insert_challenge(batch, &at.pool.id, &hash, &row);
     Ok(handle)
+}
+
+/// As the client says; at the hosted pages at least as long as a page of several lasts. A sign-up waits for mail.
+fn lifetime(at: At<'_>, doc: &Doc) -> Ms {
+    match (at.door, doc) {
+        (_, Doc::SignedUp { .. }) => 15 * MINUTE,
+        (Door::Hosted, _) => at.client.challenge_ms().max(5 * MINUTE),
+        (Door::Api | Door::Admin, _) => at.client.challenge_ms(),
+    }
 }
 
 /// Finds the open challenge of a handle, in Cognito's words if it is not open (`cognito-behaviour`, 6.4).

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod new_password;
 pub mod password;
 pub mod secret_hash;
+pub mod signed_up;
 pub mod srp;
 mod verdict;
 

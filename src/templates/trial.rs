@@ -54,10 +54,7 @@ fn render(
     logo: bool,
 ) -> std::result::Result<String, minijinja::Error> {
     let texts = book.languages().first().map(|texts| texts.all());
-    book.render(
-        page,
-        context! { style => book.style(), t => texts, ..merge(values, logo) },
-    )
+    book.render(page, context! { style => book.style(), t => texts, ..merge(values, logo) })
 }
 
 /// The values of a sample, and those that every page has.

@@ -18,6 +18,7 @@ mod keys;
 mod list_users;
 mod looks;
 mod outbox;
+mod pages;
 mod passwords;
 mod pools;
 mod process;
