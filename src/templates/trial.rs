@@ -281,7 +281,7 @@ mod tests {
             (
                 "login.html",
                 "<h1>",
-                "<h1>{{ name|frob }}",
+                "<h1>{{ lang|frob }}",
                 format!("login.html, line {title}: unknown filter"),
             ),
             (
@@ -294,8 +294,8 @@ mod tests {
             ),
             (
                 "login.html",
-                "name=\"password\"",
-                "name=\"pass\"",
+                "{{ input(password, t) }}",
+                "{{ password.name }}",
                 format!("login.html, line {form}: login.html lacks the field password"),
             ),
             (
