@@ -95,7 +95,9 @@ fn from_jpeg(file: &[u8]) -> Result<Picture> {
     };
     // A marker: in the data of a pass 0xff is always followed by zero.
     if file.windows(2).filter(|pair| *pair == [0xff, 0xda]).count() > MAX_SCANS {
-        return Err(Error::invalid(format!("ImageFile is a JPEG of more than {MAX_SCANS} passes. Save it as a plain one.")));
+        return Err(Error::invalid(format!(
+            "ImageFile is a JPEG of more than {MAX_SCANS} passes. Save it as a plain one."
+        )));
     }
     let side = usize::try_from(MAX_SIDE).unwrap_or(usize::MAX);
     let options = DecoderOptions::default()
