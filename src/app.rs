@@ -74,6 +74,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
         .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/oauth-authorization-server", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/.well-known/oauth-authorization-server/{pool}", get(oauth::openid_configuration).options(oauth::preflight))
         .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))
@@ -116,6 +118,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
             &at("/oauth2/userInfo"),
             get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight),

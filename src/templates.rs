@@ -30,6 +30,10 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("new-password.html", include_str!("hosted/templates/new-password.html")),
     ("resend.html", include_str!("hosted/templates/resend.html")),
     ("reset.html", include_str!("hosted/templates/reset.html")),
+    ("second-choice.html", include_str!("hosted/templates/second-choice.html")),
+    ("second-code.html", include_str!("hosted/templates/second-code.html")),
+    ("second-email.html", include_str!("hosted/templates/second-email.html")),
+    ("second-setup.html", include_str!("hosted/templates/second-setup.html")),
     ("signup.html", include_str!("hosted/templates/signup.html")),
 ];
 

@@ -8,7 +8,7 @@ use super::fields::{self, Field};
 use super::form::{self, Caller};
 use super::step::{self, Done, Lost, Step, What};
 use super::{challenge, cookies, login, texts, words};
-use crate::account::sign_up;
+use crate::account::{address, sign_up};
 use crate::auth::signed_up;
 use crate::error::{Kind, Result};
 use crate::site::{Params, Visit};
@@ -133,8 +133,10 @@ pub async fn resend(visit: &Visit, posted: &Params) -> Result<Response> {
     }
     match sign_up::resend(&visit.cx, caller.via(visit), &who.name).await {
         Ok(details) => {
-            let session = who.session.take();
-            let what = What::Confirm { sent: details.destination, session, again: true };
+            let (session, before) = (who.session.take(), who.sent.take());
+            let sent = details.destination;
+            let same = before.filter(|to| address::is_mask_of(sent.as_deref(), to));
+            let what = What::Confirm { sent: same.or(sent), session, again: true };
             step::go(visit, PATH, &Step::new(visit, what, &who.name))
         }
         Err(error) if is_the_users(error.kind) => {

@@ -155,6 +155,11 @@ fn shown(user: &User) -> String {
 fn is_the_users(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::NotAuthorized | Kind::UserNotFound | Kind::TooManyRequests | Kind::LimitExceeded
+        Kind::NotAuthorized
+            | Kind::UserNotFound
+            | Kind::TooManyRequests
+            | Kind::LimitExceeded
+            | Kind::CodeDeliveryFailure
+            | Kind::MfaMethodNotFound
     )
 }

@@ -16,7 +16,9 @@ mod logout;
 mod looks;
 mod new_password;
 mod pages;
+mod qr;
 mod request;
+mod second;
 mod signup;
 mod step;
 mod texts;
@@ -30,7 +32,7 @@ use axum::response::Response;
 
 pub use self::logo::logo;
 use crate::cx::{App, Cx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http;
 use crate::site::{self, Params, Visit};
 
@@ -98,9 +100,7 @@ async fn run(
 ) -> Result<Response> {
     let visit = Visit::begin(cx, parts, Some(&form)).await?;
     let Some(visit) = visit else {
-        return Err(Error::not_found(
-            "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
-        ));
+        return Err(site::nothing_here());
     };
     if visit.site.bare {
         // The bare public URL only says where the pool's own pages are.

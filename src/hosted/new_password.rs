@@ -7,7 +7,7 @@ use super::challenge::{self, Asked};
 use super::fields::{self, Field};
 use super::request::AuthorizeRequest;
 use super::{form, texts, words};
-use crate::auth::{Outcome, new_password};
+use crate::auth::new_password;
 use crate::error::{Kind, Result};
 use crate::site::{Params, Visit};
 
@@ -43,8 +43,7 @@ pub async fn submit(
         new_password::answer(&visit.cx, at, &asked.session, &asked.username, &password, &pairs)
             .await;
     match answer {
-        Ok(proven) => {
-            let outcome = Outcome::Proven(Box::new(proven));
+        Ok(outcome) => {
             challenge::go_on(visit, request, outcome, &asked.username, Some(asked.began_ms)).await
         }
         Err(error) => {

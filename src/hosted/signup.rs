@@ -73,14 +73,20 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     let via = caller.via(visit);
     let made = sign_up::sign_up_as(&visit.cx, via, sub.clone(), &name, &password, &pairs).await;
     let (user, sent) = match made {
-        Ok((user, details)) => (user, details.and_then(|details| details.destination)),
+        Ok((user, details)) => {
+            let masked = details.and_then(|details| details.destination);
+            // They have just typed the address: in full it shows whether it is right.
+            let typed = address::all(&user).into_iter().map(|to| to.value);
+            let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
+            (user, typed.next().or(masked))
+        }
         // The same form again: its first answer got lost, or the button was pressed twice.
         Err(error) if error.kind == Kind::UsernameExists => {
             let same = users::find(visit.cx.db(), &pool.id, &sub).await?;
             match same.filter(|user| user.status == Status::Unconfirmed) {
                 Some(user) => {
                     let to = address::for_sign_up(pool, &user, |_| true);
-                    (user, to.map(|to| to.masked()))
+                    (user, to.map(|to| to.value))
                 }
                 None => return form.refused(visit, &caller, &error).await,
             }
@@ -111,7 +117,7 @@ impl Form {
         Form {
             username,
             more: asked(pool, client).iter().map(|name| fields::attribute(texts, name)).collect(),
-            password: fields::new_password(texts, pool),
+            password: fields::first_password(texts, pool),
             alert: String::new(),
             id: ids::uuid_v4(visit.cx.rng()),
         }

@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 use crate::ambient::Random;
 use crate::error::{Error, Result};
 
-/// The longest token that is looked at. Ours stay far below; header lines are limited alike.
-pub const MAX_TOKEN_LEN: usize = 16 * 1024;
+/// The longest token that is looked at: room for a user in a hundred groups whose names are as long as names can be.
+pub const MAX_TOKEN_LEN: usize = 64 * 1024;
 
 /// A private RSA key with its key id, parsed once and kept.
 pub struct SigningKey {

@@ -110,6 +110,37 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
             }),
         ),
         (
+            "second-choice.html",
+            forms(|alert, _| {
+                let names = || vec!["SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA"];
+                let choice = |sets_up: bool| context! { names => names(), error => alert, sets_up };
+                vec![choice(false), choice(true)]
+            }),
+        ),
+        (
+            "second-code.html",
+            forms(|_, wrong| {
+                let asks = |factor: &str, device: &str| {
+                    context! { wrong, field => code(), factor, sent => "a***@e***", device }
+                };
+                let app = "SOFTWARE_TOKEN_MFA";
+                vec![asks(app, ""), asks(app, "Phone"), asks("SMS_MFA", ""), asks("EMAIL_OTP", "")]
+            }),
+        ),
+        (
+            "second-email.html",
+            forms(|_, wrong| vec![context! { wrong, field => field("email", "email") }]),
+        ),
+        (
+            "second-setup.html",
+            forms(|_, wrong| {
+                let sets_up = |picture: Value| {
+                    context! { wrong, field => code(), picture, secret => "ABCD EFGH", address => "otpauth://totp/ann" }
+                };
+                vec![sets_up(nobody()), sets_up(context! { side => 29, path => "M0 0h1v1H0z" })]
+            }),
+        ),
+        (
             "signup.html",
             forms(|alert, wrong| {
                 vec![

@@ -5,12 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cenote_interface::types::AuthenticationResultType;
 
-use super::{claims, ring};
+use super::{Birth, claims, ring, scopes};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
-use crate::pool::session::Flow;
+use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
+use crate::store::groups;
 
 /// Signed tokens, in neither door's form yet.
 pub struct Issued {
@@ -22,6 +23,7 @@ pub struct Issued {
     pub expires_in_secs: i64,
 }
 
+/// Tokens of a user's session.
 pub async fn issue(
     cx: &Cx,
     pool: &Pool,
@@ -30,15 +32,19 @@ pub async fn issue(
     session: &TokenSession,
     refresh_token: Option<String>,
 ) -> Result<Issued> {
+    let session = &scopes::still_granted(cx, pool, client, session).await?;
     let ring = ring::of(cx, pool).await?;
+    // Read at every minting: a refresh tells of the groups that the user is in by then.
+    let groups = GroupClaims::of(groups::docs_of_user(cx.db(), user).await?);
     let access_key = ring.access().ok_or_else(|| ring::missing(pool))?;
-    let access_token = access_key.sign_jwt(&claims::access(cx, pool, client, user, session))?;
+    let access_token =
+        access_key.sign_jwt(&claims::access(cx, pool, client, user, session, &groups))?;
 
-    let hosted = session.flow == Flow::Hosted;
+    let hosted = session.flow.is_hosted();
     let id_token = if !hosted || session.scope.split(' ').any(|scope| scope == "openid") {
         let id_key = ring.id().ok_or_else(|| ring::missing(pool))?;
         let at_hash = hosted.then(|| at_hash(&access_token));
-        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, at_hash))?)
+        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, &groups, at_hash))?)
     } else {
         None
     };
@@ -47,6 +53,24 @@ pub async fn issue(
         id_token,
         refresh_token,
         expires_in_secs: claims::validity(session, client.access_ms(), cx.now) / SECOND,
+    })
+}
+
+/// A token that the client gets for itself: one signature, and nothing in the database.
+pub async fn issue_machine(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    scope: &str,
+    birth: Birth,
+) -> Result<Issued> {
+    let ring = ring::of(cx, pool).await?;
+    let key = ring.access().ok_or_else(|| ring::missing(pool))?;
+    Ok(Issued {
+        access_token: key.sign_jwt(&claims::machine(cx, pool, client, scope, birth))?,
+        id_token: None,
+        refresh_token: None,
+        expires_in_secs: client.access_ms() / SECOND,
     })
 }
 

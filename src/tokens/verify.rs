@@ -38,6 +38,19 @@ impl Access {
     }
 }
 
+/// A living access token that its client got for itself: there is neither a session nor a user.
+pub struct Machine {
+    pub claims: Claims,
+    pub client: Arc<Client>,
+    pub pool: Arc<Pool>,
+}
+
+/// Whose token it is.
+pub enum Bearer {
+    User(Box<Access>),
+    Machine(Machine),
+}
+
 /// For the JSON door: the token lives and may manage its own user.
 pub async fn for_user_operations(cx: &Cx, token: &str) -> Result<Access> {
     let access = access(cx, token).await?;
@@ -47,12 +60,43 @@ pub async fn for_user_operations(cx: &Cx, token: &str) -> Result<Access> {
     Ok(access)
 }
 
-/// A genuine, unexpired, living access token of any scope.
+/// A genuine, unexpired, living access token of a user, of any scope.
 pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
-    let (claims, pool) = genuine(cx, token, "access").await?;
+    match bearer(cx, token).await? {
+        Bearer::User(access) => Ok(*access),
+        // No user, so no scope over one.
+        Bearer::Machine(_) => {
+            Err(Error::not_authorized("Access Token does not have required scopes"))
+        }
+    }
+}
+
+/// A genuine, unexpired, living access token.
+pub async fn bearer(cx: &Cx, token: &str) -> Result<Bearer> {
+    let Genuine { claims, pool, client } = genuine(cx, token, "access").await?;
     if claims.int("exp").is_none_or(|exp| exp.saturating_mul(SECOND) <= cx.now) {
         return Err(Error::not_authorized("Access Token has expired"));
     }
+    if claims.str("username").is_none() {
+        return machine(claims, client, pool).map(Bearer::Machine);
+    }
+    of_session(cx, claims, pool).await.map(|access| Bearer::User(Box::new(access)))
+}
+
+/// Its own id holds its birth; a client without one never was given such a token.
+fn machine(claims: Claims, client: Arc<Client>, pool: Arc<Pool>) -> Result<Machine> {
+    let id = claims.str("jti").and_then(|jti| uuid::Uuid::try_parse(jti).ok());
+    let birth_ms = id.as_ref().and_then(ids::uuid_v7_ms).ok_or_else(malformed)?;
+    if claims.str("sub") != Some(&client.id) {
+        return Err(malformed());
+    }
+    if birth_ms < client.epoch_ms.max(pool.epoch_ms) {
+        return Err(revoked());
+    }
+    Ok(Machine { claims, client, pool })
+}
+
+async fn of_session(cx: &Cx, claims: Claims, pool: Arc<Pool>) -> Result<Access> {
     let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id")).ok_or_else(malformed)?;
     let session_id = ids::token_session_of(uuid).ok_or_else(malformed)?;
     let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await?
@@ -81,15 +125,22 @@ pub fn is_alive(held: &Held) -> bool {
         && session.birth_ms >= pool.epoch_ms
 }
 
-/// A token that one of our pools signed for this use (`access` or `id`), and that pool. Says nothing of expiry or life.
-pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<(Claims, Arc<Pool>)> {
+/// A token that one of our pools signed, and for which client.
+pub struct Genuine {
+    pub claims: Claims,
+    pub pool: Arc<Pool>,
+    pub client: Arc<Client>,
+}
+
+/// Holds a token against the keys for this use (`access` or `id`). Says nothing of expiry or life.
+pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<Genuine> {
     let unverified = keys::parse(token).map_err(|_| malformed())?;
     // The client named inside is only a hint where to look for the key.
     let hint = unverified.peek_unverified().map_err(|_| malformed())?;
     let hint = hint
         .get(if token_use == "id" { "aud" } else { "client_id" })
         .and_then(|value| value.as_str());
-    let (pool, _) = cx
+    let (pool, client) = cx
         .app
         .directory
         .client(cx.db(), hint.ok_or_else(malformed)?)
@@ -105,7 +156,7 @@ pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<(Claims, A
     if !issued_here || claims.str("token_use") != Some(token_use) {
         return Err(malformed());
     }
-    Ok((claims, pool))
+    Ok(Genuine { claims, pool, client })
 }
 
 /// What is absent is dead; that the user itself is gone is said in Cognito's words.

@@ -42,7 +42,7 @@ const FLOW: &[(&str, &str)] = &[
     ("access", "audit cx store keys ids ambient error"),
     ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
     ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    ("auth", "tokens signout audit cx store pool keys config ids ambient error"),
+    ("auth", "tokens signout audit notify cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
     // The heart.
     ("signout", "audit cx store pool ids ambient error"),
