@@ -12,6 +12,7 @@ use serde::Deserialize;
 use self::addresses::{database_url, mail_from, public_url, smtp_url};
 use crate::ambient::{HOUR, Ms};
 use crate::error::{Error, Result};
+use crate::limits::{Given, Rates};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -33,6 +34,8 @@ pub struct Settings {
     pub browser_session_limit_ms: Ms,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// How many requests are too many. Off in dev: tests make as many as they can.
+    pub rate_limits: Rates,
     /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
     pub mail: Option<Mail>,
 }
@@ -65,6 +68,7 @@ impl Default for Settings {
             browser_session_ms: HOUR,
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
+            rate_limits: Rates::off(),
             mail: None,
         }
     }
@@ -143,6 +147,11 @@ pub struct Config {
     /// The sender of mail, as in "Example <no-reply@example.com>". Required with smtp_url
     #[arg(long, env = "CENOTE_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// Limits that differ from those in the list below: as a flag or variable Name=number pairs with commas, as in
+    /// UserAuthentication=500,per_address=0, where 0 is no limit; in the file also a table [rate_limits]; "off" takes all away. Default: the
+    /// list below
+    #[arg(long, env = "CENOTE_RATE_LIMITS", value_name = "LIMITS")]
+    pub rate_limits: Option<Given>,
     /// How logs are written: json or text. RUST_LOG says how much. Default: json
     #[arg(long, env = "CENOTE_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -200,6 +209,11 @@ impl Config {
             account_id: self.account_id.or(file.account_id),
             smtp_url: self.smtp_url.or(file.smtp_url),
             mail_from: self.mail_from.or(file.mail_from),
+            // Limit by limit: a flag for one of them leaves the others of the file.
+            rate_limits: match (self.rate_limits, file.rate_limits) {
+                (Some(given), Some(file)) => Some(given.over(file)),
+                (given, file) => given.or(file),
+            },
             log_format: self.log_format.or(file.log_format),
         }
     }
@@ -274,6 +288,7 @@ impl Config {
                 region,
                 account_id,
                 trusted_proxies: proxies,
+                rate_limits: Rates::built_in().with(&self.rate_limits.unwrap_or_default()),
                 mail,
                 ..Settings::default()
             },

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::challenge::{self, Doc};
 use super::lockout::Lock;
 use super::machine::{Event, Facts, Step, next};
+use super::verdict::note_success;
 use super::{At, Challenged, Proven, claims, credential};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
@@ -101,16 +102,7 @@ pub async fn answer(
         "ok",
         at.door.as_str(),
     );
-    audit::note(
-        &mut batch,
-        cx,
-        &at.pool.id,
-        &Actor::User(&old.sub),
-        "SignIn",
-        &at.client.id,
-        "ok",
-        at.door.as_str(),
-    );
+    note_success(cx, &mut batch, at, &old);
     new.password_ver += 1;
     new.ver += 1;
     Ok(Proven { user: new, birth, batch })

@@ -63,16 +63,7 @@ pub(super) async fn after_password(
         (Step::Proven, Some(user)) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
             clocks::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
-            audit::note(
-                &mut batch,
-                cx,
-                &at.pool.id,
-                &Actor::User(&user.sub),
-                "SignIn",
-                &at.client.id,
-                "ok",
-                at.door.as_str(),
-            );
+            note_success(cx, &mut batch, at, user);
             Ok(Outcome::Proven(Box::new(Proven { user: user.clone(), birth, batch })))
         }
         (Step::AskNewPassword, Some(user)) => {
@@ -91,11 +82,28 @@ pub(super) async fn after_password(
                 "NEW_PASSWORD_REQUIRED",
             );
             cx.db().commit(batch).await?;
+            cx.app.meters.signed_in(at.door.as_str(), "challenged");
             Ok(Outcome::Challenged(super::new_password::challenged(at, user, session)))
         }
         (Step::Deny { error, counts }, _) => deny(cx, at, subject, batch, error, counts).await,
         _ => Err(Error::internal("the sign-in machine took a step without a user")),
     }
+}
+
+/// The audit entry of a sign-in, and its count once the batch is committed.
+pub(super) fn note_success(cx: &Cx, batch: &mut Batch, at: At<'_>, user: &User) {
+    audit::note(
+        batch,
+        cx,
+        &at.pool.id,
+        &Actor::User(&user.sub),
+        "SignIn",
+        &at.client.id,
+        "ok",
+        at.door.as_str(),
+    );
+    let (app, door) = (cx.app.clone(), at.door.as_str());
+    batch.then(move || app.meters.signed_in(door, "ok"));
 }
 
 /// Commits a denial: what was consumed, the failure, and the audit entry.
@@ -141,6 +149,7 @@ pub(super) async fn deny(
         at.door.as_str(),
     );
     cx.db().commit(batch).await?;
+    cx.app.meters.signed_in(at.door.as_str(), error.kind.cognito());
     cx.note_refusal_audited();
     Err(error)
 }

@@ -124,14 +124,19 @@ pub fn failure(cx: &Cx, error: &Error) -> Response {
         Kind::ResourceNotFound => StatusCode::NOT_FOUND,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::TooManyRequests | Kind::Conflict => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     };
     let texts = texts::english();
-    let values =
-        context! { title => texts.say("error_title", &[]), hint => error.message.as_ref() };
+    let values = if status == StatusCode::TOO_MANY_REQUESTS {
+        let say = |key| texts.say(key, &[]);
+        context! { title => say("busy_title"), hint => say("busy_hint") }
+    } else {
+        context! { title => texts.say("error_title", &[]), hint => error.message.as_ref() }
+    };
     let mut response = render(cx, texts, "error.html", values, None);
     *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -10,6 +10,7 @@ use super::wire;
 use crate::cx::{App, Cx};
 use crate::error::{Kind, Result};
 use crate::http;
+use crate::limits::Limit;
 use crate::site;
 use crate::tokens::{claims, verify};
 
@@ -25,11 +26,19 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
             "Bad OAuth2 request at UserInfo Endpoint",
         );
     };
-    let answer = answer(&cx, token, parts.uri.path()).await;
+    let answer = match cx.admit_address(Some(Limit::UserRead)) {
+        Ok(()) => answer(&cx.clone().of(Limit::UserRead), token, parts.uri.path()).await,
+        Err(refused) => Err(refused),
+    };
     http::log(&cx, "oauth", "userInfo", answer.as_ref().err());
     match answer {
         Ok(Some(body)) => wire::ok(&cx, body),
-        Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => {
+        Err(error)
+            if matches!(
+                error.kind,
+                Kind::ServiceUnavailable | Kind::Internal | Kind::TooManyRequests
+            ) =>
+        {
             wire::refuse(&cx, &error)
         }
         Ok(None) | Err(_) => challenge(

@@ -14,11 +14,17 @@ use crate::pool::{Client, Pool};
 pub struct Directory {
     pools: Cache<(String, i64), Arc<Pool>>,
     clients: Cache<(String, i64), Arc<Client>>,
+    /// The pools of clients, which never change: a hint before the database is asked.
+    pools_of: Cache<String, Arc<str>>,
 }
 
 impl Default for Directory {
     fn default() -> Directory {
-        Directory { pools: Cache::new(1_000), clients: Cache::new(10_000) }
+        Directory {
+            pools: Cache::new(1_000),
+            clients: Cache::new(10_000),
+            pools_of: Cache::new(10_000),
+        }
     }
 }
 
@@ -42,7 +48,15 @@ impl Directory {
         let Some(row) = db.one(sql, &params![client_id]).await? else { return Ok(None) };
         let pool = self.pool_at(db, row.text(0)?, row.i64(2)?).await?;
         let client = self.client_at(db, client_id, row.i64(1)?).await?;
+        if self.pools_of.get(client_id).is_none() {
+            self.pools_of.insert(client_id.to_owned(), row.text(0)?.into());
+        }
         Ok(pool.zip(client))
+    }
+
+    /// The pool of a client that was seen here before.
+    pub fn pool_of(&self, client_id: &str) -> Option<Arc<str>> {
+        self.pools_of.get(client_id)
     }
 
     /// The pool at a version that a read of this request returned. A change in between gives the newer one.

@@ -63,19 +63,15 @@ pub fn access(
     claims
 }
 
-/// The ID token's claims. `at_hash` binds it to the access token that it came with.
+/// The ID token's claims. With a hosted sign-in `mint` adds `at_hash`, which binds it to the access token that it came with.
 pub fn id(
     cx: &Cx,
     pool: &Pool,
     client: &Client,
     user: &User,
     session: &TokenSession,
-    at_hash: Option<String>,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
-    if let Some(at_hash) = at_hash {
-        claims.insert("at_hash".into(), json!(at_hash));
-    }
     claims.insert("sub".into(), json!(user.sub));
     for (name, value) in readable(client, user, &session.scope) {
         claims.insert(name.to_owned(), typed(pool, name, value));

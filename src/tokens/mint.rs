@@ -1,14 +1,18 @@
 //! Signing tokens for an open session: always after the commit, so that losers of a race cost nothing.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cenote_interface::types::AuthenticationResultType;
+use serde_json::json;
 
 use super::{claims, ring};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
+use crate::keys::{Ring, SigningKey};
 use crate::pool::session::Flow;
 use crate::pool::{Client, Pool, TokenSession, User};
 
@@ -30,24 +34,56 @@ pub async fn issue(
     session: &TokenSession,
     refresh_token: Option<String>,
 ) -> Result<Issued> {
-    let ring = ring::of(cx, pool).await?;
-    let access_key = ring.access().ok_or_else(|| ring::missing(pool))?;
-    let access_token = access_key.sign_jwt(&claims::access(cx, pool, client, user, session))?;
-
     let hosted = session.flow == Flow::Hosted;
-    let id_token = if !hosted || session.scope.split(' ').any(|scope| scope == "openid") {
-        let id_key = ring.id().ok_or_else(|| ring::missing(pool))?;
-        let at_hash = hosted.then(|| at_hash(&access_token));
-        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, at_hash))?)
-    } else {
-        None
-    };
+    let access_claims = claims::access(cx, pool, client, user, session);
+    let id_claims = (!hosted || session.scope.split(' ').any(|scope| scope == "openid"))
+        .then(|| claims::id(cx, pool, client, user, session));
+    let (access_token, id_token) = sign(cx, pool, move |keys| {
+        let access_token = keys.access()?.sign_jwt(&access_claims)?;
+        let id_token = match id_claims {
+            Some(mut claims) => {
+                if hosted {
+                    claims.insert("at_hash".into(), json!(at_hash(&access_token)));
+                }
+                Some(keys.id()?.sign_jwt(&claims)?)
+            }
+            None => None,
+        };
+        Ok((access_token, id_token))
+    })
+    .await?;
     Ok(Issued {
         access_token,
         id_token,
         refresh_token,
         expires_in_secs: claims::validity(session, client.access_ms(), cx.now) / SECOND,
     })
+}
+
+/// Signs on the bounded pool, ahead of passwords: all that one answer needs in one job.
+pub async fn sign<T: Send + 'static>(
+    cx: &Cx,
+    pool: &Pool,
+    work: impl FnOnce(&Keys) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let keys = Keys { ring: ring::of(cx, pool).await?, pool: pool.id.clone() };
+    cx.app.compute.sign(move || work(&keys)).await?
+}
+
+/// The active keys of a pool.
+pub struct Keys {
+    ring: Arc<Ring>,
+    pool: String,
+}
+
+impl Keys {
+    pub fn access(&self) -> Result<&SigningKey> {
+        self.ring.access().ok_or_else(|| ring::missing(&self.pool))
+    }
+
+    pub fn id(&self) -> Result<&SigningKey> {
+        self.ring.id().ok_or_else(|| ring::missing(&self.pool))
+    }
 }
 
 impl Issued {

@@ -68,6 +68,7 @@ pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
     }
     let Held { session, user, client, pool } = held;
     cx.is_by(&pool.id, &user.sub);
+    cx.admit_token(&pool.id, &user.sub)?;
     Ok(Access { claims, session, user, client, pool })
 }
 
