@@ -72,7 +72,9 @@ pub async fn sign_up(
     let details = match address::for_sign_up(pool, &user, |to| notify::can_send(cx, to)) {
         Some(to) => {
             let birth = tokens::tick_for(cx, pool, &user);
-            Some(codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?)
+            let sent = codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?;
+            codes::charge_openly(cx, &mut batch, pool, &to).await?;
+            Some(sent)
         }
         None => None,
     };
@@ -150,28 +152,35 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         }
         user => {
             let unconfirmed = user.as_ref().filter(|user| user.status == Status::Unconfirmed);
-            match unconfirmed.and_then(|user| {
+            let known = unconfirmed.and_then(|user| {
                 Some((user, address::for_sign_up(pool, user, |to| notify::can_send(cx, to))?))
-            }) {
-                Some((user, to)) => {
-                    let birth = tokens::tick_for(cx, pool, user);
-                    codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
-                }
+            });
+            let (unconfirmed, to) = match known {
+                Some((user, to)) => (Some(user), to),
                 None if hides => {
                     let mut order = address::ATTRIBUTES.to_vec();
                     order.retain(|attribute| pool.auto_verifies(attribute));
-                    let to = existence::invented_address(cx, via, name, &order);
-                    codes::pretend(
-                        cx,
-                        &mut batch,
-                        pool,
-                        user.as_ref(),
-                        &named.sub,
-                        Purpose::SignUp,
-                        &to,
-                    )?
+                    (None, existence::invented_address(cx, via, name, &order))
                 }
                 None => return Err(no_verification()),
+            };
+            let room = codes::charge(cx, &mut batch, pool, &to).await?;
+            match (unconfirmed, room) {
+                (Some(user), true) => {
+                    let birth = tokens::tick_for(cx, pool, user);
+                    codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
+                }
+                (_, false) if !hides => return Err(codes::limit_exceeded()),
+                // That an address has had enough messages would tell that there is one.
+                _ => codes::pretend(
+                    cx,
+                    &mut batch,
+                    pool,
+                    user.as_ref(),
+                    &named.sub,
+                    Purpose::SignUp,
+                    &to,
+                )?,
             }
         }
     };

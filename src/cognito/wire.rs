@@ -101,7 +101,7 @@ async fn answer(
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
     if let Some(category) = category {
-        let pool = pool_of(&cx, &input);
+        let pool = pool_of(&cx, &input).await?;
         match asked(operation, category, &input, &pool) {
             Some(asked) => cx.admit(&asked)?,
             None => cx = cx.of(category),
@@ -122,19 +122,17 @@ async fn answer(
     answer
 }
 
-/// The pool that a request means, as far as it is known without a look into the database: named, or that of a client which was seen
-/// before; else the client stands for it.
-fn pool_of(cx: &Cx, input: &Value) -> String {
+/// The pool that a request means: named, or that of its client. A client that does not exist stands for itself.
+async fn pool_of(cx: &Cx, input: &Value) -> Result<String> {
     let text = |name: &str| input.get(name).and_then(Value::as_str);
-    match (text("UserPoolId"), text("ClientId")) {
+    Ok(match (text("UserPoolId"), text("ClientId")) {
         (Some(pool), _) => pool.to_owned(),
-        (None, Some(client)) => cx
-            .app
-            .directory
-            .pool_of(client)
-            .map_or_else(|| client.to_owned(), |pool| pool.to_string()),
+        (None, Some(client)) => {
+            let pool = cx.app.directory.pool_of(cx.db(), client).await?;
+            pool.map_or_else(|| client.to_owned(), |pool| pool.to_string())
+        }
         (None, None) => String::new(),
-    }
+    })
 }
 
 /// What the request itself says that it is about; `None` where only its token will say so.

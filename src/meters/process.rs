@@ -36,6 +36,7 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         for ((name, kind, help), value) in METRICS.into_iter().zip(read()) {
             let Some(value) = value else { continue };
+            let help = &format!("{help}.");
             if kind == "counter" {
                 let metric = ConstCounter::new(value);
                 metric.encode(encoder.encode_descriptor(

@@ -12,7 +12,7 @@ const FLOW: &[(&str, &str)] = &[
         "cli",
         "serve app seed admin account access auth tokens audit notify cx store pool keys tls config limits files ids ambient error",
     ),
-    ("serve", "app http cx tls config ambient error"),
+    ("serve", "app http cx tls config meters ambient error"),
     (
         "app",
         "cognito hosted oauth dev health delivery notify http cx store keys config compute limits meters ambient error",
@@ -41,7 +41,10 @@ const FLOW: &[(&str, &str)] = &[
     // What happens to access keys, to pools and clients, to users, and at a sign-in.
     ("access", "audit cx store keys ids ambient error"),
     ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
+    (
+        "account",
+        "auth tokens signout audit notify cx store pool keys config limits ids ambient error",
+    ),
     ("auth", "tokens signout audit cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
     // The heart.
