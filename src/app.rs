@@ -20,7 +20,7 @@ use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
-use crate::keys::{KeySource, Vault};
+use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
 use crate::meters::{self, Meters};
 use crate::notify::smtp;
@@ -59,6 +59,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            seen: SeenTokens::default(),
             vault,
             clock,
             random,
@@ -75,12 +76,18 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
         .route("/{pool}/.well-known/openid-configuration", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/{pool}/.well-known/oauth-authorization-server", get(oauth::openid_configuration).options(oauth::preflight))
+        .route("/.well-known/oauth-authorization-server/{pool}", get(oauth::openid_configuration).options(oauth::preflight))
         .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))
         .merge(pages("/{pool}"));
     if app.settings.dev {
-        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
+        router = router
+            .merge(health::routes())
+            .route("/dev/outbox", get(dev::outbox::get))
+            .route("/sample", get(dev::sample::page))
+            .route("/sample/{file}", get(dev::sample::file));
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
@@ -102,11 +109,21 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
     Router::new()
         .route(&at("/oauth2/authorize"), get(hosted::authorize))
         .route(&at("/authorize"), get(hosted::authorize))
+        .route(&at("/challenge"), get(hosted::challenge).post(hosted::challenge))
+        .route(
+            &at("/confirmForgotPassword"),
+            get(hosted::confirm_forgot_password).post(hosted::confirm_forgot_password),
+        )
+        .route(&at("/confirmUser"), get(hosted::confirm_user).post(hosted::confirm_user))
+        .route(&at("/forgotPassword"), get(hosted::forgot_password).post(hosted::forgot_password))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
+        .route(&at("/resendcode"), get(hosted::resend_code).post(hosted::resend_code))
+        .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
             &at("/oauth2/userInfo"),
             get(oauth::userinfo).post(oauth::userinfo).options(oauth::preflight),

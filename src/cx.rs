@@ -12,7 +12,7 @@ use crate::ambient::{Clock, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::keys::{KeySource, Ring, Vault};
+use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
 use crate::store::Db;
@@ -25,6 +25,8 @@ pub struct App {
     pub directory: Directory,
     /// Signing keys by (pool id, pool version).
     pub rings: Cache<(String, i64), Arc<Ring>>,
+    /// Tokens whose signature need not be checked again.
+    pub seen: SeenTokens,
     pub vault: Vault,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,

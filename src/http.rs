@@ -81,7 +81,12 @@ pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
 
 /// The host that the request names, without its port.
 pub fn host(cx: &Cx) -> &str {
-    let authority = cx.request.origin.split_once("://").map_or("", |(_, authority)| authority);
+    host_of(&cx.request.origin)
+}
+
+/// The host of an origin, without its port or an IPv6 address's brackets.
+pub fn host_of(origin: &str) -> &str {
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
     match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(ip, _)| ip),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
@@ -111,13 +116,9 @@ pub fn refuse_foreign_origin(cx: &Cx, headers: &HeaderMap) -> Result<()> {
 /// Every browser names a host; what names none is no browser.
 pub fn is_dev_host(cx: &Cx) -> bool {
     let host = host(cx);
-    let public =
-        cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
-    let configured =
-        public.rsplit_once(':').map_or(public, |(host, _)| host).trim_matches(['[', ']']);
     matches!(host, "" | "localhost" | "127.0.0.1" | "::1")
         || host.ends_with(".localhost")
-        || host == configured
+        || host == host_of(&cx.app.settings.public_url)
 }
 
 /// One line per request, and one more in its counter. Nothing from its body.

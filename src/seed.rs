@@ -1,27 +1,29 @@
-//! Seed files: pools, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
+//! Seed files: pools, resource servers, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
 
+mod groups;
 mod strict;
 
 use cenote_interface::types::{
-    CreateUserPoolClientRequest, CreateUserPoolDomainRequest, CreateUserPoolRequest,
-    CustomDomainConfigType,
+    CreateResourceServerRequest, CreateUserPoolClientRequest, CreateUserPoolDomainRequest,
+    CreateUserPoolRequest, CustomDomainConfigType,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+use self::groups::GroupSeed;
 use self::strict::Strict;
 use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, domains, pools};
+use crate::admin::{clients, domains, pools, resource_servers};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
 use crate::pool::realm::{Extensions, SessionRules};
 use crate::pool::{Pool, PoolDoc, urls};
-use crate::store::users;
+use crate::store::{self, users};
 
 /// A seed file, read and checked, with nothing done yet.
 pub struct Seed {
@@ -37,8 +39,15 @@ pub struct PoolSeed {
     domain: Option<String>,
     issuer: Option<String>,
     extensions: Extensions,
+    resource_servers: Vec<ServerSeed>,
     clients: Vec<ClientSeed>,
+    groups: Vec<GroupSeed>,
     users: Vec<UserSeed>,
+}
+
+struct ServerSeed {
+    at: String,
+    request: CreateResourceServerRequest,
 }
 
 struct ClientSeed {
@@ -54,6 +63,7 @@ struct UserSeed {
     sub: Option<String>,
     password: Option<String>,
     attributes: Vec<(String, String)>,
+    groups: Vec<String>,
 }
 
 // Reading
@@ -76,8 +86,10 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
         );
     }
     pool.at = format!("{} ({id})", pool.at);
+    let resource_servers = pool.list("ResourceServers")?.unwrap_or_default();
     let (clients, users) =
         (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
+    let groups = pool.list("Groups")?.unwrap_or_default();
     let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
     let extensions = pool.extensions()?;
     if let Some(issuer) = &issuer
@@ -90,7 +102,11 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     }
     let at = pool.at.clone();
     Ok(PoolSeed {
+        resource_servers: each(&format!("{at}.ResourceServers"), resource_servers, |object| {
+            server(&id, object)
+        })?,
         clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
+        groups: each(&format!("{at}.Groups"), groups, |object| groups::group(&id, object))?,
         users: each(&format!("{at}.Users"), users, |object| user(&id, object))?,
         request: pool.request("CreateUserPool")?,
         sessions: SessionRules::default(),
@@ -100,6 +116,15 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
         issuer,
         extensions,
     })
+}
+
+fn server(pool_id: &str, mut server: Object) -> Result<ServerSeed> {
+    if let Some(identifier) = server.members.get("Identifier").and_then(Value::as_str) {
+        server.at = format!("{} ({identifier})", server.at);
+    }
+    server.no_pool_id()?;
+    server.members.insert("UserPoolId".to_owned(), json!(pool_id));
+    Ok(ServerSeed { at: server.at.clone(), request: server.request("CreateResourceServer")? })
 }
 
 fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
@@ -136,9 +161,7 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
     {
         return Err(user.wrong(&format!("has the Sub {sub:?}, which is not a UUID in lower case")));
     }
-    if user.list("Groups")?.is_some_and(|groups| !groups.is_empty()) {
-        return Err(user.wrong("has Groups, and groups are not built in this version"));
-    }
+    let groups = groups::names(pool_id, &name, &mut user)?;
     user.no_pool_id()?;
     let attributes = attributes(&mut user)?;
     let at = user.at.clone();
@@ -157,7 +180,7 @@ fn user(pool_id: &str, mut user: Object) -> Result<UserSeed> {
         user.members.remove(member);
     }
     user.finish()?;
-    Ok(UserSeed { at, name, sub, password, attributes })
+    Ok(UserSeed { at, name, sub, password, attributes, groups })
 }
 
 /// A list of `{"Name", "Value"}` as in the API, or an object.
@@ -290,10 +313,18 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
     for pool in &seed.pools {
         *pools +=
             usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
+        // Before the clients, which name their scopes.
+        for server in &pool.resource_servers {
+            apply_server(cx, pool, server).await.map_err(|error| located(&server.at, error))?;
+        }
         for client in &pool.clients {
             *clients += usize::from(
                 apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
             );
+        }
+        for group in &pool.groups {
+            let applied = groups::apply(cx, &pool.id, group).await;
+            applied.map_err(|error| located(&group.at, error))?;
         }
         for user in &pool.users {
             *users += usize::from(
@@ -324,7 +355,7 @@ async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
     // Also for a pool that a crash left without its domain.
     if let Some(domain) = &seed.domain {
         let pool = find(cx, &seed.id).await?;
-        let has = crate::store::pools::domains_of(cx.db(), &pool.id).await?;
+        let has = store::pools::domains_of(cx.db(), &pool.id).await?;
         if has.is_empty() {
             let request = CreateUserPoolDomainRequest {
                 domain: domain.clone(),
@@ -337,6 +368,15 @@ async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
         }
     }
     Ok(made)
+}
+
+async fn apply_server(cx: &Cx, pool: &PoolSeed, seed: &ServerSeed) -> Result<()> {
+    let pool = find(cx, &pool.id).await?;
+    let CreateResourceServerRequest { identifier, name, scopes, .. } = &seed.request;
+    if store::resource_servers::find(cx.db(), &pool.id, identifier).await?.is_none() {
+        resource_servers::create(cx, &pool, identifier, name, scopes.clone()).await?;
+    }
+    Ok(())
 }
 
 async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<bool> {
@@ -372,7 +412,11 @@ async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
         force_alias: false,
         silent: true,
     };
-    let seeded = Seeded { sub: seed.sub.as_deref(), password: seed.password.as_deref() };
+    let seeded = Seeded {
+        sub: seed.sub.as_deref(),
+        password: seed.password.as_deref(),
+        groups: &groups::named(cx, &pool.id, &seed.groups).await?,
+    };
     accounts::create_as(cx, &pool, new, seeded).await?;
     Ok(true)
 }

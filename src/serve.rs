@@ -407,7 +407,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_all_connections_taken_waits() {
-        let slots = Slots { free: Arc::new(Semaphore::new(1)), limit: 1 };
+        let slots = Slots { free: Arc::new(Semaphore::new(1)), limit: 1, open: Gauge::default() };
         let mut full = false;
         let first = slots.take(&mut full).await;
         assert!(first.is_some() && !full);

@@ -1,5 +1,5 @@
-//! Which pool a browser or OAuth request means, and where that pool's pages are: on its domain by `Host`, in path form, or, on the
-//! bare public URL, by `client_id`.
+//! Which pool a browser or OAuth request means, and where that pool's pages are: on its domain by `Host`; on this server's own host in
+//! path form, or, on the bare public URL, by `client_id`. Any other host serves no pool.
 
 use std::sync::Arc;
 
@@ -95,13 +95,14 @@ pub async fn open(app: Arc<App>, request: Request, max_form: usize) -> (Cx, Part
     (http::cx(app, &parts), parts, form)
 }
 
-/// The pool that an address names by its path or its host; `None` on the bare public URL, which serves all.
-pub async fn pool_named(cx: &Cx, path: &str) -> Result<Option<String>> {
-    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    if first.contains('_') {
-        return Ok(Some(first.to_owned()));
-    }
-    Ok(of_host(cx).await?.map(|domain| domain.pool_id))
+/// What host and path alone say of the pool.
+pub enum Place {
+    /// This server's own host, with the pool in front of the path.
+    Path(String),
+    /// A domain of a pool.
+    Domain(Domain),
+    /// The bare public URL: any pool may be meant.
+    Bare,
 }
 
 /// A path without the pool in front of it.
@@ -114,57 +115,83 @@ fn own_path(path: &str) -> &str {
     }
 }
 
-async fn find(cx: &Cx, path: &str, client_id: Option<&str>) -> Result<Option<Site>> {
-    let settings = &cx.app.settings;
+/// A pool's domain serves that pool alone, and no other at the paths that name one: their pages would share its origin. A host that
+/// is no pool's domain (any more) is served nothing, unless it is this server's own.
+pub async fn place(cx: &Cx, path: &str) -> Result<Place> {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     // A pool id has an underscore, which no page's name has.
-    if first.contains('_') {
-        if !settings.path_form {
-            return Ok(None);
-        }
-        let Some(pool) = cx.app.directory.pool(cx.db(), first).await? else { return Ok(None) };
-        let base = format!("{}/{}", cx.request.origin, pool.id);
-        let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
-        let version = managed_login_version(domain.as_ref());
-        let cookie_path = format!("/{}/", pool.id);
-        return Ok(Some(Site {
-            pool,
-            base,
-            cookie_path,
-            managed_login_version: version,
-            bare: false,
-        }));
-    }
-    if let Some(domain) = of_host(cx).await? {
-        let Some(pool) = cx.app.directory.pool(cx.db(), &domain.pool_id).await? else {
-            return Ok(None);
+    let named = first.contains('_');
+    if is_own_host(cx) {
+        return match named {
+            false => Ok(Place::Bare),
+            true if cx.app.settings.path_form => Ok(Place::Path(first.to_owned())),
+            true => Err(nothing_here()),
         };
-        let version = managed_login_version(Some(&domain));
-        let base = cx.request.origin.clone();
-        return Ok(Some(Site {
-            pool,
-            base,
-            cookie_path: "/".to_owned(),
-            managed_login_version: version,
-            bare: false,
-        }));
     }
-    let Some(client_id) = client_id else { return Ok(None) };
-    let Some((pool, _)) = cx.app.directory.client(cx.db(), client_id).await? else {
-        return Ok(None);
-    };
-    let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
-    let Some(base) = base_of(cx, &pool, domain.as_ref()) else { return Ok(None) };
-    let version = managed_login_version(domain.as_ref());
-    let cookie_path = format!("/{}/", pool.id);
-    Ok(Some(Site { pool, base, cookie_path, managed_login_version: version, bare: true }))
+    match of_host(cx).await? {
+        Some(domain) if !named => Ok(Place::Domain(domain)),
+        _ => Err(nothing_here()),
+    }
+}
+
+/// `None` on the bare public URL, if no app client of ours is named.
+async fn find(cx: &Cx, path: &str, client_id: Option<&str>) -> Result<Option<Site>> {
+    match place(cx, path).await? {
+        Place::Path(pool_id) => {
+            let pool = cx.app.directory.pool(cx.db(), &pool_id).await?.ok_or_else(nothing_here)?;
+            let base = format!("{}/{}", cx.request.origin, pool.id);
+            let domain = main_domain(cx, &pool).await?;
+            Ok(Some(Site::of(pool, domain.as_ref(), base, Form::Path)))
+        }
+        Place::Domain(domain) => {
+            let pool = cx.app.directory.pool(cx.db(), &domain.pool_id).await?;
+            let pool = pool.ok_or_else(nothing_here)?;
+            Ok(Some(Site::of(pool, Some(&domain), cx.request.origin.clone(), Form::Domain)))
+        }
+        Place::Bare => {
+            let Some(client_id) = client_id else { return Ok(None) };
+            let Some((pool, _)) = cx.app.directory.client(cx.db(), client_id).await? else {
+                return Ok(None);
+            };
+            let domain = main_domain(cx, &pool).await?;
+            let Some(base) = base_of(cx, &pool, domain.as_ref()) else { return Ok(None) };
+            Ok(Some(Site::of(pool, domain.as_ref(), base, Form::Bare)))
+        }
+    }
+}
+
+enum Form {
+    Path,
+    Domain,
+    Bare,
+}
+
+impl Site {
+    fn of(pool: Arc<Pool>, domain: Option<&Domain>, base: String, form: Form) -> Site {
+        Site {
+            base,
+            cookie_path: match form {
+                Form::Domain => "/".to_owned(),
+                Form::Path | Form::Bare => format!("/{}/", pool.id),
+            },
+            managed_login_version: managed_login_version(domain),
+            bare: matches!(form, Form::Bare),
+            pool,
+        }
+    }
 }
 
 /// Where a pool's pages are offered: in dev in path form on the TLS listener; else on its domain, or in path form
 /// where the operator allows that.
 pub async fn base(cx: &Cx, pool: &Pool) -> Result<Option<String>> {
-    let domain = pools::domains_of(cx.db(), &pool.id).await?.into_iter().next();
+    let domain = main_domain(cx, pool).await?;
     Ok(base_of(cx, pool, domain.as_ref()))
+}
+
+/// The host of the operator's own, if there is one, since that is what users are to see; else the prefix.
+async fn main_domain(cx: &Cx, pool: &Pool) -> Result<Option<Domain>> {
+    let domains = pools::domains_of(cx.db(), &pool.id).await?;
+    Ok(domains.into_iter().max_by_key(|domain| domain.domain.contains('.')))
 }
 
 fn base_of(cx: &Cx, pool: &Pool, domain: Option<&Domain>) -> Option<String> {
@@ -187,14 +214,32 @@ fn base_of(cx: &Cx, pool: &Pool, domain: Option<&Domain>) -> Option<String> {
 /// The domain under which the request came: a host of its own, or a label in front of the public host.
 async fn of_host(cx: &Cx) -> Result<Option<Domain>> {
     let host = http::host(cx);
-    let public =
-        cx.app.settings.public_url.split_once("://").map_or("", |(_, authority)| authority);
-    let public = public.rsplit_once(':').map_or(public, |(host, _)| host);
-    if host == public {
-        return Ok(None);
+    let below = host.strip_suffix(http::host_of(&cx.app.settings.public_url));
+    match below.and_then(|rest| rest.strip_suffix('.')) {
+        // A prefix is one label; with a dot it would be looked up as a host of its own.
+        Some(prefix) if prefix.contains('.') => Ok(None),
+        Some(prefix) => pools::find_domain(cx.db(), prefix).await,
+        // Without a dot it would be looked up as a prefix.
+        None if !host.contains('.') => Ok(None),
+        None => pools::find_domain(cx.db(), host).await,
     }
-    let prefix = host.strip_suffix(public).and_then(|rest| rest.strip_suffix('.'));
-    pools::find_domain(cx.db(), prefix.unwrap_or(host)).await
+}
+
+/// The host of the public URL, or of that of the pages; where that is this machine, under any of its names.
+fn is_own_host(cx: &Cx) -> bool {
+    let host = http::host(cx);
+    let is_local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "::1");
+    let settings = &cx.app.settings;
+    [&settings.public_url, &settings.pages_url].into_iter().any(|url| {
+        let own = http::host_of(url);
+        host == own || (is_local(own) && is_local(host))
+    })
+}
+
+pub fn nothing_here() -> Error {
+    Error::not_found(
+        "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
+    )
 }
 
 fn managed_login_version(domain: Option<&Domain>) -> i64 {
@@ -252,6 +297,11 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
+    /// Whether it is there at all, empty or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// Replaces a parameter where it stands, or adds it at the end.
     pub fn set(&mut self, name: &str, value: &str) {
         match self.0.iter_mut().find(|(key, _)| key == name) {
@@ -289,6 +339,12 @@ impl std::fmt::Display for Params {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish())
     }
+}
+
+/// A URI with parameters in its fragment; it was registered without one.
+pub fn with_fragment(uri: &str, pairs: &[(&str, &str)]) -> String {
+    let fragment = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    format!("{uri}#{fragment}")
 }
 
 /// A URI with more parameters in its query. The URI itself was matched against an allow-list and stays as it is.

@@ -1,5 +1,6 @@
 //! What administrators do to users: create and invite, confirm, enable, disable, delete. A user's deletion of itself is here, too.
 
+use super::groups;
 use crate::audit::{self, Actor};
 use crate::auth::claims;
 use crate::auth::credential;
@@ -10,7 +11,7 @@ use crate::notify::{self, Address, Text};
 use crate::pool::attributes::{self, Writer};
 use crate::pool::names::{self, Chosen};
 use crate::pool::realm::triggers;
-use crate::pool::{Pool, Status, User, UserDoc, password};
+use crate::pool::{Group, Pool, Status, User, UserDoc, password};
 use crate::signout::{self, End, Why};
 use crate::store::{Batch, users};
 use crate::tokens::verify::Access;
@@ -34,6 +35,7 @@ pub struct Seeded<'a> {
     pub sub: Option<&'a str>,
     /// Permanent: the user is confirmed.
     pub password: Option<&'a str>,
+    pub groups: &'a [Group],
 }
 
 /// Creates a user who must choose a password at the first sign-in, and sends the invitation.
@@ -76,6 +78,7 @@ pub async fn create_as(cx: &Cx, pool: &Pool, new: NewUser<'_>, seeded: Seeded<'_
     })
     .await?;
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
+    groups::join(cx, &mut batch, &user.sub, seeded.groups)?;
     if !new.silent {
         invite(cx, &mut batch, pool, &user, new.name, &password, new.mediums)?;
     }

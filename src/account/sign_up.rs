@@ -29,6 +29,19 @@ pub async fn sign_up(
     new_password: &str,
     pairs: &[(String, String)],
 ) -> Result<(User, Option<CodeDeliveryDetailsType>)> {
+    let sub = ids::uuid_v4(cx.rng()).to_string();
+    sign_up_as(cx, via, sub, name, new_password, pairs).await
+}
+
+/// The same with a `sub` that the caller has chosen, by which it knows the user again.
+pub async fn sign_up_as(
+    cx: &Cx,
+    via: Via<'_>,
+    sub: String,
+    name: &str,
+    new_password: &str,
+    pairs: &[(String, String)],
+) -> Result<(User, Option<CodeDeliveryDetailsType>)> {
     let pool = via.pool;
     if pool.only_administrators_create_users() {
         return Err(Error::not_authorized("SignUp is not permitted for this user pool"));
@@ -36,7 +49,6 @@ pub async fn sign_up(
     pool.refuse_unbuilt_triggers(triggers::SIGN_UP)?;
     let mut pairs = pairs.to_vec();
     attributes::check(pool, Writer::Client(via.client), false, &pairs)?;
-    let sub = ids::uuid_v4(cx.rng()).to_string();
     let username = match names::choose(pool, name)? {
         Chosen::Name(name) => name.to_owned(),
         Chosen::Attribute(attribute, value) => {

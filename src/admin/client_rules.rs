@@ -7,7 +7,7 @@ use cenote_interface::types::{TokenValidityUnitsType, UserPoolClientType};
 
 use crate::error::{Error, Kind, Result};
 use crate::pool::client::DEFAULT_FLOWS;
-use crate::pool::{Client, Pool, attributes, urls};
+use crate::pool::{Client, Pool, attributes, scopes, urls};
 
 /// Cognito says in some messages what it was doing.
 #[derive(Clone, Copy)]
@@ -17,8 +17,7 @@ pub enum Verb {
 }
 
 const REFRESH: &str = "ALLOW_REFRESH_TOKEN_AUTH";
-const STANDARD_SCOPES: &[&str] =
-    &["openid", "email", "phone", "profile", "aws.cognito.signin.user.admin"];
+const CLIENT_TOKEN: &str = "ALLOW_CLIENT_TOKEN_AUTH";
 /// Attributes that only the service itself or an administrator writes.
 const NEVER_WRITTEN: &[&str] = &["sub", "email_verified", "phone_number_verified", "identities"];
 
@@ -40,13 +39,14 @@ pub fn complete(client: &mut Client) {
     model.allowed_oauth_flows_user_pool_client.get_or_insert(false);
 }
 
-pub fn check(pool: &Pool, client: &Client, verb: Verb) -> Result<()> {
+/// `known` are the scopes of the pool's resource servers.
+pub fn check(pool: &Pool, client: &Client, known: &BTreeSet<String>, verb: Verb) -> Result<()> {
     let model = client.model();
     sign_in_flows(client)?;
     client.check_validities()?;
     oauth_flows(client)?;
     redirects(model)?;
-    scopes(model)?;
+    scopes(model, known)?;
     providers(pool, model)?;
     readable(pool, model, verb)?;
     writable(pool, model, verb)?;
@@ -76,6 +76,11 @@ fn sign_in_flows(client: &Client) -> Result<()> {
     if new != 0 && new != flows.len() {
         return Err(Error::invalid(
             "ExplicitAuthFlows are invalid: values that start with ALLOW_ cannot be used together with ADMIN_NO_SRP_AUTH, CUSTOM_AUTH_FLOW_ONLY or USER_PASSWORD_AUTH.",
+        ));
+    }
+    if flows.iter().any(|flow| flow == CLIENT_TOKEN) && (flows.len() > 1 || client.is_public()) {
+        return Err(Error::invalid(
+            "ALLOW_CLIENT_TOKEN_AUTH must be the only one of the ExplicitAuthFlows, and needs a client secret.",
         ));
     }
     if client.rotation().is_some() && flows.iter().any(|flow| flow == REFRESH) {
@@ -128,12 +133,19 @@ fn redirects(model: &UserPoolClientType) -> Result<()> {
     }
 }
 
-fn scopes(model: &UserPoolClientType) -> Result<()> {
-    let mut asked = model.allowed_oauth_scopes.iter().flatten();
-    // Scopes of resource servers will be known once these exist.
-    match asked.find(|scope| !STANDARD_SCOPES.contains(&scope.as_str())) {
+fn scopes(model: &UserPoolClientType, known: &BTreeSet<String>) -> Result<()> {
+    let asked = || model.allowed_oauth_scopes.iter().flatten().map(String::as_str);
+    if let Some(scope) =
+        asked().find(|scope| !scopes::STANDARD.contains(scope) && !known.contains(*scope))
+    {
+        return Err(Error::new(
+            Kind::ScopeDoesNotExist,
+            format!("Invalid scope requested: {scope}"),
+        ));
+    }
+    match scopes::repeated(asked()) {
         Some(scope) => {
-            Err(Error::new(Kind::ScopeDoesNotExist, format!("Invalid scope requested: {scope}")))
+            Err(Error::invalid(format!("AllowedOAuthScopes repeats the scope {scope}.")))
         }
         None => Ok(()),
     }

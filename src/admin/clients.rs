@@ -1,11 +1,13 @@
 //! App clients and their secrets: making, changing and deleting them. What a client may say is in `client_rules`.
 
+use std::collections::BTreeSet;
+
 use cenote_interface::types::{
     CreateUserPoolClientRequest, UpdateUserPoolClientRequest, UserPoolClientType,
 };
 
 use super::client_rules::{self, Verb};
-use super::in_common;
+use super::{first_version, in_common};
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::auth::secret_hash;
@@ -13,12 +15,14 @@ use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
 use crate::pool::client::{ClientDoc, ClientExtensions, ClientSecret};
-use crate::pool::{Client, Pool};
+use crate::pool::{Client, Pool, scopes, urls};
 use crate::signout::{self, End, Why};
 use crate::store::{Batch, pools};
 
 const MAX_CLIENTS: i64 = 1_000;
 const MAX_SECRETS: usize = 2;
+/// What the model allows CallbackURLs and LogoutURLs to hold.
+const MAX_ADDRESSES: usize = 100;
 
 pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest) -> Result<Client> {
     create_as(cx, pool, ids::client_id(cx.rng()), ClientExtensions::default(), request).await
@@ -48,7 +52,7 @@ pub async fn create_as(
         id,
         pool_id: pool.id.clone(),
         doc: ClientDoc { extensions, ..ClientDoc::default() },
-        ver: 1,
+        ver: first_version(cx),
         epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,
@@ -58,9 +62,11 @@ pub async fn create_as(
         (None, true) => drop(push_secret(cx, &mut client, &ids::client_secret(cx.rng()))?),
         (None, false) => {}
     }
-    set_model(pool, &mut client, model, Verb::Creating)?;
+    let known = cx.app.directory.scopes(cx.db(), pool).await?;
+    set_model(pool, &mut client, model, &known, Verb::Creating)?;
 
     let mut batch = Batch::new();
+    hold_scopes(&mut batch, pool, &client);
     pools::insert_client(&mut batch, &client)?;
     note(&mut batch, cx, &client, "CreateUserPoolClient");
     cx.db().commit(batch).await?;
@@ -78,9 +84,41 @@ pub async fn update(
     model.client_name = request.client_name.clone().or_else(|| client.model().client_name.clone());
     let mut changed = client.clone();
     changed.modified_ms = cx.now;
-    set_model(pool, &mut changed, model, Verb::Updating)?;
-    store(cx, &changed, "UpdateUserPoolClient").await?;
+    let known = cx.app.directory.scopes(cx.db(), pool).await?;
+    set_model(pool, &mut changed, model, &known, Verb::Updating)?;
+    let mut batch = Batch::new();
+    hold_scopes(&mut batch, pool, &changed);
+    store(cx, batch, &changed, "UpdateUserPoolClient").await?;
     Ok(changed)
+}
+
+/// Lets sign-ins and sign-outs of a client come back to one more address. Unlike an update it leaves everything else alone.
+pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
+    urls::check(url)?;
+    let mut changed = client.clone();
+    let model = &mut changed.doc.model;
+    let mut missing = false;
+    for list in [&mut model.callback_urls, &mut model.logout_urls] {
+        let list = list.get_or_insert_default();
+        if list.iter().any(|known| known == url) {
+            continue;
+        }
+        if list.len() >= MAX_ADDRESSES {
+            return Err(Error::new(
+                Kind::LimitExceeded,
+                format!(
+                    "The client {} has {MAX_ADDRESSES} addresses, and {url} would be one more.",
+                    client.id
+                ),
+            ));
+        }
+        list.push(url.to_owned());
+        missing = true;
+    }
+    if !missing {
+        return Ok(());
+    }
+    store(cx, Batch::new(), &changed, "UpdateUserPoolClient").await
 }
 
 /// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
@@ -133,7 +171,7 @@ pub async fn add_secret(cx: &Cx, client: &Client, given: Option<&str>) -> Result
         return Err(Error::internal("no secret was made"));
     };
     let (id, created_ms) = push_secret(cx, &mut changed, secret)?;
-    store(cx, &changed, "AddUserPoolClientSecret").await?;
+    store(cx, Batch::new(), &changed, "AddUserPoolClientSecret").await?;
     Ok(Added { id, created_ms, generated })
 }
 
@@ -146,7 +184,7 @@ pub async fn delete_secret(cx: &Cx, client: &Client, id: &str) -> Result<()> {
     if changed.doc.secrets.is_empty() {
         return Err(Error::invalid("The last client secret of an app client cannot be deleted."));
     }
-    store(cx, &changed, "DeleteUserPoolClientSecret").await
+    store(cx, Batch::new(), &changed, "DeleteUserPoolClientSecret").await
 }
 
 /// Seals a secret into the client's document, under the next free id.
@@ -163,17 +201,24 @@ fn set_model(
     pool: &Pool,
     client: &mut Client,
     mut model: UserPoolClientType,
+    known: &BTreeSet<String>,
     verb: Verb,
 ) -> Result<()> {
     // The request may have brought a secret; documents hold secrets only sealed.
     model.client_secret = None;
     client.doc.model = model;
     client_rules::complete(client);
-    client_rules::check(pool, client, verb)
+    client_rules::check(pool, client, known, verb)
 }
 
-async fn store(cx: &Cx, changed: &Client, action: &str) -> Result<()> {
-    let mut batch = Batch::new();
+/// A resource server's scope that the client is given still exists when that commits.
+fn hold_scopes(batch: &mut Batch, pool: &Pool, client: &Client) {
+    if client.scopes().iter().any(|scope| scopes::is_custom(scope)) {
+        pools::hold(batch, pool);
+    }
+}
+
+async fn store(cx: &Cx, mut batch: Batch, changed: &Client, action: &str) -> Result<()> {
     pools::update_client(&mut batch, changed, cx.now)?;
     note(&mut batch, cx, changed, action);
     cx.db().commit(batch).await

@@ -48,7 +48,7 @@ pub async fn create(
     pool: &Pool,
     request: &CreateUserPoolDomainRequest,
 ) -> Result<DomainDescriptionType> {
-    check_name(&request.domain, request.custom_domain_config.is_some())?;
+    check_name(&request.domain, request.custom_domain_config.is_some(), &host(cx))?;
     let doc = Doc {
         managed_login_version: login_version(request.managed_login_version)?.unwrap_or(1),
         version: cx.now.to_string(),
@@ -128,11 +128,16 @@ async fn find(cx: &Cx, pool: &Pool, name: &str) -> Result<Domain> {
     found.filter(|domain| domain.pool_id == pool.id).ok_or_else(missing)
 }
 
-fn check_name(name: &str, custom: bool) -> Result<()> {
+/// `own` is this server's host: what is below it are prefix domains.
+fn check_name(name: &str, custom: bool, own: &str) -> Result<()> {
     let matches =
         |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(name));
     if custom {
+        let is_own = name == own || name.strip_suffix(own).is_some_and(|rest| rest.ends_with('.'));
         return match matches(&IS_HOST) {
+            true if is_own => Err(Error::invalid(format!(
+                "Custom domain is not a valid subdomain: {own} is this server's own host, and what is below it are prefix domains."
+            ))),
             true => Ok(()),
             false => Err(Error::invalid(
                 "Custom domain is not a valid subdomain: it must be a fully qualified host name in lower case.",

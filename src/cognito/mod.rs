@@ -3,13 +3,16 @@
 
 mod admin_users;
 mod auth;
+mod client_token;
 mod clients;
 mod domains;
+mod groups;
 mod list_users;
 mod lookup;
 mod mfa;
 mod page;
 mod pools;
+mod resource_servers;
 mod secrets;
 mod sessions;
 mod signature;
@@ -43,37 +46,51 @@ macro_rules! operations {
 operations! {
     "AddCustomAttributes" => pools::add_custom_attributes,
     "AddUserPoolClientSecret" => secrets::add_user_pool_client_secret,
+    "AdminAddUserToGroup" => groups::admin_add_user_to_group,
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
+    "AdminDeleteSoftwareToken" => mfa::admin_delete_software_token,
     "AdminDeleteUser" => admin_users::admin_delete_user,
     "AdminDeleteUserAttributes" => admin_users::admin_delete_user_attributes,
     "AdminDisableUser" => admin_users::admin_disable_user,
     "AdminEnableUser" => admin_users::admin_enable_user,
     "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
+    "AdminListGroupsForUser" => groups::admin_list_groups_for_user,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
+    "AdminRemoveUserFromGroup" => groups::admin_remove_user_from_group,
     "AdminResetUserPassword" => admin_users::admin_reset_user_password,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
+    "AdminSetUserMFAPreference" => mfa::admin_set_user_mfa_preference,
     "AdminSetUserPassword" => admin_users::admin_set_user_password,
+    "AdminSetUserSettings" => mfa::admin_set_user_settings,
     "AdminUpdateUserAttributes" => admin_users::admin_update_user_attributes,
     "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
+    "AssociateSoftwareToken" => mfa::associate_software_token,
     "ChangePassword" => users::change_password,
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
+    "CreateGroup" => groups::create_group,
+    "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
+    "DeleteGroup" => groups::delete_group,
+    "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
     "DeleteUserPool" => pools::delete_user_pool,
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
     "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
     "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
+    "DescribeResourceServer" => resource_servers::describe_resource_server,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
     "DescribeUserPoolDomain" => domains::describe_user_pool_domain,
     "ForgotPassword" => users::forgot_password,
+    "GetClientToken" => client_token::get_client_token,
+    "GetGroup" => groups::get_group,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
@@ -82,26 +99,34 @@ operations! {
     "GetUserPoolSessionConfiguration" => sessions::get_user_pool_session_configuration,
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
+    "ListGroups" => groups::list_groups,
+    "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
     "ListUserPoolClients" => clients::list_user_pool_clients,
     "ListUserPools" => pools::list_user_pools,
     "ListUserSessions" => sessions::list_user_sessions,
     "ListUsers" => list_users::list_users,
+    "ListUsersInGroup" => groups::list_users_in_group,
     "ResendConfirmationCode" => users::resend_confirmation_code,
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
+    "SetUserMFAPreference" => mfa::set_user_mfa_preference,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
     "SetUserPoolMfaConfig" => mfa::set_user_pool_mfa_config,
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
+    "SetUserSettings" => mfa::set_user_settings,
     "SignUp" => users::sign_up,
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
+    "UpdateGroup" => groups::update_group,
+    "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,
     "UpdateUserPoolClient" => clients::update_user_pool_client,
     "UpdateUserPoolDomain" => domains::update_user_pool_domain,
+    "VerifySoftwareToken" => mfa::verify_software_token,
     "VerifyUserAttribute" => users::verify_user_attribute,
 }
 

@@ -3,8 +3,9 @@
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
+use super::step::Lost;
 use crate::ambient::{Ms, SECOND};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::pool::SsoSession;
 use crate::site::{Params, Visit};
 use crate::store::browsers::{self, Browser};
@@ -49,10 +50,13 @@ pub fn clear_session(visit: &Visit, response: &mut Response) {
 /// The CSRF token of the page that is about to be shown: the browser's, if it has a plausible one (so that a second tab does not
 /// invalidate the first), else a new one.
 pub fn csrf(visit: &Visit) -> String {
-    match read(visit, CSRF) {
-        Some(token) if is_token(token) => token.to_owned(),
-        _ => ids::uuid_v4(visit.cx.rng()).to_string(),
-    }
+    known_csrf(visit)
+        .map_or_else(|| ids::uuid_v4(visit.cx.rng()).to_string(), |token| token.to_owned())
+}
+
+/// The browser's CSRF token, if it sent a plausible one.
+pub fn known_csrf(visit: &Visit) -> Option<&str> {
+    read(visit, CSRF).filter(|token| is_token(token))
 }
 
 pub fn set_csrf(visit: &Visit, response: &mut Response, token: &str) {
@@ -60,17 +64,14 @@ pub fn set_csrf(visit: &Visit, response: &mut Response, token: &str) {
 }
 
 /// Refuses a form that did not come from a page of this site: the field must equal the cookie, and an `Origin`, if the
-/// browser sent one, must be ours.
-pub fn check_csrf(visit: &Visit, form: &Params) -> Result<()> {
-    let cookie = read(visit, CSRF).unwrap_or_default();
+/// browser sent one, must be ours. A sign-in in another tab replaces the cookie, and so ends what was half done here.
+pub fn check_csrf(visit: &Visit, form: &Params) -> std::result::Result<(), Lost> {
+    let cookie = known_csrf(visit).ok_or(Lost::Cookieless)?;
     let field = form.get("_csrf").unwrap_or_default();
     let origin = visit.parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let foreign = origin.is_some_and(|origin| origin != visit.cx.request.origin);
     if foreign || !is_token(field) || !keys::same(cookie.as_bytes(), field.as_bytes()) {
-        return Err(Error::new(
-            Kind::Forbidden,
-            "This page has expired. Go back to the app and sign in again.",
-        ));
+        return Err(Lost::Forged);
     }
     Ok(())
 }

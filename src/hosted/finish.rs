@@ -2,20 +2,21 @@
 
 use axum::response::Response;
 
-use super::request::AuthorizeRequest;
+use super::request::{AuthorizeRequest, Grant};
 use super::{cookies, pages};
 use crate::ambient::{MINUTE, Ms};
 use crate::audit::{self, Actor};
 use crate::auth::Proven;
 use crate::error::{Error, Result};
-use crate::pool::SsoSession;
+use crate::pool::session::Flow;
+use crate::pool::{SsoSession, TokenSession, User};
 use crate::signout::{self, End, Why};
-use crate::site::{Visit, with_query};
+use crate::site::Visit;
 use crate::store::browsers::Browser;
 use crate::store::clocks::{self, BornOf};
 use crate::store::codes::{AuthorizationCode, CodeDoc};
 use crate::store::{Batch, browsers, codes};
-use crate::tokens::{self, Birth};
+use crate::tokens::{self, Birth, mint, open};
 use crate::{ids, keys};
 
 /// `cognito-behaviour`, 4.1.
@@ -38,14 +39,11 @@ pub async fn reuse(
         visit.cx.now,
         ended(),
     );
-    let made = Made {
-        sub: &browser.user.sub,
-        sso_id: &browser.session.id,
-        auth_ms: browser.session.auth_ms,
-    };
-    let location = code(visit, request, &mut batch, birth, &made)?;
+    let made =
+        Made { user: &browser.user, sso_id: &browser.session.id, auth_ms: browser.session.auth_ms };
+    let granted = grant(visit, request, &mut batch, birth, &made).await?;
     visit.cx.db().commit(batch).await?;
-    Ok(pages::see(&location))
+    Ok(pages::see(&redirect(visit, request, &made, granted).await?))
 }
 
 /// *Sign in as NAME*: a new handle, and an hour from now, but no longer than a day after the last fresh authentication.
@@ -74,10 +72,10 @@ pub async fn renew(
         cx.now,
         expires_ms,
     );
-    let made = Made { sub: &browser.user.sub, sso_id: &session.id, auth_ms: session.auth_ms };
-    let location = code(visit, request, &mut batch, birth, &made)?;
+    let made = Made { user: &browser.user, sso_id: &session.id, auth_ms: session.auth_ms };
+    let granted = grant(visit, request, &mut batch, birth, &made).await?;
     cx.db().commit(batch).await?;
-    let mut response = pages::see(&location);
+    let mut response = pages::see(&redirect(visit, request, &made, granted).await?);
     cookies::set_session(visit, &mut response, &handle, expires_ms);
     cookies::set_csrf(visit, &mut response, &ids::uuid_v4(cx.rng()).to_string());
     Ok(response)
@@ -105,7 +103,7 @@ fn go_on(
     );
 }
 
-/// Credentials were proved: opens (or, for the same user, renews) the browser session and answers with a code, in one commit.
+/// Credentials were proved: opens (or, for the same user, renews) the browser session and grants what was asked for, in one commit.
 pub async fn sign_in(
     visit: &Visit,
     request: &AuthorizeRequest,
@@ -159,10 +157,10 @@ pub async fn sign_in(
             session.id
         }
     };
-    let made = Made { sub: &user.sub, sso_id: &sso_id, auth_ms: cx.now };
-    let location = code(visit, request, &mut batch, birth, &made)?;
+    let made = Made { user: &user, sso_id: &sso_id, auth_ms: cx.now };
+    let granted = grant(visit, request, &mut batch, birth, &made).await?;
     cx.db().commit(batch).await?;
-    let mut response = pages::see(&location);
+    let mut response = pages::see(&redirect(visit, request, &made, granted).await?);
     cookies::set_session(visit, &mut response, &handle, expires_ms);
     cookies::set_csrf(visit, &mut response, &ids::uuid_v4(cx.rng()).to_string());
     Ok(response)
@@ -179,14 +177,34 @@ fn session_ms(visit: &Visit) -> Ms {
     }
 }
 
-/// What a code is made from.
+/// What a code, or a session of the implicit grant, is made from.
 struct Made<'a> {
-    sub: &'a str,
+    user: &'a User,
     sso_id: &'a str,
     auth_ms: Ms,
 }
 
-/// Adds a code to the batch: the redirect that carries it.
+/// What the app is given once the batch is committed.
+enum Granted {
+    Code(String),
+    /// The implicit grant: signing comes after the commit.
+    Tokens(TokenSession),
+}
+
+/// Adds to the batch what the app asked for.
+async fn grant(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    batch: &mut Batch,
+    birth: Birth,
+    made: &Made<'_>,
+) -> Result<Granted> {
+    match request.grant {
+        Grant::Code => code(visit, request, batch, birth, made).map(Granted::Code),
+        Grant::Tokens => implicit(visit, request, batch, birth, made).await.map(Granted::Tokens),
+    }
+}
+
 fn code(
     visit: &Visit,
     request: &AuthorizeRequest,
@@ -197,7 +215,7 @@ fn code(
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let code = ids::handle(cx.rng());
     let row = AuthorizationCode {
-        sub: made.sub.to_owned(),
+        sub: made.user.sub.clone(),
         client_id: request.client.id.clone(),
         sso_id: made.sso_id.to_owned(),
         session_id: ids::token_session(birth.ms(), cx.rng()),
@@ -207,13 +225,73 @@ fn code(
             scope: request.scope.clone(),
             nonce: request.nonce.clone(),
             code_challenge: request.code_challenge.clone(),
+            resource: request.resource.clone(),
             auth_ms: made.auth_ms,
         },
         expires_ms: cx.now + CODE_MS,
         consumed_ms: None,
     };
     codes::insert_authorization_code(batch, &pool.id, &keys::hash(&code), &row)?;
-    let mut pairs = vec![("code", code.as_str())];
-    pairs.extend(request.state.as_deref().map(|state| ("state", state)));
-    Ok(with_query(&request.redirect_uri, &pairs))
+    Ok(code)
+}
+
+/// A session without a refresh token, so that sign-outs reach the tokens and lists show them.
+async fn implicit(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    batch: &mut Batch,
+    birth: Birth,
+    made: &Made<'_>,
+) -> Result<TokenSession> {
+    let (cx, pool) = (&visit.cx, &visit.site.pool);
+    let new = open::New {
+        pool,
+        client: &request.client,
+        user: made.user,
+        birth,
+        auth_ms: made.auth_ms,
+        flow: Flow::Implicit,
+        scope: &request.scope,
+        nonce: request.nonce.clone(),
+        resource: request.resource.clone(),
+        sso_id: Some(made.sso_id.to_owned()),
+        session_id: None,
+    };
+    let opened = open::open(cx, batch, new).await?;
+    audit::note(
+        batch,
+        cx,
+        &pool.id,
+        &Actor::User(&made.user.sub),
+        "ImplicitGrant",
+        &request.client.id,
+        "ok",
+        &opened.session.id,
+    );
+    Ok(opened.session)
+}
+
+/// The redirect that carries what was granted (`cognito-behaviour`, 4.1).
+async fn redirect(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    made: &Made<'_>,
+    granted: Granted,
+) -> Result<String> {
+    let session = match &granted {
+        Granted::Code(code) => return Ok(request.answer(vec![("code", code)])),
+        Granted::Tokens(session) => session,
+    };
+    let (cx, pool) = (&visit.cx, &visit.site.pool);
+    let issued = mint::issue(cx, pool, &request.client, made.user, session, None).await?;
+    cx.app.meters.issued("implicit");
+    let expires_in = issued.expires_in_secs.to_string();
+    let mut pairs: Vec<(&str, &str)> =
+        issued.id_token.iter().map(|token| ("id_token", token.as_str())).collect();
+    pairs.extend([
+        ("access_token", issued.access_token.as_str()),
+        ("token_type", "bearer"),
+        ("expires_in", expires_in.as_str()),
+    ]);
+    Ok(request.answer(pairs))
 }

@@ -4,50 +4,59 @@ use axum::response::Response;
 use minijinja::context;
 
 use super::authorize::is_usable;
+use super::fields::{self, Field};
+use super::form::{self, Caller};
 use super::request::AuthorizeRequest;
-use super::{cookies, finish, pages};
-use crate::auth::{At, Door, Outcome, password};
-use crate::error::{Error, Kind, Result};
+use super::step::{self, Done, Step, What};
+use super::{challenge, cookies, finish, texts, words};
+use crate::auth::password;
+use crate::error::{Kind, Result};
+use crate::pool::User;
 use crate::site::{Params, Visit};
 
 /// Shows the form, or, where a browser session can be used, asks whether to go on as that user.
-pub async fn form(visit: &Visit, failed: Option<(&str, &str)>) -> Result<Response> {
+pub async fn page(visit: &Visit) -> Result<Response> {
     let request = match AuthorizeRequest::check(visit).await? {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
+    };
+    // What was just done on another page. A notice that is old, or another browser's, is nobody's loss.
+    let done = match step::read(visit) {
+        Ok(Some(Step { what: What::Done(done), name, .. })) => Some((done, name)),
+        _ => None,
     };
     let session =
         cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
-    let csrf = cookies::csrf(visit);
-    let common = context! { csrf => csrf.as_str(), action => action(visit), client => request.client.model().client_name.clone() };
-    let mut response = match session {
-        Some((browser, _)) if !request.prompt.login && failed.is_none() => {
-            let mut other = visit.query.clone();
-            other.set("prompt", "login");
-            let more = context! { name => shown(&browser.user), other => format!("?{other}") };
-            let values = context! { ..more, ..common };
-            pages::page(visit, "continue.html", values, Some(&request.redirect_uri)).await?
-        }
-        _ => {
-            let (name, error) =
-                failed.unwrap_or((request.login_hint.as_deref().unwrap_or_default(), ""));
-            let more = context! { name, error, by_email => visit.site.pool.signs_in_with("email") };
-            let values = context! { ..more, ..common };
-            pages::page(visit, "login.html", values, Some(&request.redirect_uri)).await?
-        }
-    };
-    cookies::set_csrf(visit, &mut response, &csrf);
-    Ok(response)
+    if let (Some((browser, _)), None) = (session.filter(|_| !request.prompt.login), &done) {
+        let mut other = visit.query.clone();
+        other.set("prompt", "login");
+        let values = context! { name => shown(&browser.user), other => format!("?{other}") };
+        return form::show(visit, &request, "continue.html", values).await;
+    }
+    let mut blank = Form::blank(visit);
+    let hint = request.login_hint.as_deref().unwrap_or_default();
+    let name = done.as_ref().map_or(hint, |(_, name)| name.as_str());
+    blank.username.value = name.chars().filter(|c| !fields::is_hidden(*c)).collect();
+    blank.notice = done.map_or("", |(done, _)| match done {
+        Done::Confirmed => "done_confirmed",
+        Done::PasswordReset => "done_password",
+        Done::Waiting => "done_waiting",
+    });
+    blank.show(visit, &request).await
 }
 
 /// What the form or the question posts.
-pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
+pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     let request = match AuthorizeRequest::check(visit).await? {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
-    cookies::check_csrf(visit, form)?;
-    if form.get("continue").is_some() {
+    if let Err(refusal) = cookies::check_csrf(visit, posted) {
+        return refusal.page(visit).await;
+    }
+    let texts = texts::of(visit);
+    let mut form = Form::blank(visit);
+    if posted.get("continue").is_some() {
         return match cookies::session(visit)
             .await?
             .filter(|(browser, _)| is_usable(visit, &request, browser))
@@ -57,52 +66,89 @@ pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
             }
             // The session ended between the question and the answer.
             _ => {
-                self::form(visit, Some(("", "Your session has ended. Please sign in again."))).await
+                form.notice = "session_ended";
+                form.show(visit, &request).await
             }
         };
     }
-    let (name, secret) =
-        (form.get("username").unwrap_or_default(), form.get("password").unwrap_or_default());
-    if name.is_empty()
-        || secret.is_empty()
-        || name.chars().count() > 128
-        || secret.chars().count() > 256
-    {
-        return self::form(visit, Some((name, "Enter your username and your password."))).await;
+    let name = form.username.read(texts, posted);
+    let secret = form.password.read(texts, posted);
+    if !form.username.error.is_empty() || !form.password.error.is_empty() {
+        return form.show(visit, &request).await;
     }
-    let at = At { pool: &visit.site.pool, client: &request.client, door: Door::Hosted };
-    match password::attempt(&visit.cx, at, name, secret).await {
-        Ok(Outcome::Proven(proven)) => finish::sign_in(visit, &request, *proven).await,
-        Ok(Outcome::Challenged(challenged)) => Err(Error::new(
-            Kind::InvalidUserPoolConfiguration,
-            format!(
-                "This account must answer {} first, which the hosted pages of this version cannot ask.",
-                challenged.name
-            ),
-        )),
+    let at = challenge::at(visit, &request.client);
+    match password::attempt(&visit.cx, at, &name, &secret).await {
+        Ok(outcome) => challenge::go_on(visit, &request, outcome, &name, None).await,
+        // Only who knows the password learns of these.
+        Err(error) if error.kind == Kind::UserNotConfirmed => {
+            let what = What::Confirm { sent: None, session: None, again: false };
+            step::go(visit, "/confirmUser", &Step::new(visit, what, &name))
+        }
+        Err(error) if error.kind == Kind::PasswordResetRequired => {
+            let what = What::Reset { sent: None };
+            step::go(visit, "/confirmForgotPassword", &Step::new(visit, what, &name))
+        }
         Err(error) if is_the_users(error.kind) => {
-            self::form(visit, Some((name, &error.message))).await
+            form.alert = words::say(texts, &error);
+            form.show(visit, &request).await
         }
         Err(error) => Err(error),
     }
 }
 
-/// Where the form posts to: this page's own path with its query.
-fn action(visit: &Visit) -> String {
-    let path = visit.parts.uri.path();
-    match visit.parts.uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
+struct Form {
+    username: Field,
+    password: Field,
+    /// What is wrong with both.
+    alert: String,
+    /// The key of a text that says what was done before.
+    notice: &'static str,
+}
+
+impl Form {
+    fn blank(visit: &Visit) -> Form {
+        let texts = texts::of(visit);
+        Form {
+            username: fields::username(texts, &visit.site.pool),
+            password: fields::password(texts),
+            alert: String::new(),
+            notice: "",
+        }
+    }
+
+    async fn show(mut self, visit: &Visit, request: &AuthorizeRequest) -> Result<Response> {
+        let refused = !self.alert.is_empty();
+        for field in [&mut self.username, &mut self.password] {
+            field.told = refused;
+        }
+        let wrong = fields::focus(&mut [&mut self.username, &mut self.password]);
+        let notice = texts::of(visit).say(self.notice, &[]);
+        let values = context! { username => self.username, password => self.password, alert => self.alert, wrong, notice };
+        form::show(visit, request, "login.html", values).await
     }
 }
 
-/// What a user is called to their face: the address they sign in with where the name is a `sub`.
-fn shown(user: &crate::pool::User) -> String {
-    if user.username == user.sub {
-        user.get("email").or_else(|| user.get("phone_number")).unwrap_or(&user.username).to_owned()
-    } else {
-        user.username.clone()
+/// Back to the login page, which says what was done; where no app waits for a sign-in, a page that says so.
+pub async fn after(visit: &Visit, caller: &Caller, done: Done, name: &str) -> Result<Response> {
+    if caller.request.is_some() {
+        return step::go(visit, "/login", &Step::new(visit, What::Done(done), name));
     }
+    let texts = match done {
+        Done::Confirmed => ("confirmed_title", "confirmed_lead"),
+        Done::PasswordReset => ("password_reset_title", "password_reset_lead"),
+        Done::Waiting => ("waiting_title", "done_waiting"),
+    };
+    form::message(visit, axum::http::StatusCode::OK, texts, None).await
+}
+
+/// What a user is called to their face: the address they sign in with where the name is a `sub`.
+fn shown(user: &User) -> String {
+    let name = if user.username == user.sub {
+        user.get("email").or_else(|| user.get("phone_number")).unwrap_or(&user.username)
+    } else {
+        &user.username
+    };
+    fields::isolated(name)
 }
 
 /// Refusals that the user can do something about, or must be told.
@@ -111,9 +157,9 @@ fn is_the_users(kind: Kind) -> bool {
         kind,
         Kind::NotAuthorized
             | Kind::UserNotFound
-            | Kind::UserNotConfirmed
-            | Kind::PasswordResetRequired
             | Kind::TooManyRequests
             | Kind::LimitExceeded
+            | Kind::CodeDeliveryFailure
+            | Kind::MfaMethodNotFound
     )
 }

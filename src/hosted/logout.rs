@@ -44,7 +44,7 @@ async fn client(visit: &Visit) -> Result<std::result::Result<Arc<Client>, &'stat
     let hinted = match query.get("id_token_hint").filter(|_| !cognitos_form) {
         None => None,
         Some(hint) => match verify::genuine(&visit.cx, hint, "id").await {
-            Ok((claims, of)) if of.id == pool.id => claims.str("aud").map(str::to_owned),
+            Ok(hint) if hint.pool.id == pool.id => hint.claims.str("aud").map(str::to_owned),
             Err(error) if matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal) => {
                 return Err(error);
             }

@@ -1,15 +1,26 @@
-//! Every browser endpoint: authorize, login, logout, error (`cognito-behaviour`, 1.1, 1.2 and 4). Pages work without JavaScript:
+//! Every browser endpoint: authorize, login and what follows it, sign-up, recovery, logout, error (`cognito-behaviour`, 1.1, 1.2 and 4). Pages work without JavaScript:
 //! plain forms that post to their own path with its query.
 
 mod authorize;
+mod challenge;
+mod confirm;
 mod cookies;
 mod error;
+mod fields;
 mod finish;
+mod forgot;
+mod form;
 mod login;
 mod logout;
+mod new_password;
 mod pages;
+mod qr;
 mod request;
+mod second;
+mod signup;
+mod step;
 mod texts;
+mod words;
 
 use std::sync::Arc;
 
@@ -18,7 +29,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 use crate::cx::{App, Cx};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http;
 use crate::site::{self, Params, Visit};
 
@@ -27,6 +38,30 @@ const MAX_FORM: usize = 64 << 10;
 
 pub async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "authorize").await
+}
+
+pub async fn confirm_user(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "confirmUser").await
+}
+
+pub async fn resend_code(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "resendcode").await
+}
+
+pub async fn forgot_password(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "forgotPassword").await
+}
+
+pub async fn confirm_forgot_password(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "confirmForgotPassword").await
+}
+
+pub async fn signup(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "signup").await
+}
+
+pub async fn challenge(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "challenge").await
 }
 
 pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -62,9 +97,7 @@ async fn run(
 ) -> Result<Response> {
     let visit = Visit::begin(cx, parts, Some(&form)).await?;
     let Some(visit) = visit else {
-        return Err(Error::not_found(
-            "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
-        ));
+        return Err(site::nothing_here());
     };
     if visit.site.bare {
         // The bare public URL only says where the pool's own pages are.
@@ -72,16 +105,26 @@ async fn run(
         let query =
             if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
         let path = match page {
-            "authorize" => "/oauth2/authorize",
-            "login" => "/login",
-            "logout" => "/logout",
-            _ => "/error",
+            "authorize" => "/oauth2/authorize".to_owned(),
+            page => format!("/{page}"),
         };
-        return Ok(pages::see(&visit.page(path, &query)));
+        return Ok(pages::see(&visit.page(&path, &query)));
     }
     match (page, post) {
         ("authorize", _) => authorize::page(&visit).await,
-        ("login", false) => login::form(&visit, None).await,
+        ("challenge", false) => challenge::page(&visit).await,
+        ("challenge", true) => challenge::submit(&visit, &form).await,
+        ("confirmForgotPassword", false) => forgot::reset_page(&visit).await,
+        ("confirmForgotPassword", true) => forgot::reset(&visit, &form).await,
+        ("confirmUser", false) => confirm::page(&visit).await,
+        ("confirmUser", true) => confirm::submit(&visit, &form).await,
+        ("forgotPassword", false) => forgot::page(&visit).await,
+        ("forgotPassword", true) => forgot::submit(&visit, &form).await,
+        ("resendcode", false) => confirm::resend_page(&visit).await,
+        ("resendcode", true) => confirm::resend(&visit, &form).await,
+        ("signup", false) => signup::page(&visit).await,
+        ("signup", true) => signup::submit(&visit, &form).await,
+        ("login", false) => login::page(&visit).await,
         ("login", true) => login::submit(&visit, &form).await,
         ("logout", false) => logout::page(&visit).await,
         ("logout", true) => Ok(logout::redirect_to_get(&visit, &form)),

@@ -34,6 +34,18 @@ static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::
         });
         for (name, text) in [
             ("base.html", include_str!("templates/base.html")),
+            ("confirm.html", include_str!("templates/confirm.html")),
+            ("forgot.html", include_str!("templates/forgot.html")),
+            ("message.html", include_str!("templates/message.html")),
+            ("resend.html", include_str!("templates/resend.html")),
+            ("reset.html", include_str!("templates/reset.html")),
+            ("second-choice.html", include_str!("templates/second-choice.html")),
+            ("second-code.html", include_str!("templates/second-code.html")),
+            ("second-email.html", include_str!("templates/second-email.html")),
+            ("second-setup.html", include_str!("templates/second-setup.html")),
+            ("signup.html", include_str!("templates/signup.html")),
+            ("field.html", include_str!("templates/field.html")),
+            ("new-password.html", include_str!("templates/new-password.html")),
             ("login.html", include_str!("templates/login.html")),
             ("continue.html", include_str!("templates/continue.html")),
             ("error.html", include_str!("templates/error.html")),

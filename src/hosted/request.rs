@@ -8,21 +8,39 @@ use axum::response::Response;
 use super::pages;
 use crate::ambient::{Ms, SECOND};
 use crate::error::Result;
-use crate::pool::Client;
 use crate::pool::realm::triggers;
-use crate::site::{Visit, with_query};
+use crate::pool::scopes::choose;
+use crate::pool::{Client, urls};
+use crate::site::{Visit, with_fragment, with_query};
+use crate::tokens::scopes;
+
+/// The longest resource: it is in every access token of its session.
+const MAX_RESOURCE: usize = 1_024;
 
 pub struct AuthorizeRequest {
     pub client: Arc<Client>,
     pub redirect_uri: String,
+    pub grant: Grant,
+    /// The answer goes into the fragment, which servers do not see, and not into the query.
+    pub fragment: bool,
     pub state: Option<String>,
     pub scope: String,
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
+    /// The API that the access tokens will be for (RFC 8707).
+    pub resource: Option<String>,
     pub login_hint: Option<String>,
     pub prompt: Prompt,
     /// A fresh authentication may not be older than this.
     pub max_age_ms: Option<Ms>,
+}
+
+/// What `response_type` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    Code,
+    /// `token`: the implicit grant.
+    Tokens,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +58,7 @@ impl AuthorizeRequest {
     pub async fn check(visit: &Visit) -> Result<std::result::Result<AuthorizeRequest, Response>> {
         let (cx, query) = (&visit.cx, &visit.query);
         // A factor or a trigger that is asked for and not built stops every hosted sign-in, also one by an earlier session.
-        visit.site.pool.refuse_unbuilt_mfa()?;
+        visit.site.pool.refuse_unbuilt_risk()?;
         visit.site.pool.refuse_unbuilt_triggers(triggers::SIGN_IN)?;
         let Some(client_id) = query.get("client_id") else {
             return Ok(Err(pages::to_error(visit, "invalid_request", "")));
@@ -62,22 +80,29 @@ impl AuthorizeRequest {
             return Ok(Err(pages::to_error(visit, "redirect_mismatch", client_id)));
         };
         let state = query.get("state").map(str::to_owned);
+        let (response_type, mode) = (query.get("response_type"), query.get("response_mode"));
+        let fragment = response_type == Some("token") || mode == Some("fragment");
         let refuse = |error: &str, description: &str| {
-            let location = error_redirect(&redirect_uri, error, description, state.as_deref());
+            let state = state.as_deref();
+            let location = error_redirect(&redirect_uri, fragment, error, description, state);
             Ok(Err(pages::see(&location)))
         };
 
-        match query.get("response_type") {
+        let grant = match response_type {
             None => return refuse("invalid_request", "response_type is missing"),
-            Some("code") if client.allows_oauth("code") => {}
-            Some("token") if client.allows_oauth("implicit") => {
-                return refuse(
-                    "unsupported_response_type",
-                    "The implicit grant is not built in this version of Cenote; use code with PKCE",
-                );
-            }
+            Some("code") if client.allows_oauth("code") => Grant::Code,
+            Some("token") if client.allows_oauth("implicit") => Grant::Tokens,
             Some("code" | "token") => return refuse("unauthorized_client", ""),
-            Some(_) => return refuse("unsupported_response_type", "response_type must be code"),
+            Some(_) => {
+                return refuse("unsupported_response_type", "response_type must be code or token");
+            }
+        };
+        // Tokens never go into a query, which servers and their logs see.
+        if !matches!((grant, mode), (_, None | Some("fragment")) | (Grant::Code, Some("query"))) {
+            return refuse(
+                "invalid_request",
+                "response_mode must be query or fragment, and only fragment with response_type=token",
+            );
         }
         let challenge = match (query.get("code_challenge"), query.get("code_challenge_method")) {
             (None, None) => None,
@@ -91,15 +116,26 @@ impl AuthorizeRequest {
                 );
             }
         };
-        let scope = match query.get("scope") {
-            None => client.scopes().join(" "),
-            Some(scope) => {
-                let asked: Vec<&str> = scope.split(' ').filter(|item| !item.is_empty()).collect();
-                if asked.iter().any(|item| !client.scopes().iter().any(|allowed| allowed == item)) {
-                    return refuse("invalid_scope", "");
-                }
-                asked.join(" ")
+        let allowed = scopes::of(cx, &visit.site.pool, &client).await?;
+        let scope = match choose(&allowed, query.get("scope")) {
+            Ok(scope) => scope,
+            Err(wrong) => return refuse("invalid_scope", &wrong.hint()),
+        };
+        // With a code, Cognito says so at the token endpoint.
+        if grant == Grant::Tokens && !scopes::are_readable(&client, &scope) {
+            return refuse(
+                "invalid_scope",
+                "ReadAttributes of this client lacks an attribute of a requested scope",
+            );
+        }
+        let resource = match query.get("resource") {
+            Some(uri) if uri.len() > MAX_RESOURCE || urls::check(uri).is_err() => {
+                return refuse(
+                    "invalid_target",
+                    "resource must be one absolute URI without a fragment: https, http on localhost, or a scheme of its own",
+                );
             }
+            resource => resource.map(str::to_owned),
         };
         let mut prompt = Prompt::default();
         for item in
@@ -134,10 +170,13 @@ impl AuthorizeRequest {
         }
         Ok(Ok(AuthorizeRequest {
             redirect_uri,
+            grant,
+            fragment,
             state,
             scope,
             nonce: query.get("nonce").map(|nonce| nonce.chars().take(1_024).collect()),
             code_challenge: challenge,
+            resource,
             login_hint: query.get("login_hint").map(|hint| hint.chars().take(128).collect()),
             prompt,
             max_age_ms,
@@ -147,12 +186,20 @@ impl AuthorizeRequest {
 
     /// The redirect that refuses this request.
     pub fn refuse(&self, error: &str, description: &str) -> Response {
-        pages::see(&error_redirect(&self.redirect_uri, error, description, self.state.as_deref()))
+        let state = self.state.as_deref();
+        pages::see(&error_redirect(&self.redirect_uri, self.fragment, error, description, state))
+    }
+
+    /// The redirect that answers this request.
+    pub fn answer<'a>(&'a self, mut pairs: Vec<(&'a str, &'a str)>) -> String {
+        pairs.extend(self.state.as_deref().map(|state| ("state", state)));
+        with_answer(&self.redirect_uri, self.fragment, &pairs)
     }
 }
 
 fn error_redirect(
     redirect_uri: &str,
+    fragment: bool,
     error: &str,
     description: &str,
     state: Option<&str>,
@@ -162,7 +209,14 @@ fn error_redirect(
         pairs.push(("error_description", description));
     }
     pairs.extend(state.map(|state| ("state", state)));
-    with_query(redirect_uri, &pairs)
+    with_answer(redirect_uri, fragment, &pairs)
+}
+
+fn with_answer(redirect_uri: &str, fragment: bool, pairs: &[(&str, &str)]) -> String {
+    match fragment {
+        true => with_fragment(redirect_uri, pairs),
+        false => with_query(redirect_uri, pairs),
+    }
 }
 
 /// The base64url form of 32 bytes.

@@ -224,6 +224,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/.well-known/jwks.json", Limit::Discovery, Limit::Discovery),
     ("/.well-known/openid-configuration", Limit::Discovery, Limit::Discovery),
     ("/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/challenge", Limit::ManagedLogin, Limit::ChallengeResponses),
     ("/confirmForgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/confirmUser", Limit::ManagedLogin, Limit::UserCreation),
     ("/error", Limit::ManagedLogin, Limit::ManagedLogin),

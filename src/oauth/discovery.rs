@@ -1,4 +1,5 @@
-//! Discovery and JWKS, under the issuer (`cognito-behaviour`, 4.5; OIDC Discovery 1.0).
+//! Discovery and JWKS, under the issuer (`cognito-behaviour`, 4.5; OIDC Discovery 1.0; RFC 8414). The same document answers at the
+//! addresses of both specifications.
 
 use std::sync::Arc;
 
@@ -56,6 +57,52 @@ async fn key_set(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
     Ok(Some(ring::of(cx, &pool).await?.jwks(cx.now)))
 }
 
+/// What a token of a user can say here; custom attributes come on top.
+const CLAIMS: &[&str] = &[
+    "sub",
+    "iss",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "at_hash",
+    "jti",
+    "origin_jti",
+    "event_id",
+    "token_use",
+    "client_id",
+    "scope",
+    "username",
+    "version",
+    "cognito:username",
+    "cognito:groups",
+    "cognito:roles",
+    "cognito:preferred_role",
+    "name",
+    "given_name",
+    "family_name",
+    "middle_name",
+    "nickname",
+    "preferred_username",
+    "profile",
+    "picture",
+    "website",
+    "email",
+    "email_verified",
+    "gender",
+    "birthdate",
+    "zoneinfo",
+    "locale",
+    "phone_number",
+    "phone_number_verified",
+    "address",
+    "updated_at",
+];
+
+/// As Cognito lists them. Scopes of resource servers are no public knowledge.
+const SCOPES: &[&str] = &["openid", "email", "phone", "profile"];
+
 /// Complete, with keys in alphabetical order as Cognito has them. Without a place for pages, only what the issuer itself serves.
 async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
     let Some(pool) = cx.app.directory.pool(cx.db(), pool_id).await? else { return Ok(None) };
@@ -63,23 +110,31 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
     // The keys are where this server is reached, whatever issuer a migration makes the tokens name.
     let here = format!("{}/{}", cx.app.settings.public_url, pool.id);
     let mut document = json!({
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "jti", "origin_jti", "event_id",
-            "token_use", "cognito:username", "email", "email_verified", "phone_number", "phone_number_verified"],
+        "claim_types_supported": ["normal"],
+        "claims_parameter_supported": false,
+        "claims_supported": CLAIMS,
         "code_challenge_methods_supported": ["S256"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "implicit", "refresh_token"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "issuer": issuer,
         "jwks_uri": format!("{here}/.well-known/jwks.json"),
-        "response_modes_supported": ["query"],
-        "response_types_supported": ["code"],
-        "scopes_supported": ["openid", "email", "phone", "profile"],
+        "prompt_values_supported": ["none", "login", "select_account"],
+        "request_parameter_supported": false,
+        // Absent would mean true (OIDC Discovery 1.0, 3).
+        "request_uri_parameter_supported": false,
+        "response_modes_supported": ["query", "fragment"],
+        "response_types_supported": ["code", "token"],
+        "scopes_supported": SCOPES,
         "subject_types_supported": ["public"],
     });
     if let (Some(base), Some(members)) = (site::base(cx, &pool).await?, document.as_object_mut()) {
+        let with_secret = json!(["client_secret_basic", "client_secret_post"]);
         let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
         for (name, value) in [
             ("authorization_endpoint", json!(format!("{base}/oauth2/authorize"))),
             ("end_session_endpoint", json!(format!("{base}/logout"))),
+            ("introspection_endpoint", json!(format!("{base}/oauth2/introspect"))),
+            ("introspection_endpoint_auth_methods_supported", with_secret),
             ("revocation_endpoint", json!(format!("{base}/oauth2/revoke"))),
             ("revocation_endpoint_auth_methods_supported", methods.clone()),
             ("token_endpoint", json!(format!("{base}/oauth2/token"))),

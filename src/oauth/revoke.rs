@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::Response;
 
@@ -11,12 +12,13 @@ use crate::account::sessions::{self, Unrevoked};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
-use crate::site::{self, Params, Visit};
+use crate::site::{self, Params};
 
 const MAX_FORM: usize = 64 << 10;
 
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
+    let by_header = parts.headers.contains_key(header::AUTHORIZATION);
     let form = match form {
         Ok(form) => form,
         Err(error) => return wire::refuse(&cx, &error),
@@ -25,15 +27,12 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     http::log(&cx, "oauth", "revoke", answer.as_ref().err());
     match answer {
         Ok(()) => wire::empty(&cx),
-        Err(error) => wire::refuse(&cx, &error),
+        Err(error) => wire::refuse_client(&cx, &error, by_header),
     }
 }
 
 async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<()> {
-    let headers = parts.headers.clone();
-    let visit = Visit::begin(cx.clone(), parts, Some(&form)).await?;
-    let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
-    let client = client_auth::authenticate(&cx, &pool, &headers, &form).await?;
+    let (pool, client) = client_auth::caller(&cx, parts, &form).await?;
     let token = form
         .get("token")
         .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "token is missing."))?;

@@ -1,5 +1,6 @@
-//! `POST /oauth2/token`: the code grant with PKCE, and refreshing (`cognito-behaviour`, 4.2).
+//! `POST /oauth2/token`: the code grant with PKCE, refreshing, and client credentials (`cognito-behaviour`, 4.2).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -19,10 +20,10 @@ use crate::pool::realm::triggers;
 use crate::pool::session::Flow;
 use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
-use crate::site::{self, Params, Visit};
+use crate::site::{self, Params};
 use crate::store::clocks::{self, BornOf};
 use crate::store::{Batch, browsers, codes, sessions, users};
-use crate::tokens::{self, mint, open, refresh};
+use crate::tokens::{self, machine, mint, open, refresh, scopes};
 use crate::{http, keys};
 
 const MAX_FORM: usize = 64 << 10;
@@ -46,17 +47,15 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn answer(cx: Cx, parts: Parts, form: Params) -> Result<Map<String, Value>> {
-    let headers = parts.headers.clone();
-    let visit = Visit::begin(cx.clone(), parts, Some(&form)).await?;
-    let pool = visit.ok_or_else(|| Error::new(Kind::OauthInvalidClient, ""))?.site.pool;
     let grant = form
         .get("grant_type")
         .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "grant_type is missing."))?
         .to_owned();
-    let client = client_auth::authenticate(&cx, &pool, &headers, &form).await?;
+    let (pool, client) = client_auth::caller(&cx, parts, &form).await?;
     let issued = match grant.as_str() {
         "authorization_code" => redeem(&cx, &pool, &client, &form).await?,
         "refresh_token" => refreshed(&cx, &pool, &client, &form).await?,
+        "client_credentials" => by_itself(&cx, &pool, &client, &form).await?,
         _ => return Err(Error::new(Kind::OauthUnsupportedGrantType, "")),
     };
     let mut body = Map::new();
@@ -97,10 +96,18 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
     if !proves_challenge(row.doc.code_challenge.as_deref(), form.get("code_verifier")) {
         return Err(invalid());
     }
+    check_resource(form, row.doc.resource.as_deref())?;
     if row.consumed_ms.is_some() {
         return replayed(cx, pool, &row.session_id).await;
     }
 
+    if !scopes::are_readable(client, &row.doc.scope) {
+        return Err(Error::new(
+            Kind::OauthInvalidGrant,
+            "ReadAttributes of this client lacks an attribute of a scope: email needs email and email_verified, phone needs \
+             phone_number and phone_number_verified.",
+        ));
+    }
     let user = users::find(cx.db(), &pool.id, &row.sub).await?.ok_or_else(invalid)?;
     if !user.enabled
         || row.birth_ms
@@ -130,6 +137,7 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
         flow: Flow::Hosted,
         scope: &row.doc.scope,
         nonce: row.doc.nonce.clone(),
+        resource: row.doc.resource.clone(),
         sso_id: Some(row.sso_id.clone()),
         session_id: Some(row.session_id.clone()),
     };
@@ -185,7 +193,41 @@ async fn refreshed(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Resu
         .get("refresh_token")
         .ok_or_else(|| Error::new(Kind::OauthInvalidRequest, "refresh_token is missing."))?;
     let presented = refresh::find(cx, pool, client, token).await?;
+    check_resource(form, presented.held.session.resource.as_deref())?;
     refresh::refresh(cx, presented).await
+}
+
+/// RFC 6749, 4.4: the client has proved its secret, and gets a token without a user. Nothing is written.
+async fn by_itself(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<mint::Issued> {
+    if client.is_public() || !client.allows_oauth("client_credentials") {
+        return Err(Error::new(
+            Kind::OauthUnauthorizedClient,
+            "AllowedOAuthFlows of this client does not have client_credentials.",
+        ));
+    }
+    check_resource(form, None)?;
+    // Only a trigger would read it, and those are not built; a mistake in it is told all the same.
+    if let Some(metadata) = form.get("aws_client_metadata")
+        && serde_json::from_str::<BTreeMap<String, String>>(metadata).is_err()
+    {
+        return Err(Error::new(
+            Kind::OauthInvalidRequest,
+            "aws_client_metadata must be a JSON object whose values are texts.",
+        ));
+    }
+    let issued = machine::token(cx, pool, client, form.get("scope")).await?;
+    issued.map_err(|wrong| Error::new(Kind::OauthInvalidScope, wrong.hint()))
+}
+
+/// RFC 8707, 2.2: the token request may name again what was authorised, and nothing else.
+fn check_resource(form: &Params, authorised: Option<&str>) -> Result<()> {
+    match form.get("resource") {
+        Some(asked) if Some(asked) != authorised => Err(Error::new(
+            Kind::OauthInvalidTarget,
+            "resource must be the one of the authorization request; client_credentials takes none.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// RFC 7636, 4.6. A verifier without a challenge is an attempt to pass off another flow's code (RFC 9700, 2.1.1).

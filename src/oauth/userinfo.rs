@@ -8,10 +8,10 @@ use axum::response::Response;
 
 use super::wire;
 use crate::cx::{App, Cx};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::limits::Limit;
-use crate::site;
+use crate::site::{self, Place};
 use crate::tokens::{claims, verify};
 
 pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -33,14 +33,7 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     http::log(&cx, "oauth", "userInfo", answer.as_ref().err());
     match answer {
         Ok(Some(body)) => wire::ok(&cx, body),
-        Err(error)
-            if matches!(
-                error.kind,
-                Kind::ServiceUnavailable | Kind::Internal | Kind::TooManyRequests
-            ) =>
-        {
-            wire::refuse(&cx, &error)
-        }
+        Err(error) if is_ours(&error) => wire::refuse(&cx, &error),
         Ok(None) | Err(_) => challenge(
             &cx,
             StatusCode::UNAUTHORIZED,
@@ -50,14 +43,27 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     }
 }
 
+/// Not about the token: this server has trouble, or nothing is served at this address.
+fn is_ours(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::ServiceUnavailable | Kind::Internal | Kind::ResourceNotFound | Kind::TooManyRequests
+    )
+}
+
 /// `None` where the token may not ask: it lacks `openid`, or belongs to another pool than the address.
 async fn answer(
     cx: &Cx,
     token: &str,
     path: &str,
 ) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    let place = site::place(cx, path).await?;
     let access = verify::access(cx, token).await?;
-    let here = site::pool_named(cx, path).await?.is_none_or(|pool| pool == access.pool.id);
+    let here = match place {
+        Place::Path(pool_id) => pool_id == access.pool.id,
+        Place::Domain(domain) => domain.pool_id == access.pool.id,
+        Place::Bare => true,
+    };
     if !here || !access.has_scope("openid") {
         return Ok(None);
     }

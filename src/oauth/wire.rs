@@ -43,11 +43,23 @@ pub fn refuse(cx: &Cx, error: &Error) -> Response {
             (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
         }
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
+        Kind::ResourceNotFound => (StatusCode::NOT_FOUND, "invalid_request"),
         Kind::RequestEntityTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request"),
         Kind::OauthInvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client"),
         kind => (StatusCode::BAD_REQUEST, kind.oauth()),
     };
     refuse_as(cx, error, status, code)
+}
+
+/// The same for a client that authenticates: one that tried by header is told of that scheme (RFC 6749, 5.2).
+pub fn refuse_client(cx: &Cx, error: &Error, by_header: bool) -> Response {
+    let mut response = refuse(cx, error);
+    if by_header && response.status() == StatusCode::UNAUTHORIZED {
+        let headers = response.headers_mut();
+        headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"oauth2\""));
+    }
+    response
 }
 
 /// The same, where an endpoint has a status of its own for it.

@@ -1,17 +1,22 @@
-//! The nouns: what a pool, an app client, a user, a session are, and the rules that hold for them.
+//! The nouns: what a pool, an app client, a user, a group, a session are, and the rules that hold for them.
 //! Types and pure functions only; nothing here reads a database, a clock or a request.
 
 pub mod attributes;
 pub mod client;
+pub mod factors;
+pub mod group;
 pub mod names;
 pub mod password;
 pub mod realm;
 pub mod schema;
+pub mod scopes;
 pub mod session;
 pub mod urls;
 pub mod user;
 
 pub use client::{Client, ClientDoc};
+pub use factors::Factor;
+pub use group::Group;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};
 pub use user::{Status, User, UserDoc};

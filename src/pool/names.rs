@@ -1,8 +1,15 @@
 //! What a user may be called, and under which names a user can sign in.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::error::{Error, Result};
 use crate::pool::attributes;
 use crate::pool::{Pool, User};
+
+static USERNAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{S}\p{N}\p{P}]+$").ok());
 
 /// A name as it is compared: as it stands in a case-sensitive pool, lower case otherwise.
 pub fn fold(pool: &Pool, name: &str) -> String {
@@ -17,8 +24,20 @@ pub enum Chosen<'a> {
     Attribute(&'static str, &'a str),
 }
 
+/// Letters, marks, symbols, numbers and punctuation, at most 128: UsernameType of the interface. So no name holds spaces, control
+/// characters or marks that turn the text around them.
+pub fn is_username(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=128).contains(&length) && USERNAME.as_ref().is_some_and(|pattern| pattern.is_match(name))
+}
+
 /// Refuses a name that the pool's sign-in options do not allow.
 pub fn choose<'a>(pool: &Pool, name: &'a str) -> Result<Chosen<'a>> {
+    if !is_username(name) {
+        return Err(Error::invalid(
+            "Username must have 1 to 128 letters, marks, symbols, numbers or punctuation characters, and no spaces.",
+        ));
+    }
     let (email, phone) = (attributes::is_email(name), attributes::is_phone(name));
     if pool.names_are_attributes() {
         return match (pool.signs_in_with("email"), pool.signs_in_with("phone_number")) {

@@ -17,22 +17,52 @@ pub fn conforms_at_reset(policy: &PasswordPolicyType, password: &str) -> Result<
     check(policy, password, "Password does not conform to policy")
 }
 
-fn check(policy: &PasswordPolicyType, password: &str, refusal: &str) -> Result<()> {
-    let short = (password.chars().count() as i64) < policy.minimum_length.unwrap_or(6);
-    let lacks = |rule: Option<bool>, test: fn(char) -> bool| {
-        rule.unwrap_or(false) && !password.chars().any(test)
-    };
+/// One thing that a policy asks of a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Length(i64),
+    Uppercase,
+    Lowercase,
+    Number,
+    Symbol,
+}
 
-    let broken = if short {
-        "Password not long enough"
-    } else if lacks(policy.require_uppercase, |c| c.is_uppercase()) {
-        "Password must have uppercase characters"
-    } else if lacks(policy.require_lowercase, |c| c.is_lowercase()) {
-        "Password must have lowercase characters"
-    } else if lacks(policy.require_numbers, |c| c.is_ascii_digit()) {
-        "Password must have numeric characters"
-    } else if lacks(policy.require_symbols, |c| SYMBOLS.contains(c)) {
-        "Password must have symbol characters"
+/// What the policy asks for, in the order in which it is checked.
+pub fn rules(policy: &PasswordPolicyType) -> Vec<Rule> {
+    let asks = |rule: Option<bool>| rule.unwrap_or(false);
+    let mut rules = vec![Rule::Length(policy.minimum_length.unwrap_or(6))];
+    rules.extend(asks(policy.require_uppercase).then_some(Rule::Uppercase));
+    rules.extend(asks(policy.require_lowercase).then_some(Rule::Lowercase));
+    rules.extend(asks(policy.require_numbers).then_some(Rule::Number));
+    rules.extend(asks(policy.require_symbols).then_some(Rule::Symbol));
+    rules
+}
+
+impl Rule {
+    pub fn holds(self, password: &str) -> bool {
+        match self {
+            Rule::Length(least) => password.chars().count() as i64 >= least,
+            Rule::Uppercase => password.chars().any(char::is_uppercase),
+            Rule::Lowercase => password.chars().any(char::is_lowercase),
+            Rule::Number => password.chars().any(|c| c.is_ascii_digit()),
+            Rule::Symbol => password.chars().any(|c| SYMBOLS.contains(c)),
+        }
+    }
+
+    fn broken(self) -> &'static str {
+        match self {
+            Rule::Length(_) => "Password not long enough",
+            Rule::Uppercase => "Password must have uppercase characters",
+            Rule::Lowercase => "Password must have lowercase characters",
+            Rule::Number => "Password must have numeric characters",
+            Rule::Symbol => "Password must have symbol characters",
+        }
+    }
+}
+
+fn check(policy: &PasswordPolicyType, password: &str, refusal: &str) -> Result<()> {
+    let broken = if let Some(rule) = rules(policy).into_iter().find(|rule| !rule.holds(password)) {
+        rule.broken()
     } else if password.chars().count() > 256 {
         "Password too long"
     } else if password.starts_with(char::is_whitespace) || password.ends_with(char::is_whitespace) {

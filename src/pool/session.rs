@@ -33,11 +33,13 @@ pub struct TokenSession {
     pub flow: Flow,
     pub scope: String,
     pub nonce: Option<String>,
+    /// The API that its access tokens are for: their `aud` (RFC 8707).
+    pub resource: Option<String>,
     pub birth_ms: Ms,
     pub auth_ms: Ms,
     pub created_ms: Ms,
     pub active_ms: Ms,
-    /// When the refresh token family ends.
+    /// When the refresh token family ends, or the last token where there is no refresh token.
     pub expires_ms: Ms,
     pub ended_ms: Option<Ms>,
     pub ip: String,
@@ -50,6 +52,8 @@ pub enum Flow {
     Api,
     /// The hosted pages and the code grant.
     Hosted,
+    /// The hosted pages and the implicit grant: there is no refresh token.
+    Implicit,
 }
 
 impl Flow {
@@ -57,10 +61,20 @@ impl Flow {
         match self {
             Flow::Api => "api",
             Flow::Hosted => "hosted",
+            Flow::Implicit => "implicit",
         }
     }
 
     pub fn parse(text: &str) -> Flow {
-        if text == "hosted" { Flow::Hosted } else { Flow::Api }
+        match text {
+            "hosted" => Flow::Hosted,
+            "implicit" => Flow::Implicit,
+            _ => Flow::Api,
+        }
+    }
+
+    /// Whether the user signed in at the pages, where an app asks for scopes.
+    pub fn is_hosted(self) -> bool {
+        self != Flow::Api
     }
 }

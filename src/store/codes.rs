@@ -28,6 +28,8 @@ pub struct CodeDoc {
     pub scope: String,
     pub nonce: Option<String>,
     pub code_challenge: Option<String>,
+    #[serde(default)]
+    pub resource: Option<String>,
     pub auth_ms: Ms,
 }
 

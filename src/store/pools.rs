@@ -1,11 +1,12 @@
 //! Pools, app clients and domains: their rows, and the cache of parsed values by (id, version). A request's first
 //! read returns the version, so what the cache gives is exact on every node and never expires.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{Batch, Db, Rank, Row};
+use super::{Batch, Db, Rank, Row, resource_servers};
 use crate::ambient::Ms;
 use crate::error::{Error, Kind, Result};
 use crate::params;
@@ -16,6 +17,7 @@ pub struct Directory {
     clients: Cache<(String, i64), Arc<Client>>,
     /// The pools of clients, which never change.
     pools_of: Cache<String, Arc<str>>,
+    scopes: Cache<(String, i64), Arc<BTreeSet<String>>>,
 }
 
 impl Default for Directory {
@@ -24,6 +26,7 @@ impl Default for Directory {
             pools: Cache::new(1_000),
             clients: Cache::new(10_000),
             pools_of: Cache::new(10_000),
+            scopes: Cache::new(1_000),
         }
     }
 }
@@ -92,6 +95,17 @@ impl Directory {
         }
         Ok(client)
     }
+
+    /// The scopes of a pool's resource servers, whose every change changes the pool's version.
+    pub async fn scopes(&self, db: &Db, pool: &Pool) -> Result<Arc<BTreeSet<String>>> {
+        let key = (pool.id.clone(), pool.ver);
+        if let Some(scopes) = self.scopes.get(&key) {
+            return Ok(scopes);
+        }
+        let scopes = Arc::new(resource_servers::scopes(db, &pool.id).await?);
+        self.scopes.insert(key, scopes.clone());
+        Ok(scopes)
+    }
 }
 
 // Pools
@@ -134,12 +148,13 @@ pub fn insert(batch: &mut Batch, pool: &Pool) -> Result<()> {
     batch.one(
         Rank::Pool,
         "INSERT INTO pools (pool_id, name, doc, ver, epoch_ms, longest_token_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, 1, 0, 0, ?4, ?4) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?5, 0, 0, ?4, ?4) ON CONFLICT DO NOTHING",
         params![
             pool.id.as_str(),
             pool.model().name.as_deref().unwrap_or_default(),
             json(&pool.doc)?,
-            pool.created_ms
+            pool.created_ms,
+            pool.ver
         ],
         Error::conflict(),
     );
@@ -183,7 +198,7 @@ pub fn hold(batch: &mut Batch, pool: &Pool) {
     );
 }
 
-/// Removes the pool, its clients, domains and keys: with them everything under it is dead. The rest may be millions of rows;
+/// Removes the pool, its clients, domains, resource servers and keys: with them everything under it is dead. The rest may be millions of rows;
 /// its grave makes `purge` remove them in small pieces.
 pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {
     batch.one(
@@ -201,6 +216,7 @@ pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {
     for (rank, sql) in [
         (Rank::Client, "DELETE FROM clients WHERE pool_id = ?1"),
         (Rank::Domain, "DELETE FROM domains WHERE pool_id = ?1"),
+        (Rank::Domain, "DELETE FROM resource_servers WHERE pool_id = ?1"),
         (Rank::Job, "DELETE FROM signing_keys WHERE pool_id = ?1"),
     ] {
         batch.any(rank, sql, params![pool.id.as_str()]);
@@ -250,13 +266,14 @@ pub fn insert_client(batch: &mut Batch, client: &Client) -> Result<()> {
     batch.one(
         Rank::Client,
         "INSERT INTO clients (client_id, pool_id, name, doc, ver, epoch_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?5) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?6, ?5, ?5, ?5) ON CONFLICT DO NOTHING",
         params![
             client.id.as_str(),
             client.pool_id.as_str(),
             client.model().client_name.as_deref().unwrap_or_default(),
             json(&client.doc)?,
-            client.created_ms
+            client.created_ms,
+            client.ver
         ],
         Error::conflict(),
     );

@@ -89,6 +89,9 @@ macro_rules! of_pool {
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),
     of_pool!(User, "password_history", "sub, password_ver"),
+    of_pool!(Factor, "software_tokens", "sub"),
+    of_pool!(Group, "groups", "name"),
+    of_pool!(Member, "group_members", "name, sub"),
     of_pool!(Login, "logins", "login"),
     of_pool!(Login, "user_attributes", "name, value, sub"),
     of_pool!(User, "strangers", "login"),

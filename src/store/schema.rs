@@ -312,7 +312,8 @@ CREATE INDEX group_members_by_sub ON group_members (pool_id, sub, name);
 CREATE TABLE software_tokens (
   pool_id TEXT NOT NULL,
   sub TEXT NOT NULL,
-  secret BYTEA NOT NULL,
+  secret BYTEA,
+  pending BYTEA,
   device_name TEXT NOT NULL,
   last_step BIGINT NOT NULL,
   created_ms BIGINT NOT NULL,

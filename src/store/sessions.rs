@@ -22,7 +22,7 @@ pub struct Held {
 macro_rules! token_columns {
     () => {
         "t.session_id, t.sub, t.client_id, t.sso_id, t.flow, t.scope, t.nonce, t.birth_ms, t.auth_ms, t.created_ms, \
-         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device"
+         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device, t.resource"
     };
 }
 
@@ -44,8 +44,8 @@ pub async fn held(
     );
     let Some(row) = db.one(SQL, &params![pool_id, session_id]).await? else { return Ok(None) };
     let session = token_session(&row, WIDTH)?;
-    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 15)?).await?;
-    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 16)?).await?;
+    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 16)?).await?;
+    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 17)?).await?;
     let (Some(client), Some(pool)) = (client, pool) else { return Ok(None) };
     Ok(Some(Held { session, user: users::user(&row)?, client, pool }))
 }
@@ -54,8 +54,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
     batch.one(
         Rank::TokenSession,
         "INSERT INTO token_sessions (pool_id, session_id, sub, client_id, sso_id, flow, scope, nonce, birth_ms, auth_ms, \
-         created_ms, active_ms, expires_ms, ended_ms, ip, device) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14) ON CONFLICT DO NOTHING",
+         created_ms, active_ms, expires_ms, ended_ms, ip, device, resource) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
         params![
             pool_id,
             session.id.as_str(),
@@ -70,7 +70,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
             session.created_ms,
             session.expires_ms,
             session.ip.as_str(),
-            session.device.as_str()
+            session.device.as_str(),
+            session.resource.clone()
         ],
         Error::conflict(),
     );
@@ -177,6 +178,7 @@ pub fn refresh_session(
 /// A refresh token as it was found by its hash.
 pub struct RefreshToken {
     pub session_id: String,
+    pub created_ms: Ms,
     pub expires_ms: Ms,
     /// When it was exchanged for its successor.
     pub rotated_ms: Option<Ms>,
@@ -187,13 +189,14 @@ pub async fn refresh_token(
     pool_id: &str,
     hash: &[u8; 32],
 ) -> Result<Option<RefreshToken>> {
-    let sql = "SELECT session_id, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
+    let sql = "SELECT session_id, created_ms, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
     let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
     row.map(|row| {
         Ok(RefreshToken {
             session_id: row.string(0)?,
-            expires_ms: row.i64(1)?,
-            rotated_ms: row.opt_i64(2)?,
+            created_ms: row.i64(1)?,
+            expires_ms: row.i64(2)?,
+            rotated_ms: row.opt_i64(3)?,
         })
     })
     .transpose()
@@ -243,5 +246,6 @@ fn token_session(row: &Row, at: usize) -> Result<TokenSession> {
         ended_ms: row.opt_i64(at + 12)?,
         ip: row.string(at + 13)?,
         device: row.string(at + 14)?,
+        resource: row.opt_text(at + 15)?.map(str::to_owned),
     })
 }

@@ -2,7 +2,7 @@
 //! can filter by. What moves its clocks is in `clocks`, lists are in `user_lists`.
 
 use super::pools::{json, parse};
-use super::{Batch, Db, Rank, Row};
+use super::{Batch, Db, Rank, Row, factors};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
@@ -178,6 +178,16 @@ pub fn set_password(batch: &mut Batch, user: &User, sealed: Vec<u8>, keep: i64) 
     );
 }
 
+/// The user is there and as it was read, in what it owns, too: whoever depends on that changes the version, as this does.
+pub fn hold(batch: &mut Batch, user: &User) {
+    batch.one(
+        Rank::User,
+        "UPDATE users SET ver = ver + 1 WHERE pool_id = ?1 AND sub = ?2 AND ver = ?3",
+        params![user.pool_id.as_str(), user.sub.as_str(), user.ver],
+        Error::conflict().because(&user.sub),
+    );
+}
+
 pub fn delete(batch: &mut Batch, user: &User) {
     batch.one(
         Rank::User,
@@ -185,6 +195,7 @@ pub fn delete(batch: &mut Batch, user: &User) {
         params![user.pool_id.as_str(), user.sub.as_str(), user.ver],
         Error::conflict(),
     );
+    factors::delete_token(batch, user);
     for sql in [
         "DELETE FROM logins WHERE pool_id = ?1 AND sub = ?2",
         "DELETE FROM user_attributes WHERE pool_id = ?1 AND sub = ?2",
@@ -193,6 +204,7 @@ pub fn delete(batch: &mut Batch, user: &User) {
         batch.any(Rank::Login, sql, params![user.pool_id.as_str(), user.sub.as_str()]);
     }
     for (rank, sql) in [
+        (Rank::Member, "DELETE FROM group_members WHERE pool_id = ?1 AND sub = ?2"),
         (Rank::SsoSession, "DELETE FROM sso_sessions WHERE pool_id = ?1 AND sub = ?2"),
         (Rank::TokenSession, "DELETE FROM token_sessions WHERE pool_id = ?1 AND sub = ?2"),
         (Rank::Code, "DELETE FROM user_codes WHERE pool_id = ?1 AND sub = ?2"),

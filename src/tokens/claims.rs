@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::Birth;
 use crate::ambient::{Ms, SECOND};
 use crate::config::Settings;
 use crate::cx::Cx;
 use crate::ids;
-use crate::pool::session::Flow;
+use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
 
 /// The only scope of tokens from an API sign-in, and what token-authorised operations ask for.
@@ -46,20 +47,48 @@ pub fn access(
     client: &Client,
     user: &User,
     session: &TokenSession,
+    groups: &GroupClaims,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
+    member_of(&mut claims, groups);
     claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
-    if session.flow == Flow::Hosted {
+    if session.flow.is_hosted() {
         claims.insert("version".into(), json!(2));
     }
     claims.insert("client_id".into(), json!(client.id));
+    if let Some(resource) = &session.resource {
+        claims.insert("aud".into(), json!(resource));
+    }
     origin(&mut claims, client, session);
     claims.insert("token_use".into(), json!("access"));
     claims.insert("scope".into(), json!(session.scope));
     times(&mut claims, session, cx.now, validity(session, client.access_ms(), cx.now));
     jti(&mut claims, cx, client);
     claims.insert("username".into(), json!(user.username));
+    claims
+}
+
+/// The claims of a token that a client got for itself (`cognito-behaviour`, 5.4). It has no session: its own id holds its birth.
+pub fn machine(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    scope: &str,
+    birth: Birth,
+) -> Map<String, Value> {
+    let iat = cx.now / SECOND;
+    let mut claims = Map::new();
+    claims.insert("sub".into(), json!(client.id));
+    claims.insert("token_use".into(), json!("access"));
+    claims.insert("scope".into(), json!(scope));
+    claims.insert("auth_time".into(), json!(iat));
+    claims.insert("iss".into(), json!(issuer(&cx.app.settings, pool)));
+    claims.insert("exp".into(), json!(iat + client.access_ms() / SECOND));
+    claims.insert("iat".into(), json!(iat));
+    claims.insert("version".into(), json!(2));
+    claims.insert("jti".into(), json!(ids::uuid_v7(birth.ms(), cx.rng()).to_string()));
+    claims.insert("client_id".into(), json!(client.id));
     claims
 }
 
@@ -70,9 +99,17 @@ pub fn id(
     client: &Client,
     user: &User,
     session: &TokenSession,
+    groups: &GroupClaims,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
+    member_of(&mut claims, groups);
+    if !groups.roles.is_empty() {
+        claims.insert("cognito:roles".into(), json!(groups.roles));
+    }
+    if let Some(role) = &groups.preferred_role {
+        claims.insert("cognito:preferred_role".into(), json!(role));
+    }
     for (name, value) in readable(client, user, &session.scope) {
         claims.insert(name.to_owned(), typed(pool, name, value));
     }
@@ -129,6 +166,13 @@ fn typed(_pool: &Pool, name: &str, value: &str) -> Value {
         "address" => json!({ "formatted": value }),
         "updated_at" => value.parse::<i64>().map_or_else(|_| json!(value), |number| json!(number)),
         _ => json!(value),
+    }
+}
+
+/// Absent for a user without groups, as in Cognito.
+fn member_of(claims: &mut Map<String, Value>, groups: &GroupClaims) {
+    if !groups.groups.is_empty() {
+        claims.insert("cognito:groups".into(), json!(groups.groups));
     }
 }
 

@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cenote_interface::types::AuthenticationResultType;
 use serde_json::json;
 
-use super::{claims, ring};
+use super::{Birth, claims, ring, scopes};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
 use crate::keys::{Ring, SigningKey};
-use crate::pool::session::Flow;
+use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
+use crate::store::groups;
 
 /// Signed tokens, in neither door's form yet.
 pub struct Issued {
@@ -26,6 +27,7 @@ pub struct Issued {
     pub expires_in_secs: i64,
 }
 
+/// Tokens of a user's session.
 pub async fn issue(
     cx: &Cx,
     pool: &Pool,
@@ -34,10 +36,13 @@ pub async fn issue(
     session: &TokenSession,
     refresh_token: Option<String>,
 ) -> Result<Issued> {
-    let hosted = session.flow == Flow::Hosted;
-    let access_claims = claims::access(cx, pool, client, user, session);
+    let session = &scopes::still_granted(cx, pool, client, session).await?;
+    // Read at every minting: a refresh tells of the groups that the user is in by then.
+    let groups = GroupClaims::of(groups::docs_of_user(cx.db(), user).await?);
+    let hosted = session.flow.is_hosted();
+    let access_claims = claims::access(cx, pool, client, user, session, &groups);
     let id_claims = (!hosted || session.scope.split(' ').any(|scope| scope == "openid"))
-        .then(|| claims::id(cx, pool, client, user, session));
+        .then(|| claims::id(cx, pool, client, user, session, &groups));
     let (access_token, id_token) = sign(cx, pool, move |keys| {
         let access_token = keys.access()?.sign_jwt(&access_claims)?;
         let id_token = match id_claims {
@@ -57,6 +62,25 @@ pub async fn issue(
         id_token,
         refresh_token,
         expires_in_secs: claims::validity(session, client.access_ms(), cx.now) / SECOND,
+    })
+}
+
+/// A token that the client gets for itself: one signature, and nothing in the database.
+pub async fn issue_machine(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    scope: &str,
+    birth: Birth,
+) -> Result<Issued> {
+    let claims = claims::machine(cx, pool, client, scope, birth);
+    let access_token = sign(cx, pool, move |keys| keys.access()?.sign_jwt(&claims)).await?;
+    cx.app.meters.issued("client_credentials");
+    Ok(Issued {
+        access_token,
+        id_token: None,
+        refresh_token: None,
+        expires_in_secs: client.access_ms() / SECOND,
     })
 }
 

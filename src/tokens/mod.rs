@@ -2,10 +2,12 @@
 //! What ends them is in `signout`.
 
 pub mod claims;
+pub mod machine;
 pub mod mint;
 pub mod open;
 pub mod refresh;
 pub mod ring;
+pub mod scopes;
 pub mod verify;
 
 use crate::ambient::Ms;
@@ -43,6 +45,11 @@ pub fn tick_after_end(cx: &Cx, pool: &Pool, user: &User) -> Birth {
 /// For an invented user, whom nothing can end.
 pub fn tick_stranger(cx: &Cx, pool: &Pool, client: &Client) -> Birth {
     Birth(cx.now.max(client.epoch_ms).max(pool.epoch_ms))
+}
+
+/// For a token that an app client gets for itself.
+pub fn tick_machine(cx: &Cx, pool: &Pool, client: &Client) -> Birth {
+    tick_stranger(cx, pool, client)
 }
 
 /// The birth of a session that an authorization code makes: the code's own.

@@ -20,12 +20,13 @@ pub struct New<'a> {
     pub flow: Flow,
     pub scope: &'a str,
     pub nonce: Option<String>,
+    pub resource: Option<String>,
     pub sso_id: Option<String>,
     /// Chosen earlier, where an authorization code already named it.
     pub session_id: Option<String>,
 }
 
-/// A session that the batch will open, and its refresh token.
+/// A session that the batch will open, and its refresh token; the implicit grant gives none.
 pub struct Opened {
     pub session: TokenSession,
     pub refresh_token: Option<String>,
@@ -50,32 +51,33 @@ pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
         }
     }
 
+    let client = new.client;
+    let implicit = new.flow == Flow::Implicit;
+    let lives_ms =
+        if implicit { client.access_ms().max(client.id_ms()) } else { client.refresh_ms() };
     let session = TokenSession {
         id: new.session_id.unwrap_or_else(|| ids::token_session(new.birth.ms(), cx.rng())),
         sub: new.user.sub.clone(),
-        client_id: new.client.id.clone(),
+        client_id: client.id.clone(),
         sso_id: new.sso_id,
         flow: new.flow,
         scope: new.scope.to_owned(),
         nonce: new.nonce,
+        resource: new.resource,
         birth_ms: new.birth.ms(),
         auth_ms: new.auth_ms,
         created_ms: cx.now,
         active_ms: cx.now,
-        expires_ms: cx.now + new.client.refresh_ms(),
+        expires_ms: cx.now + lives_ms,
         ended_ms: None,
         ip: cx.request.ip.clone(),
         device: cx.request.device.clone(),
     };
-    let token = keys::refresh_token(cx.rng());
     sessions::insert_token_session(batch, &pool.id, &session);
-    sessions::insert_refresh_token(
-        batch,
-        &pool.id,
-        &keys::hash(&token),
-        &session.id,
-        cx.now,
-        session.expires_ms,
-    );
-    Ok(Opened { session, refresh_token: Some(token) })
+    let refresh_token = (!implicit).then(|| keys::refresh_token(cx.rng()));
+    if let Some(token) = &refresh_token {
+        let (hash, expires_ms) = (keys::hash(token), session.expires_ms);
+        sessions::insert_refresh_token(batch, &pool.id, &hash, &session.id, cx.now, expires_ms);
+    }
+    Ok(Opened { session, refresh_token })
 }

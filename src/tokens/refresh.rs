@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mint::{self, Issued};
 use super::verify::is_alive;
-use crate::ambient::{MINUTE, SECOND};
+use crate::ambient::{MINUTE, Ms, SECOND};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -20,6 +20,24 @@ pub struct Presented {
     pub held: Held,
     row: RefreshToken,
     hash: [u8; 32],
+}
+
+impl Presented {
+    /// Whether presenting it now would give tokens: it was not exchanged for its successor, or that was within the grace period.
+    pub fn is_usable(&self, cx: &Cx) -> bool {
+        self.row.rotated_ms.is_none_or(|rotated_ms| {
+            let grace = self.held.client.rotation().map_or(0, |rotation| rotation.grace_ms);
+            (cx.now - rotated_ms).max(0) < grace
+        })
+    }
+
+    pub fn created_ms(&self) -> Ms {
+        self.row.created_ms
+    }
+
+    pub fn expires_ms(&self) -> Ms {
+        self.row.expires_ms.min(self.held.session.expires_ms)
+    }
 }
 
 /// Finds a refresh token, and says in Cognito's words why it is none.

@@ -106,6 +106,22 @@ impl<'a> Browser<'a> {
         self.post(&path, &[("_csrf", &csrf), ("username", name), ("password", password)]).await
     }
 
+    /// Opens a page of the pool with the authorize query.
+    pub async fn visits(&mut self, page: &str, more: &str) -> Answer {
+        let path = format!("{page}?{}", self.query(more));
+        self.get(&path).await
+    }
+
+    /// Fills in the form of a page that lies at `path`, and posts it there.
+    pub async fn fills(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.get(path).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        let csrf = field(&page.body, "_csrf");
+        let mut form = vec![("_csrf", csrf.as_str())];
+        form.extend(fields);
+        self.post(path, &form).await
+    }
+
     /// Presses *Sign in as NAME*.
     pub async fn goes_on(&mut self, more: &str) -> Answer {
         let page = self.opens(more).await;
@@ -147,6 +163,23 @@ impl<'a> Browser<'a> {
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
     }
+}
+
+/// A link or a form of a page, as a browser would read it: the path and query that this attribute holds.
+pub fn target(page: &str, attribute: &str, path: &str) -> String {
+    page.split(&format!("{attribute}=\""))
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"))
+        .map(|address| if address.starts_with("http") { local(&address) } else { address })
+        .find(|address| address.starts_with(path))
+        .unwrap_or_else(|| panic!("no {attribute} to {path} in {page}"))
+}
+
+/// The path and query, within the pool, of an address of one of its pages.
+pub fn local(address: &str) -> String {
+    let after = address.split_once("://").unwrap_or_else(|| panic!("no address: {address:?}")).1;
+    let page = after.split_once('/').unwrap().1;
+    format!("/{}", page.split_once('/').unwrap().1)
 }
 
 /// The value of a hidden field of a page.

@@ -45,7 +45,7 @@ const FLOW: &[(&str, &str)] = &[
         "account",
         "auth tokens signout audit notify cx store pool keys config limits ids ambient error",
     ),
-    ("auth", "tokens signout audit cx store pool keys config ids ambient error"),
+    ("auth", "tokens signout audit notify cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
     // The heart.
     ("signout", "audit cx store pool ids ambient error"),

@@ -547,6 +547,9 @@ async fn while_too_many_signatures_wait_nobody_is_let_in_who_needs_one_and_nothi
         assert_eq!(count(&house, "cenote_rate_limited_total", labels).await, 1);
         gate.opened.abort();
         let _ = gate.opened.await;
+        while house.app.compute.is_busy() {
+            pause().await;
+        }
         house.ok("InitiateAuth", refresh).await;
     }
 }

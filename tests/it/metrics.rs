@@ -285,7 +285,9 @@ async fn metrics_md_describes_every_metric_and_no_other() {
     }
     let house = House::on_sqlite(cenote::config::Settings::default()).await;
     let mut list = "| metric | type | labels | what it counts |\n|---|---|---|---|\n".to_owned();
-    for metric in house.app.meters.described() {
+    let mut described: Vec<_> = house.app.meters.described().iter().collect();
+    described.sort_by_key(|metric| &metric.name);
+    for metric in described {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
         list += &format!(
             "| `{}` | {} | {} | {} |\n",

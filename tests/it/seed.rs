@@ -84,6 +84,48 @@ async fn a_seed_makes_pools_clients_and_users_with_the_ids_that_it_names() {
 }
 
 #[tokio::test]
+async fn a_seed_makes_groups_and_puts_its_users_into_them() {
+    for house in houses().await {
+        let pool = "eu-west-1_SeedG";
+        let mut file = file("SeedG");
+        file["pools"][0]["Groups"] =
+            json!([{ "GroupName": "admins", "Description": "May do all", "Precedence": 1 }]);
+        file["pools"][0]["Users"][0]["Groups"] = json!(["admins", "readers", "admins"]);
+        assert_eq!(sow(&house, &file).await.unwrap(), [1, 2, 2]);
+        let of = async |name: &str| {
+            let input = json!({ "UserPoolId": pool, "Username": name });
+            house.ok("AdminListGroupsForUser", input).await["Groups"].clone()
+        };
+        let groups = of("ann").await;
+        let told = |n: usize, member: &str| groups[n][member].clone();
+        assert_eq!(groups.as_array().unwrap().len(), 2);
+        assert_eq!((told(0, "GroupName"), told(0, "Precedence")), (json!("admins"), json!(1)));
+        assert_eq!((told(1, "GroupName"), told(1, "Precedence")), (json!("readers"), Value::Null));
+        assert_eq!(of("bob").await, json!([]));
+
+        // Again: what was changed since stays changed, and what is new is made.
+        let input = json!({ "UserPoolId": pool, "GroupName": "admins", "Precedence": 7 });
+        house.ok("UpdateGroup", input).await;
+        let input = json!({ "UserPoolId": pool, "Username": "ann", "GroupName": "readers" });
+        house.ok("AdminRemoveUserFromGroup", input).await;
+        let listed = file["pools"][0]["Groups"].as_array_mut().unwrap();
+        listed.push(json!({ "GroupName": "writers" }));
+        assert_eq!(sow(&house, &file).await.unwrap(), [0, 0, 0]);
+        assert_eq!(of("ann").await.as_array().unwrap().len(), 1);
+        assert_eq!(of("ann").await[0]["Precedence"], 7);
+        house.ok("GetGroup", json!({ "UserPoolId": pool, "GroupName": "writers" })).await;
+
+        let many: Vec<String> = (0..101).map(|n| format!("g{n}")).collect();
+        file["pools"][0]["Users"][1] = json!({ "Username": "cleo", "Groups": many });
+        let error = sow(&house, &file).await.unwrap_err();
+        let at = "pools[0] (eu-west-1_SeedG).Users[1] (cleo)";
+        assert_eq!(error.message, format!("{at}: A user can belong to at most 100 groups."));
+        let cleo = json!({ "UserPoolId": pool, "Username": "cleo" });
+        assert_eq!(house.refused("AdminGetUser", cleo).await.0, "UserNotFoundException");
+    }
+}
+
+#[tokio::test]
 async fn seeding_again_changes_nothing() {
     for house in houses().await {
         let mut file = file("SeedB");
@@ -200,10 +242,28 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
             ("/pools/0/Users/0/Sub", json!("1"), format!("{at}.Users[0] (ann) has the Sub \"1\"")),
             (
                 "/pools/0/Users/0/Groups",
-                json!(["admins"]),
-                format!(
-                    "{at}.Users[0] (ann) has Groups, and groups are not built in this version."
-                ),
+                json!([{ "GroupName": "admins" }]),
+                format!("{at}.Users[0] (ann) has Groups that are not a list of names."),
+            ),
+            (
+                "/pools/0/Users/0/Groups",
+                json!(["two words"]),
+                format!("{at}.Users[0] (ann).Groups: 1 validation error detected: Value"),
+            ),
+            (
+                "/pools/0/Groups",
+                json!([{ "GroupName": "admins", "Role": "x" }]),
+                format!("{at}.Groups[0] (admins) has an unknown member \"Role\"."),
+            ),
+            (
+                "/pools/0/Groups",
+                json!([{ "Description": "nameless" }]),
+                format!("{at}.Groups[0]: 1 validation error detected: Value"),
+            ),
+            (
+                "/pools/0/Groups",
+                json!([{ "GroupName": "admins", "UserPoolId": "eu-west-1_SeedC" }]),
+                format!("{at}.Groups[0] (admins) has a UserPoolId"),
             ),
             (
                 "/pools/0/Users/0/UserAttributes",
@@ -260,5 +320,40 @@ async fn a_value_that_the_rules_refuse_is_told_with_its_place() {
                 error.message
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_seeds_clients_may_name_the_scopes_of_its_resource_servers() {
+    for house in houses().await {
+        let seed = |pool: &str, scope: &str| {
+            json!({ "pools": [{
+                "Id": format!("eu-west-1_{pool}"), "PoolName": "seeded",
+                "ResourceServers": [{ "Identifier": "api", "Name": "An API",
+                    "Scopes": [{ "ScopeName": "read", "ScopeDescription": "may read" }] }],
+                "Clients": [{ "ClientId": format!("machine{pool}"), "ClientName": "program", "GenerateSecret": true,
+                    "AllowedOAuthFlows": ["client_credentials"], "AllowedOAuthScopes": [scope],
+                    "AllowedOAuthFlowsUserPoolClient": true }],
+            }] })
+        };
+        assert_eq!(sow(&house, &seed("SeedScopes", "api/read")).await.unwrap(), [1, 1, 0]);
+        assert_eq!(sow(&house, &seed("SeedScopes", "api/read")).await.unwrap(), [0, 0, 0]);
+        let servers =
+            house.ok("ListResourceServers", json!({ "UserPoolId": "eu-west-1_SeedScopes" })).await;
+        assert_eq!(servers["ResourceServers"][0]["Scopes"][0]["ScopeName"], "read");
+
+        let unknown = sow(&house, &seed("SeedNoScope", "api/write")).await.unwrap_err();
+        assert_eq!(
+            unknown.message,
+            "pools[0] (eu-west-1_SeedNoScope).Clients[0] (machineSeedNoScope): Invalid scope requested: api/write"
+        );
+        let mut wrong = seed("SeedWrong", "api/read");
+        wrong["pools"][0]["ResourceServers"][0]["UserPoolId"] = json!("eu-west-1_Other");
+        let told = sow(&house, &wrong).await.unwrap_err();
+        assert!(
+            told.message.contains("ResourceServers[0] (api) has a UserPoolId"),
+            "{}",
+            told.message
+        );
     }
 }

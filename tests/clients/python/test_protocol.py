@@ -81,7 +81,7 @@ def test_an_unknown_target_is_refused(server, target):
     assert json.loads(body)["__type"] == "UnknownOperationException"
 
 
-@pytest.mark.parametrize("operation", ["GetClientToken", "CreateUserPoolReplica"])
+@pytest.mark.parametrize("operation", ["GetDerivedToken", "CreateUserPoolReplica"])
 def test_an_operation_that_is_not_built_is_named(server, operation):
     """Remove a name from this list when its operation is built."""
     response, body = server.call(operation, {})
