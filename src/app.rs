@@ -19,7 +19,7 @@ use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::config::Settings;
 use crate::cx::{App, Compute, Cx};
 use crate::error::{Error, Result};
-use crate::keys::{KeySource, Vault};
+use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::meters::Meters;
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
@@ -56,6 +56,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            seen: SeenTokens::default(),
             vault,
             clock,
             random,
@@ -81,7 +82,11 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages(""))
         .merge(pages("/{pool}"));
     if app.settings.dev {
-        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
+        router = router
+            .merge(health::routes())
+            .route("/dev/outbox", get(dev::outbox::get))
+            .route("/sample", get(dev::sample::page))
+            .route("/sample/{file}", get(dev::sample::file));
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })

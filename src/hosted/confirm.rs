@@ -90,7 +90,7 @@ async fn confirmed(visit: &Visit, caller: &Caller, who: &Who) -> Result<Response
             Ok(response) => return Ok(response),
             // The confirmation is committed; what is left can be done by hand.
             Err(error) => {
-                tracing::info!(request_id = %visit.cx.request.id, %error, "a confirmed user must sign in by hand");
+                tracing::info!(request_id = %visit.cx.request.id, ?error, "a confirmed user must sign in by hand");
             }
         }
     }

@@ -70,34 +70,41 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     }
 
     let sub = sub_of(visit, form.id, &name, &password);
-    let via = caller.via(visit);
-    let made = sign_up::sign_up_as(&visit.cx, via, sub.clone(), &name, &password, &pairs).await;
-    let (user, sent) = match made {
-        Ok((user, details)) => {
-            let masked = details.and_then(|details| details.destination);
-            // They have just typed the address: in full it shows whether it is right.
-            let typed = address::all(&user).into_iter().map(|to| to.value);
-            let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
-            (user, typed.next().or(masked))
-        }
+    let (user, sent) = match users::find(visit.cx.db(), &pool.id, &sub).await? {
         // The same form again: its first answer got lost, or the button was pressed twice.
-        Err(error) if error.kind == Kind::UsernameExists => {
-            let same = users::find(visit.cx.db(), &pool.id, &sub).await?;
-            match same.filter(|user| user.status == Status::Unconfirmed) {
-                Some(user) => {
-                    let to = address::for_sign_up(pool, &user, |_| true);
-                    (user, to.map(|to| to.value))
+        Some(user) if user.status == Status::Unconfirmed => {
+            let to = address::for_sign_up(pool, &user, |_| true);
+            (user, to.map(|to| to.value))
+        }
+        Some(_) => {
+            let error = Error::new(Kind::UsernameExists, "User already exists");
+            return form.refused(visit, &caller, &error).await;
+        }
+        None => {
+            let via = caller.via(visit);
+            match sign_up::sign_up_as(&visit.cx, via, sub, &name, &password, &pairs).await {
+                Ok((user, details)) => {
+                    let masked = details.and_then(|details| details.destination);
+                    // They have just typed the address: in full it shows whether it is right.
+                    let typed = address::all(&user).into_iter().map(|to| to.value);
+                    let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
+                    (user, typed.next().or(masked))
                 }
-                None => return form.refused(visit, &caller, &error).await,
+                Err(error) => return form.refused(visit, &caller, &error).await,
             }
         }
-        Err(error) => return form.refused(visit, &caller, &error).await,
     };
     if sent.is_none() {
         return login::after(visit, &caller, Done::Waiting, &name).await;
     }
     // Without it the user signs in by hand: no reason to tell them that the account could not be made.
-    let session = signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await.ok();
+    let session = match signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await {
+        Ok(session) => Some(session),
+        Err(error) => {
+            tracing::info!(request_id = %visit.cx.request.id, ?error, "whoever signed up here must sign in by hand");
+            None
+        }
+    };
     let what = What::Confirm { sent, session, again: false };
     step::go(visit, "/confirmUser", &Step::new(visit, what, &name))
 }

@@ -86,7 +86,7 @@ async fn answer(cx: &Cx, parts: Parts, form: &Params) -> Result<Map<String, Valu
 /// An ID token is not looked at: it is for the client alone, and a resource server that takes one for an access token must be
 /// told that it is none.
 async fn access(cx: &Cx, client: &Client, token: &str) -> Result<Option<Map<String, Value>>> {
-    let (claims, owner): (Claims, _) = match verify::bearer(cx, token).await? {
+    let (claims, owner): (Arc<Claims>, _) = match verify::bearer(cx, token).await? {
         Bearer::User(access) => (access.claims, access.client),
         Bearer::Machine(machine) => (machine.claims, machine.client),
     };
@@ -114,7 +114,7 @@ async fn refresh(
     }
     let Presented { held, .. } = &presented;
     let jti = ids::session_uuid(&held.session.id).map(|uuid| uuid.to_string());
-    let mut members = json!({
+    let members = json!({
         "scope": held.session.scope,
         "client_id": client.id,
         "username": held.user.username,
@@ -126,10 +126,11 @@ async fn refresh(
         "token_use": "refresh",
         "auth_time": held.session.auth_ms / SECOND,
     });
+    let mut members = members.as_object().cloned().unwrap_or_default();
     if let Some(resource) = &held.session.resource {
-        members["aud"] = json!(resource);
+        members.insert("aud".into(), json!(resource));
     }
-    Ok(members.as_object().cloned())
+    Ok(Some(members))
 }
 
 fn inactive() -> Map<String, Value> {
