@@ -8,10 +8,11 @@ use tokio::sync::Semaphore;
 use crate::ambient::{Clock, Ms, Random};
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::keys::{KeySource, Ring, Vault};
+use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
+use crate::templates::Templates;
 
 /// The state that all requests share.
 pub struct App {
@@ -20,6 +21,8 @@ pub struct App {
     pub directory: Directory,
     /// Signing keys by (pool id, pool version).
     pub rings: Cache<(String, i64), Arc<Ring>>,
+    /// Tokens whose signature need not be checked again.
+    pub seen: SeenTokens,
     pub vault: Vault,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
@@ -27,6 +30,7 @@ pub struct App {
     pub compute: Compute,
     pub lanes: Lanes,
     pub meters: Meters,
+    pub templates: Templates,
 }
 
 /// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.

@@ -241,7 +241,8 @@ impl Unverified<'_> {
             return Err(BadSignature);
         }
         key.key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_| BadSignature)?;
-        serde_json::from_slice(&self.payload).map(Claims).map_err(|_| BadSignature)
+        let members = serde_json::from_slice(&self.payload).map_err(|_| BadSignature)?;
+        Ok(Claims { kid: self.kid, members, length: self.payload.len() })
     }
 }
 
@@ -253,11 +254,25 @@ impl fmt::Debug for Unverified<'_> {
 
 /// Claims whose signature was verified. There is no other way to make one than `Unverified::verify`.
 #[derive(Clone, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims {
+    kid: String,
+    members: Map<String, Value>,
+    length: usize,
+}
 
 impl Claims {
+    /// The key that signed them.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// How many bytes they were as JSON.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.members.get(name)
     }
 
     pub fn str(&self, name: &str) -> Option<&str> {
@@ -269,18 +284,18 @@ impl Claims {
     }
 
     pub fn as_map(&self) -> &Map<String, Value> {
-        &self.0
+        &self.members
     }
 
     pub fn into_map(self) -> Map<String, Value> {
-        self.0
+        self.members
     }
 }
 
 impl fmt::Debug for Claims {
     /// Names only: the values are personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.members.keys()).finish()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Keys and what is made with them: the master key and values sealed under it (`seal`), RSA signing keys and JSON Web
-//! Tokens (`jws`), the keys of one pool (`ring`). No database and no clock; which key is used when is for the callers.
+//! Tokens (`jws`), those that were verified before (`seen`), the keys of one pool (`ring`). No database and no clock; which key is used when is for the callers.
 
 pub mod jws;
 pub mod ring;
 pub mod seal;
+pub mod seen;
 
 pub use jws::{
     BadSignature, Claims, Malformed, SigningKey, Unverified, VerifyingKey, kid, parse,
@@ -11,3 +12,4 @@ pub use jws::{
 };
 pub use ring::{KeySource, Ring};
 pub use seal::{MasterKey, Place, Sealed, Vault, hash, same};
+pub use seen::SeenTokens;

@@ -86,7 +86,7 @@ async fn answer(cx: &Cx, parts: Parts, form: &Params) -> Result<Map<String, Valu
 /// An ID token is not looked at: it is for the client alone, and a resource server that takes one for an access token must be
 /// told that it is none.
 async fn access(cx: &Cx, client: &Client, token: &str) -> Result<Option<Map<String, Value>>> {
-    let (claims, owner): (Claims, _) = match verify::bearer(cx, token).await? {
+    let (claims, owner): (Arc<Claims>, _) = match verify::bearer(cx, token).await? {
         Bearer::User(access) => (access.claims, access.client),
         Bearer::Machine(machine) => (machine.claims, machine.client),
     };

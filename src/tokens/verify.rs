@@ -1,5 +1,5 @@
-//! Is this access token genuine, and is it alive? Nothing here is remembered between calls but parsed keys: a token that
-//! was signed out a millisecond ago is refused.
+//! Is this access token genuine, and is it alive? Nothing is remembered between calls but parsed keys and which tokens they signed:
+//! a token that was signed out a millisecond ago is refused.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{ids, store};
 
 /// A living access token and everything it stands on.
 pub struct Access {
-    pub claims: Claims,
+    pub claims: Arc<Claims>,
     pub session: TokenSession,
     pub user: User,
     pub client: Arc<Client>,
@@ -40,7 +40,7 @@ impl Access {
 
 /// A living access token that its client got for itself: there is neither a session nor a user.
 pub struct Machine {
-    pub claims: Claims,
+    pub claims: Arc<Claims>,
     pub client: Arc<Client>,
     pub pool: Arc<Pool>,
 }
@@ -84,7 +84,7 @@ pub async fn bearer(cx: &Cx, token: &str) -> Result<Bearer> {
 }
 
 /// Its own id holds its birth; a client without one never was given such a token.
-fn machine(claims: Claims, client: Arc<Client>, pool: Arc<Pool>) -> Result<Machine> {
+fn machine(claims: Arc<Claims>, client: Arc<Client>, pool: Arc<Pool>) -> Result<Machine> {
     let id = claims.str("jti").and_then(|jti| uuid::Uuid::try_parse(jti).ok());
     let birth_ms = id.as_ref().and_then(ids::uuid_v7_ms).ok_or_else(malformed)?;
     if claims.str("sub") != Some(&client.id) {
@@ -96,7 +96,7 @@ fn machine(claims: Claims, client: Arc<Client>, pool: Arc<Pool>) -> Result<Machi
     Ok(Machine { claims, client, pool })
 }
 
-async fn of_session(cx: &Cx, claims: Claims, pool: Arc<Pool>) -> Result<Access> {
+async fn of_session(cx: &Cx, claims: Arc<Claims>, pool: Arc<Pool>) -> Result<Access> {
     let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id")).ok_or_else(malformed)?;
     let session_id = ids::token_session_of(uuid).ok_or_else(malformed)?;
     let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await?
@@ -127,36 +127,48 @@ pub fn is_alive(held: &Held) -> bool {
 
 /// A token that one of our pools signed, and for which client.
 pub struct Genuine {
-    pub claims: Claims,
+    pub claims: Arc<Claims>,
     pub pool: Arc<Pool>,
     pub client: Arc<Client>,
 }
 
-/// Holds a token against the keys for this use (`access` or `id`). Says nothing of expiry or life.
+/// Holds a token against the keys for this use (`access` or `id`). Says nothing of expiry or life. Of a token that was seen before
+/// only the signature is not checked again: its key must still be one of the pool's.
 pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<Genuine> {
-    let unverified = keys::parse(token).map_err(|_| malformed())?;
-    // The client named inside is only a hint where to look for the key.
-    let hint = unverified.peek_unverified().map_err(|_| malformed())?;
-    let hint = hint
-        .get(if token_use == "id" { "aud" } else { "client_id" })
-        .and_then(|value| value.as_str());
-    let (pool, client) = cx
-        .app
-        .directory
-        .client(cx.db(), hint.ok_or_else(malformed)?)
-        .await?
-        .ok_or_else(malformed)?;
-
-    let ring = ring::of(cx, &pool).await?;
-    let key = ring.verifying(token_use, unverified.kid(), cx.now).ok_or_else(malformed)?;
-    let claims = unverified
-        .verify(key)
-        .map_err(|_| Error::not_authorized("Could not verify signature for Access Token"))?;
+    let names_client = if token_use == "id" { "aud" } else { "client_id" };
+    let (claims, pool, client) = match cx.app.seen.get(token) {
+        Some(claims) => {
+            let (pool, client) = owner(cx, claims.str(names_client)).await?;
+            let ring = ring::of(cx, &pool).await?;
+            ring.verifying(token_use, claims.kid(), cx.now).ok_or_else(malformed)?;
+            (claims, pool, client)
+        }
+        None => {
+            let unverified = keys::parse(token).map_err(|_| malformed())?;
+            // The client named inside is only a hint where to look for the key.
+            let hint = unverified.peek_unverified().map_err(|_| malformed())?;
+            let (pool, client) =
+                owner(cx, hint.get(names_client).and_then(|it| it.as_str())).await?;
+            let ring = ring::of(cx, &pool).await?;
+            let key = ring.verifying(token_use, unverified.kid(), cx.now).ok_or_else(malformed)?;
+            let claims = unverified.verify(key).map_err(|_| {
+                Error::not_authorized("Could not verify signature for Access Token")
+            })?;
+            let claims = Arc::new(claims);
+            cx.app.seen.remember(token, claims.clone());
+            (claims, pool, client)
+        }
+    };
     let issued_here = claims.str("iss") == Some(&claims::issuer(&cx.app.settings, &pool));
     if !issued_here || claims.str("token_use") != Some(token_use) {
         return Err(malformed());
     }
     Ok(Genuine { claims, pool, client })
+}
+
+async fn owner(cx: &Cx, client_id: Option<&str>) -> Result<(Arc<Pool>, Arc<Client>)> {
+    let client_id = client_id.ok_or_else(malformed)?;
+    cx.app.directory.client(cx.db(), client_id).await?.ok_or_else(malformed)
 }
 
 /// What is absent is dead; that the user itself is gone is said in Cognito's words.
