@@ -18,6 +18,7 @@ mod hosts;
 mod house;
 mod keys;
 mod list_users;
+mod looks;
 mod mfa;
 mod mfa_pages;
 mod oauth_errors;

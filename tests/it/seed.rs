@@ -350,6 +350,10 @@ async fn a_seeds_clients_may_name_the_scopes_of_its_resource_servers() {
         let mut wrong = seed("SeedWrong", "api/read");
         wrong["pools"][0]["ResourceServers"][0]["UserPoolId"] = json!("eu-west-1_Other");
         let told = sow(&house, &wrong).await.unwrap_err();
-        assert!(told.message.contains("ResourceServers[0] (api) has a UserPoolId"), "{}", told.message);
+        assert!(
+            told.message.contains("ResourceServers[0] (api) has a UserPoolId"),
+            "{}",
+            told.message
+        );
     }
 }
