@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use cenote::store::Db;
 use cenote_srp::client::Client as Srp;
 use cenote_srp::{ClientPublic, Server as SrpServer, Verifier, password_matches, verifier};
