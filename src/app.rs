@@ -23,6 +23,7 @@ use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::meters::Meters;
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
+use crate::templates::Templates;
 use crate::{cognito, dev, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
@@ -42,6 +43,7 @@ impl App {
     /// Refuses a database that belongs to another master key or the other mode, migrates it, and assembles the state.
     pub async fn open(parts: Parts) -> Result<Arc<App>> {
         let Parts { settings, db, vault, clock, random, keygen } = parts;
+        let templates = Templates::open(settings.templates_dir.as_deref(), settings.dev)?;
         // Before anything is changed: the wrong program or key must not bring somebody else's database to another version.
         if db.schema_version().await? > 0 {
             belongs(&db, &vault, settings.dev).await?;
@@ -62,6 +64,7 @@ impl App {
             compute: Compute::new(cores),
             lanes: Default::default(),
             meters: Meters::default(),
+            templates,
         }))
     }
 }
@@ -79,7 +82,11 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages(""))
         .merge(pages("/{pool}"));
     if app.settings.dev {
-        router = router.merge(health::routes()).route("/dev/outbox", get(dev::outbox::get));
+        router = router
+            .merge(health::routes())
+            .route("/dev/outbox", get(dev::outbox::get))
+            .route("/sample", get(dev::sample::page))
+            .route("/sample/{file}", get(dev::sample::file));
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
@@ -113,6 +120,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
+        .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))

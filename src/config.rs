@@ -33,6 +33,8 @@ pub struct Settings {
     pub browser_session_limit_ms: Ms,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Files that replace built-in ones of the hosted pages.
+    pub templates_dir: Option<PathBuf>,
     /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
     pub mail: Option<Mail>,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             browser_session_ms: HOUR,
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
+            templates_dir: None,
             mail: None,
         }
     }
@@ -136,6 +139,10 @@ pub struct Config {
     /// The account of ARNs, twelve digits. Default: 123456789012
     #[arg(long, env = "CENOTE_ACCOUNT_ID", value_name = "ID")]
     pub account_id: Option<String>,
+    /// Folder with templates, texts and styles that replace built-in ones of the hosted pages, one by one (docs/customizing.md). It is
+    /// read at start, and refused if a page would not work
+    #[arg(long, env = "CENOTE_TEMPLATES_DIR", value_name = "DIR")]
+    pub templates_dir: Option<PathBuf>,
     /// Where mail is handed over: smtps://user:password@host:465, smtp://user:password@host:587?tls=required (STARTTLS), or
     /// smtp://localhost. Without it, whatever would send mail is refused
     #[arg(long, env = "CENOTE_SMTP_URL", value_name = "URL", hide_env_values = true)]
@@ -198,6 +205,7 @@ impl Config {
             path_form: self.path_form.or(file.path_form),
             region: self.region.or(file.region),
             account_id: self.account_id.or(file.account_id),
+            templates_dir: self.templates_dir.or(file.templates_dir),
             smtp_url: self.smtp_url.or(file.smtp_url),
             mail_from: self.mail_from.or(file.mail_from),
             log_format: self.log_format.or(file.log_format),
@@ -274,6 +282,7 @@ impl Config {
                 region,
                 account_id,
                 trusted_proxies: proxies,
+                templates_dir: self.templates_dir,
                 mail,
                 ..Settings::default()
             },

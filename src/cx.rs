@@ -12,6 +12,7 @@ use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
+use crate::templates::Templates;
 
 /// The state that all requests share.
 pub struct App {
@@ -29,6 +30,7 @@ pub struct App {
     pub compute: Compute,
     pub lanes: Lanes,
     pub meters: Meters,
+    pub templates: Templates,
 }
 
 /// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.

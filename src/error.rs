@@ -44,6 +44,7 @@ kinds! {
     CodeDeliveryFailure,      "CodeDeliveryFailureException",            "server_error",            400;
     CodeMismatch,             "CodeMismatchException",                   "invalid_grant",           400;
     ConcurrentModification,   "ConcurrentModificationException",         "temporarily_unavailable", 400;
+    EnableSoftwareTokenMfa,   "EnableSoftwareTokenMFAException",         "invalid_grant",           400;
     ExpiredCode,              "ExpiredCodeException",                    "invalid_grant",           400;
     Forbidden,                "ForbiddenException",                      "access_denied",           400;
     GroupExists,              "GroupExistsException",                    "invalid_request",         400;
@@ -55,6 +56,7 @@ kinds! {
     InvalidSignature,         "InvalidSignatureException",               "invalid_client",          400;
     InvalidUserPoolConfiguration, "InvalidUserPoolConfigurationException", "invalid_request",       400;
     LimitExceeded,            "LimitExceededException",                  "temporarily_unavailable", 400;
+    MfaMethodNotFound,        "MFAMethodNotFoundException",              "invalid_grant",           400;
     MissingAuthenticationToken, "MissingAuthenticationTokenException",   "invalid_client",          400;
     NotAuthorized,            "NotAuthorizedException",                  "invalid_grant",           400;
     OperationNotEnabled,      "OperationNotEnabledException",            "invalid_request",         400;
@@ -66,6 +68,7 @@ kinds! {
     ScopeDoesNotExist,        "ScopeDoesNotExistException",              "invalid_scope",           400;
     Serialization,            "SerializationException",                  "invalid_request",         400;
     ServiceUnavailable,       "ServiceUnavailableException",             "temporarily_unavailable", 503;
+    SoftwareTokenMfaNotFound, "SoftwareTokenMFANotFoundException",       "invalid_grant",           400;
     TooManyFailedAttempts,    "TooManyFailedAttemptsException",          "temporarily_unavailable", 400;
     TooManyRequests,          "TooManyRequestsException",                "temporarily_unavailable", 400;
     Unauthorized,             "UnauthorizedException",                   "invalid_client",          400;

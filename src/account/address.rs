@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::notify::Address;
-use crate::pool::{Pool, User};
+use crate::pool::factors::Mode;
+use crate::pool::{Factor, Pool, User};
 
 /// The two attributes that codes are sent to, in Cognito's order of preference.
 pub const ATTRIBUTES: [&str; 2] = ["phone_number", "email"];
@@ -15,6 +16,13 @@ pub fn attribute(name: &str) -> Option<&'static str> {
 /// All addresses of a user.
 pub fn all(user: &User) -> Vec<Address> {
     ATTRIBUTES.into_iter().filter_map(|attribute| of(user, attribute)).collect()
+}
+
+/// Whether this is what is shown of an address (`Address::masked`).
+pub fn is_mask_of(masked: Option<&str>, address: &str) -> bool {
+    ATTRIBUTES.into_iter().any(|attribute| {
+        masked == Some(&*Address { attribute, value: address.to_owned() }.masked())
+    })
 }
 
 pub fn of(user: &User, attribute: &'static str) -> Option<Address> {
@@ -35,14 +43,23 @@ pub fn for_sign_up(
 
 /// Where a forgotten password is got back: the first verified address in the order of AccountRecoverySetting.
 /// Where nothing can be sent over the first one's channel, the next is as good; if over none, the first, so that the error says so.
+/// Never one that also gets the codes of the user's second factor: whoever reads it would need nothing else.
 pub fn for_recovery(
     pool: &Pool,
     user: &User,
     can_send: impl Fn(&Address) -> bool,
 ) -> Result<Address> {
     let order = recovery_order(pool)?.into_iter();
+    let is_factor = |attribute: &str| {
+        let enabled = &user.doc.factors.enabled;
+        pool.mfa_mode() != Mode::Off
+            && Factor::ALL
+                .iter()
+                .any(|one| one.attribute() == Some(attribute) && enabled.contains(one))
+    };
     let verified: Vec<Address> = order
-        .filter_map(|attribute| of(user, attribute).filter(|_| user.doc.is_verified(attribute)))
+        .filter(|attribute| user.doc.is_verified(attribute) && !is_factor(attribute))
+        .filter_map(|attribute| of(user, attribute))
         .collect();
     let found = verified.iter().find(|to| can_send(to)).or_else(|| verified.first());
     found.cloned().ok_or_else(no_address)

@@ -33,7 +33,7 @@ impl<'a> By<'a> {
     }
 
     /// The start of every batch: what a token authorises commits only while the token lives.
-    fn batch(self) -> Batch {
+    pub(super) fn batch(self) -> Batch {
         let mut batch = Batch::new();
         if let By::User(access) = self {
             access.guard(&mut batch);
@@ -41,7 +41,7 @@ impl<'a> By<'a> {
         batch
     }
 
-    fn actor(self) -> Actor<'a> {
+    pub(super) fn actor(self) -> Actor<'a> {
         match self {
             By::User(access) => Actor::User(&access.user.sub),
             By::Administrator => Actor::Administrator,

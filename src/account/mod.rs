@@ -7,6 +7,7 @@ pub mod codes;
 pub mod existence;
 pub mod groups;
 pub mod list;
+pub mod mfa;
 pub mod password;
 pub mod recovery;
 pub mod sessions;

@@ -7,7 +7,7 @@ use cenote_interface::types::{
 };
 
 use super::client_rules::{self, Verb};
-use super::in_common;
+use super::{first_version, in_common};
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::auth::secret_hash;
@@ -15,12 +15,14 @@ use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
 use crate::pool::client::{ClientDoc, ClientExtensions, ClientSecret};
-use crate::pool::{Client, Pool, scopes};
+use crate::pool::{Client, Pool, scopes, urls};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, pools};
+use crate::store::{Batch, pools, ui_customizations};
 
 const MAX_CLIENTS: i64 = 1_000;
 const MAX_SECRETS: usize = 2;
+/// What the model allows CallbackURLs and LogoutURLs to hold.
+const MAX_ADDRESSES: usize = 100;
 
 pub async fn create(cx: &Cx, pool: &Pool, request: &CreateUserPoolClientRequest) -> Result<Client> {
     create_as(cx, pool, ids::client_id(cx.rng()), ClientExtensions::default(), request).await
@@ -50,7 +52,7 @@ pub async fn create_as(
         id,
         pool_id: pool.id.clone(),
         doc: ClientDoc { extensions, ..ClientDoc::default() },
-        ver: 1,
+        ver: first_version(cx),
         epoch_ms: cx.now,
         created_ms: cx.now,
         modified_ms: cx.now,
@@ -90,10 +92,40 @@ pub async fn update(
     Ok(changed)
 }
 
+/// Lets sign-ins and sign-outs of a client come back to one more address. Unlike an update it leaves everything else alone.
+pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
+    urls::check(url)?;
+    let mut changed = client.clone();
+    let model = &mut changed.doc.model;
+    let mut missing = false;
+    for list in [&mut model.callback_urls, &mut model.logout_urls] {
+        let list = list.get_or_insert_default();
+        if list.iter().any(|known| known == url) {
+            continue;
+        }
+        if list.len() >= MAX_ADDRESSES {
+            return Err(Error::new(
+                Kind::LimitExceeded,
+                format!(
+                    "The client {} has {MAX_ADDRESSES} addresses, and {url} would be one more.",
+                    client.id
+                ),
+            ));
+        }
+        list.push(url.to_owned());
+        missing = true;
+    }
+    if !missing {
+        return Ok(());
+    }
+    store(cx, Batch::new(), &changed, "UpdateUserPoolClient").await
+}
+
 /// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();
     pools::delete_client(&mut batch, client);
+    ui_customizations::delete(&mut batch, &client.pool_id, &client.id);
     signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("client_deleted"));
     note(&mut batch, cx, client, "DeleteUserPoolClient");
     cx.db().commit(batch).await

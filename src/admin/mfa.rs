@@ -1,5 +1,4 @@
-//! A pool's second factors: kept and given back. Asking for them at sign-in is not built yet, and a pool that demands
-//! them refuses sign-ins (`Pool::refuse_unbuilt_mfa`).
+//! A pool's second factors: which it offers, and whether they are required. What that means for a user is in `pool::factors`.
 
 use cenote_interface::types::{
     SetUserPoolMfaConfigRequest, SetUserPoolMfaConfigResponse, SmsMfaConfigType,

@@ -4,7 +4,7 @@ use cenote_interface::types::{
     CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest, UserPoolType,
 };
 
-use super::{domains, in_common, pool_rules};
+use super::{domains, first_version, in_common, pool_rules};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -52,7 +52,7 @@ pub async fn create_as(
     let pool = Pool {
         id,
         doc: PoolDoc { model, ..doc },
-        ver: 1,
+        ver: first_version(cx),
         epoch_ms: 0,
         longest_token_ms: 0,
         created_ms: cx.now,

@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::machine::invalid_session;
 use super::{At, Door};
 use crate::ambient::{MINUTE, Ms};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::{self, Place};
-use crate::pool::User;
+use crate::pool::{Factor, User};
 use crate::store::Batch;
 use crate::store::codes::{self, Challenge};
 use crate::tokens::Birth;
@@ -33,8 +34,25 @@ pub enum Doc {
     },
     /// NEW_PASSWORD_REQUIRED: the temporary password was proved.
     NewPassword { password_ver: i64 },
+    /// The password was proved; a second factor is asked for.
+    Second { door: Door, password_ver: i64, ask: Ask },
     /// Of no API: a sign-up at the hosted pages that waits for its confirmation.
     SignedUp { password_ver: i64 },
+}
+
+/// What is asked for after the password.
+#[derive(Serialize, Deserialize)]
+pub enum Ask {
+    /// SOFTWARE_TOKEN_MFA.
+    SoftwareToken,
+    /// SMS_MFA or EMAIL_OTP: the MAC of a code that went to this address. `sets_up` makes it the user's address and factor.
+    Sent { factor: Factor, address: String, mac: [u8; 32], sets_up: bool },
+    /// SELECT_MFA_TYPE.
+    Which { factors: Vec<Factor> },
+    /// MFA_SETUP, with the secret that was given out for it, if one was.
+    SetUp { factors: Vec<Factor>, secret: Option<Vec<u8>> },
+    /// MFA_SETUP, and it is done.
+    IsSetUp { factor: Factor },
 }
 
 /// A challenge that is still open.
@@ -50,7 +68,7 @@ impl Open {
         let epoch =
             user.epoch_ms.max(user.code_epoch_ms).max(at.client.epoch_ms).max(at.pool.epoch_ms);
         if self.row.birth_ms < epoch {
-            return Err(Error::not_authorized("Invalid session for the user."));
+            return Err(invalid_session());
         }
         Ok(())
     }
@@ -61,7 +79,8 @@ impl Open {
     }
 }
 
-/// Adds a challenge to the batch and returns its handle.
+/// Adds a challenge to the batch and returns its handle. It begins with the client's id: AssociateSoftwareToken and
+/// VerifySoftwareToken name nothing else.
 pub fn insert(
     cx: &Cx,
     batch: &mut Batch,
@@ -70,7 +89,7 @@ pub fn insert(
     birth: Birth,
     doc: &Doc,
 ) -> Result<String> {
-    let handle = ids::handle(cx.rng());
+    let handle = format!("{}.{}", at.client.id, ids::handle(cx.rng()));
     let hash = keys::hash(&handle);
     let plain = serde_json::to_vec(doc).map_err(Error::internal)?;
     let row = Challenge {
@@ -101,7 +120,7 @@ pub async fn find(cx: &Cx, at: At<'_>, handle: &str) -> Result<Open> {
     let row = codes::challenge(cx.db(), &at.pool.id, &hash)
         .await?
         .filter(|row| row.client_id == at.client.id)
-        .ok_or_else(|| invalid("Invalid session for the user."))?;
+        .ok_or_else(invalid_session)?;
     if row.consumed_ms.is_some() {
         return Err(invalid("Invalid session for the user, session can only be used once."));
     }
@@ -111,6 +130,11 @@ pub async fn find(cx: &Cx, at: At<'_>, handle: &str) -> Result<Open> {
     let plain = cx.app.vault.open(&place(&at.pool.id, &hex(&hash)), &row.doc)?;
     let doc = serde_json::from_slice(&plain).map_err(Error::internal)?;
     Ok(Open { row, doc, hash })
+}
+
+/// The client in a handle: where to look for it, and no proof of anything.
+pub fn client_of(handle: &str) -> Option<&str> {
+    handle.split_once('.').map(|(client_id, _)| client_id)
 }
 
 fn place<'a>(pool_id: &'a str, row: &'a str) -> Place<'a> {

@@ -11,9 +11,13 @@ pub mod lockout;
 pub mod machine;
 pub mod new_password;
 pub mod password;
+pub mod second;
 pub mod secret_hash;
+pub mod set_up;
 pub mod signed_up;
+pub mod software_token;
 pub mod srp;
+pub mod totp;
 mod verdict;
 
 use std::collections::BTreeMap;

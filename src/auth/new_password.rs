@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::challenge::{self, Doc};
 use super::lockout::Lock;
 use super::machine::{Event, Facts, Step, next};
-use super::{At, Challenged, Proven, claims, credential};
+use super::verdict::proven;
+use super::{At, Challenged, Outcome, claims, credential, second};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ pub async fn answer(
     name: &str,
     new_password: &str,
     pairs: &[(String, String)],
-) -> Result<Proven> {
+) -> Result<Outcome> {
     let open = challenge::find(cx, at, session).await?;
     let invalid = || Error::not_authorized("Invalid session for the user.");
     let Doc::NewPassword { password_ver } = open.doc else { return Err(invalid()) };
@@ -61,7 +62,7 @@ pub async fn answer(
         now: cx.now,
     };
     match next(&facts, Event::NewPassword) {
-        Step::Proven => {}
+        Step::Check => {}
         Step::Deny { error, .. } => return Err(error),
         step => return Err(Error::internal(format!("a new password cannot lead to {step:?}"))),
     }
@@ -101,17 +102,15 @@ pub async fn answer(
         "ok",
         at.door.as_str(),
     );
-    audit::note(
-        &mut batch,
-        cx,
-        &at.pool.id,
-        &Actor::User(&old.sub),
-        "SignIn",
-        &at.client.id,
-        "ok",
-        at.door.as_str(),
-    );
     new.password_ver += 1;
     new.ver += 1;
-    Ok(Proven { user: new, birth, batch })
+    match next(&Facts { user: Some(&new), ..facts }, Event::PasswordChosen) {
+        Step::Proven => Ok(proven(cx, at, new, birth, batch)),
+        // The password is chosen, whatever becomes of the factor.
+        Step::Deny { error, .. } => {
+            cx.db().commit(batch).await?;
+            Err(error)
+        }
+        step => second::ask(cx, at, &new, step, birth, batch).await,
+    }
 }

@@ -3,14 +3,14 @@
 use super::challenge::{self, Doc};
 use super::lockout::Lock;
 use super::machine::{Event, Facts, Step, Verdict, next};
-use super::{At, Outcome, Proven};
+use super::{At, Challenged, Outcome, Proven, second};
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{User, names};
 use crate::store::{Batch, clocks, users};
-use crate::tokens;
+use crate::tokens::{self, Birth};
 
 /// The person behind a name, as far as lock-out and existence protection need it.
 pub(super) struct Subject {
@@ -25,6 +25,12 @@ impl Subject {
     pub async fn find(cx: &Cx, at: At<'_>, name: &str) -> Result<Subject> {
         let user = users::by_login(cx.db(), at.pool, name).await?;
         Subject::of(cx, at, user, names::fold(at.pool, name)).await
+    }
+
+    /// A user who has come further than the password: nothing about them is a secret to this caller.
+    pub fn known(user: User) -> Subject {
+        let lock = Lock { failures: user.failures, failed_ms: user.failed_ms };
+        Subject { login: user.username.clone(), user: Some(user), lock }
     }
 
     pub async fn of(cx: &Cx, at: At<'_>, user: Option<User>, login: String) -> Result<Subject> {
@@ -63,39 +69,54 @@ pub(super) async fn after_password(
         (Step::Proven, Some(user)) => {
             let birth = tokens::tick(cx, at.pool, at.client, user);
             clocks::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
-            audit::note(
-                &mut batch,
-                cx,
-                &at.pool.id,
-                &Actor::User(&user.sub),
-                "SignIn",
-                &at.client.id,
-                "ok",
-                at.door.as_str(),
-            );
-            Ok(Outcome::Proven(Box::new(Proven { user: user.clone(), birth, batch })))
+            Ok(proven(cx, at, user.clone(), birth, batch))
         }
         (Step::AskNewPassword, Some(user)) => {
             let doc = Doc::NewPassword { password_ver: user.password_ver };
             let birth = tokens::tick(cx, at.pool, at.client, user);
-            clocks::sign_in(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            clocks::go_on(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
             let session = challenge::insert(cx, &mut batch, at, &user.sub, birth, &doc)?;
-            audit::note(
-                &mut batch,
-                cx,
-                &at.pool.id,
-                &Actor::User(&user.sub),
-                "SignIn",
-                &at.client.id,
-                "challenged",
-                "NEW_PASSWORD_REQUIRED",
-            );
-            cx.db().commit(batch).await?;
-            Ok(Outcome::Challenged(super::new_password::challenged(at, user, session)))
+            let challenged = super::new_password::challenged(at, user, session);
+            challenge_with(cx, at, user, challenged, batch).await
+        }
+        (step @ (Step::Ask(_) | Step::AskWhich(_) | Step::AskToSetUp(_)), Some(user)) => {
+            let birth = tokens::tick(cx, at.pool, at.client, user);
+            clocks::go_on(&mut batch, user, birth.ms(), proved.unwrap_or(birth.ms()));
+            second::ask(cx, at, user, step, birth, batch).await
         }
         (Step::Deny { error, counts }, _) => deny(cx, at, subject, batch, error, counts).await,
         _ => Err(Error::internal("the sign-in machine took a step without a user")),
     }
+}
+
+/// All is proved; the door commits.
+pub(super) fn proven(cx: &Cx, at: At<'_>, user: User, birth: Birth, mut batch: Batch) -> Outcome {
+    let actor = Actor::User(&user.sub);
+    let door = at.door.as_str();
+    audit::note(&mut batch, cx, &at.pool.id, &actor, "SignIn", &at.client.id, "ok", door);
+    Outcome::Proven(Box::new(Proven { user, birth, batch }))
+}
+
+/// Commits a step that leads to a challenge.
+pub(super) async fn challenge_with(
+    cx: &Cx,
+    at: At<'_>,
+    user: &User,
+    challenged: Challenged,
+    mut batch: Batch,
+) -> Result<Outcome> {
+    audit::note(
+        &mut batch,
+        cx,
+        &at.pool.id,
+        &Actor::User(&user.sub),
+        "SignIn",
+        &at.client.id,
+        "challenged",
+        challenged.name,
+    );
+    cx.db().commit(batch).await?;
+    Ok(Outcome::Challenged(challenged))
 }
 
 /// Commits a denial: what was consumed, the failure, and the audit entry.

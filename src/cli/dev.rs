@@ -37,6 +37,9 @@ pub struct Args {
     /// Pools, app clients and users to make, as JSON; those that exist stay as they are
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Folder with templates, texts and styles that replace built-in ones of the hosted pages; a change shows at the next reload
+    #[arg(long, value_name = "DIR")]
+    templates_dir: Option<PathBuf>,
     /// Keep everything in a temporary directory that is removed at the end
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
@@ -72,6 +75,7 @@ pub async fn run(args: Args) -> Result<()> {
     let settings = Settings {
         public_url: format!("http://localhost:{port}"),
         pages_url: format!("https://localhost:{tls_port}"),
+        templates_dir: args.templates_dir.clone(),
         ..Settings::default()
     };
     let vault = Vault::new(&data.master_key(&*random)?);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::admin::clients;
 use crate::auth::secret_hash;
 use crate::config::Settings;
 use crate::cx::Cx;
@@ -14,6 +15,7 @@ use crate::pool::realm::SessionRules;
 use crate::seed::{self, Seed};
 
 const SEED: &str = include_str!("ready.json");
+const CLIENT: &str = "/pools/0/Clients/0/ClientId";
 const MAX_PER_USER: i64 = 100;
 
 /// Makes what is missing of the ready pool.
@@ -24,18 +26,35 @@ pub async fn prepare(cx: &Cx) -> Result<()> {
             SessionRules { tracking: true, max_per_user: MAX_PER_USER, ..SessionRules::default() };
     }
     seed::apply(cx, &Seed { pools }).await?;
+    // Its address has the port in it, which no seed knows; and the pool may be older than the sample app.
+    if let Err(error) = cx.retrying(admit_sample).await {
+        tracing::warn!(error = &*error.message, "nobody can sign in at the sample app");
+    }
     Ok(())
+}
+
+async fn admit_sample(cx: Cx) -> Result<()> {
+    let Some((_, client)) = cx.app.directory.client(cx.db(), &seeded(CLIENT)?).await? else {
+        return Ok(());
+    };
+    clients::allow_address(&cx, &client, &sample_url(&cx)).await
+}
+
+fn sample_url(cx: &Cx) -> String {
+    format!("{}/sample", cx.app.settings.public_url)
+}
+
+/// What the seed says at a place.
+fn seeded(pointer: &str) -> Result<String> {
+    let seed: Value = serde_json::from_str(SEED).map_err(Error::internal)?;
+    Ok(seed.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
 /// What the ready file says. A contract: scripts depend on it.
 pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
-    let seeded: Value = serde_json::from_str(SEED).map_err(Error::internal)?;
-    let text = |pointer: &str| {
-        seeded.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
     let Settings { public_url, pages_url, region, .. } = &cx.app.settings;
-    let pool_id = text("/pools/0/Id");
-    let confidential = text("/pools/0/Clients/1/ClientId");
+    let pool_id = seeded("/pools/0/Id")?;
+    let confidential = seeded("/pools/0/Clients/1/ClientId")?;
     // From the database: it may have been replaced since.
     let secret = match cx.app.directory.client(cx.db(), &confidential).await? {
         Some((_, client)) => {
@@ -51,11 +70,12 @@ pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
         "user_pool_id": pool_id,
         "issuer": format!("{public_url}/{pool_id}"),
         "domain_url": format!("{pages_url}/{pool_id}"),
-        "client_id": text("/pools/0/Clients/0/ClientId"),
+        "client_id": seeded(CLIENT)?,
         "confidential_client_id": confidential,
         "confidential_client_secret": secret.unwrap_or_default(),
-        "username": text("/pools/0/Users/0/Username"),
-        "password": text("/pools/0/Users/0/Password"),
+        "username": seeded("/pools/0/Users/0/Username")?,
+        "password": seeded("/pools/0/Users/0/Password")?,
+        "sample_url": sample_url(cx),
     }))
 }
 
@@ -76,13 +96,16 @@ pub fn greeting(ready: &Value) -> String {
         "
 Cenote is ready. Any AWS credentials are accepted; nothing leaves this machine.
 
+Open this first, sign in, and watch what a sign-out does:
+  {sample}
+
   endpoint       {endpoint}   (TLS: {tls})
   pool           {pool}   issuer {issuer}
   app client     {client}   (with a secret: {confidential})
   user           {username}   password {password}
   authority      {ca}   (trust it, or accept the browser's warning)
 
-Sign in with a browser:
+The sign-in page for an application of yours:
   {pages}/login?client_id={client}&response_type=code&scope=openid+email&redirect_uri=http://localhost:3000/callback
 
 With the AWS CLI:
@@ -98,6 +121,7 @@ With boto3:
 Mail and text messages wait at {endpoint}/dev/outbox
 
 ",
+        sample = get("sample_url"),
         tls = get("tls_endpoint"),
         pool = get("user_pool_id"),
         issuer = get("issuer"),

@@ -47,7 +47,9 @@ pub async fn admin_get_user(cx: Cx, input: AdminGetUserRequest) -> Result<AdminG
         user_last_modified_date: seconds(user.modified_ms),
         enabled: Some(user.enabled),
         user_status: Some(user.status.as_str().to_owned()),
-        ..AdminGetUserResponse::default()
+        mfa_options: user.mfa_options(),
+        preferred_mfa_setting: user.preferred_mfa_setting(),
+        user_mfa_setting_list: user.mfa_setting_list(),
     })
 }
 
@@ -126,7 +128,7 @@ pub(super) fn describe(user: &User) -> UserType {
         user_last_modified_date: seconds(user.modified_ms),
         enabled: Some(user.enabled),
         user_status: Some(user.status.as_str().to_owned()),
-        mfa_options: None,
+        mfa_options: user.mfa_options(),
     }
 }
 

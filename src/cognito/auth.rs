@@ -6,13 +6,14 @@ use std::sync::Arc;
 use cenote_interface::types::*;
 
 use super::lookup;
+use crate::auth::second::Reply;
 use crate::auth::{
-    At, Challenged, Door, Outcome, Proven, new_password, password, secret_hash, srp,
+    At, Challenged, Door, Outcome, Proven, new_password, password, second, secret_hash, srp,
 };
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::session::Flow;
-use crate::pool::{Client, Pool};
+use crate::pool::{Client, Factor, Pool};
 use crate::tokens::claims::ADMIN_SCOPE;
 use crate::tokens::{mint, open, refresh};
 
@@ -243,8 +244,35 @@ async fn respond(
                     Some((key.strip_prefix("userAttributes.")?.to_owned(), value.clone()))
                 })
                 .collect();
-            let proven = new_password::answer(cx, at, &session, name, password, &pairs).await?;
-            finish(cx, at, Outcome::Proven(Box::new(proven))).await
+            finish(cx, at, new_password::answer(cx, at, &session, name, password, &pairs).await?)
+                .await
+        }
+        "SMS_MFA" | "SOFTWARE_TOKEN_MFA" | "EMAIL_OTP" | "SELECT_MFA_TYPE" | "MFA_SETUP" => {
+            let session =
+                session.ok_or_else(|| Error::invalid("Missing required parameter Session"))?;
+            let reply = match challenge {
+                "SMS_MFA" => Reply::Code(Factor::Sms, required("SMS_MFA_CODE")?),
+                "SOFTWARE_TOKEN_MFA" => {
+                    Reply::Code(Factor::SoftwareToken, required("SOFTWARE_TOKEN_MFA_CODE")?)
+                }
+                // The guide calls it EMAIL_MFA in places.
+                "EMAIL_OTP" => Reply::Code(
+                    Factor::Email,
+                    required("EMAIL_OTP_CODE")
+                        .or_else(|error| required("EMAIL_MFA_CODE").map_err(|_| error))?,
+                ),
+                "SELECT_MFA_TYPE" => {
+                    let answer = required("ANSWER")?;
+                    Reply::Choice(Factor::parse(answer).ok_or_else(|| {
+                        Error::invalid("ANSWER must be SMS_MFA, SOFTWARE_TOKEN_MFA or EMAIL_OTP.")
+                    })?)
+                }
+                _ => match responses.get("EMAIL").filter(|address| !address.is_empty()) {
+                    Some(address) => Reply::SetUpEmail(address),
+                    None => Reply::IsSetUp,
+                },
+            };
+            finish(cx, at, second::answer(cx, at, &session, Some(name), reply).await?).await
         }
         challenge => Err(Error::invalid(format!(
             "The challenge {challenge} is not built in this version of Cenote."

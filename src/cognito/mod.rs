@@ -17,6 +17,7 @@ mod secrets;
 mod sessions;
 mod signature;
 mod tags;
+mod ui_customization;
 mod users;
 mod wire;
 
@@ -49,6 +50,7 @@ operations! {
     "AdminAddUserToGroup" => groups::admin_add_user_to_group,
     "AdminConfirmSignUp" => admin_users::admin_confirm_sign_up,
     "AdminCreateUser" => admin_users::admin_create_user,
+    "AdminDeleteSoftwareToken" => mfa::admin_delete_software_token,
     "AdminDeleteUser" => admin_users::admin_delete_user,
     "AdminDeleteUserAttributes" => admin_users::admin_delete_user_attributes,
     "AdminDisableUser" => admin_users::admin_disable_user,
@@ -61,9 +63,12 @@ operations! {
     "AdminResetUserPassword" => admin_users::admin_reset_user_password,
     "AdminRespondToAuthChallenge" => auth::admin_respond_to_auth_challenge,
     "AdminRevokeUserSession" => sessions::admin_revoke_user_session,
+    "AdminSetUserMFAPreference" => mfa::admin_set_user_mfa_preference,
     "AdminSetUserPassword" => admin_users::admin_set_user_password,
+    "AdminSetUserSettings" => mfa::admin_set_user_settings,
     "AdminUpdateUserAttributes" => admin_users::admin_update_user_attributes,
     "AdminUserGlobalSignOut" => sessions::admin_user_global_sign_out,
+    "AssociateSoftwareToken" => mfa::associate_software_token,
     "ChangePassword" => users::change_password,
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
@@ -88,6 +93,7 @@ operations! {
     "GetClientToken" => client_token::get_client_token,
     "GetGroup" => groups::get_group,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
+    "GetUICustomization" => ui_customization::get_ui_customization,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
@@ -108,9 +114,12 @@ operations! {
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
+    "SetUICustomization" => ui_customization::set_ui_customization,
+    "SetUserMFAPreference" => mfa::set_user_mfa_preference,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
     "SetUserPoolMfaConfig" => mfa::set_user_pool_mfa_config,
     "SetUserPoolSessionConfiguration" => sessions::set_user_pool_session_configuration,
+    "SetUserSettings" => mfa::set_user_settings,
     "SignUp" => users::sign_up,
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
@@ -120,6 +129,7 @@ operations! {
     "UpdateUserPool" => pools::update_user_pool,
     "UpdateUserPoolClient" => clients::update_user_pool_client,
     "UpdateUserPoolDomain" => domains::update_user_pool_domain,
+    "VerifySoftwareToken" => mfa::verify_software_token,
     "VerifyUserAttribute" => users::verify_user_attribute,
 }
 

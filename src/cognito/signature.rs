@@ -1,5 +1,5 @@
-//! Who may call the 107 signed operations. `dev` accepts any credentials or none; `serve` verifies SigV4 against access keys,
-//! each with a list of actions and pools. The signature itself is `sigv4`'s, the keys are `access`'.
+//! Who may call the signed operations: all that the model marks so but GetClientToken. `dev` accepts any credentials or none;
+//! `serve` verifies SigV4 against access keys, each with a list of actions and pools. The signature itself is `sigv4`'s, the keys are `access`'.
 
 use axum::http::header;
 use axum::http::request::Parts;
@@ -92,7 +92,7 @@ async fn pool_of(cx: &Cx, operation: &str, input: &Value) -> Result<Option<Strin
             Some(domain) => pools::find_domain(cx.db(), domain).await?.map(|domain| domain.pool_id),
             None => None,
         },
-        "GetClientToken" | "GetDerivedToken" => match member("ClientId") {
+        "GetDerivedToken" => match member("ClientId") {
             Some(client_id) => {
                 cx.app.directory.client(cx.db(), client_id).await?.map(|(pool, _)| pool.id.clone())
             }

@@ -90,9 +90,11 @@ pub async fn get_user(cx: Cx, input: GetUserRequest) -> Result<GetUserResponse> 
     let mut attributes = access.user.attributes();
     attributes.retain(|attribute| access.client.may_read(&attribute.name));
     Ok(GetUserResponse {
-        username: access.user.username,
         user_attributes: attributes,
-        ..GetUserResponse::default()
+        mfa_options: access.user.mfa_options(),
+        preferred_mfa_setting: access.user.preferred_mfa_setting(),
+        user_mfa_setting_list: access.user.mfa_setting_list(),
+        username: access.user.username,
     })
 }
 

@@ -1,3 +1,4 @@
 //! What only `cenote dev` serves.
 
 pub mod outbox;
+pub mod sample;

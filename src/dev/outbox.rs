@@ -16,6 +16,9 @@ use crate::http;
 use crate::notify::{self, escape};
 use crate::store::jobs::{self, Message};
 
+/// The look is the sample app's.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The newest of them; a developer looks for the last.
 const SHOWN: i64 = 100;
 
@@ -43,7 +46,7 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
             answer(StatusCode::OK, "application/json", json!({ "messages": messages }).to_string())
         }
         Ok(messages) => {
-            answer(StatusCode::OK, "text/html; charset=utf-8", page(&messages, to.as_deref()))
+            answer(StatusCode::OK, "text/html; charset=utf-8", page(&cx, &messages, to.as_deref()))
         }
         Err(error) => {
             // The JSON door has its own statuses; this is plain HTTP.
@@ -85,30 +88,47 @@ fn show(cx: &Cx, message: &Message) -> Result<Value> {
     }))
 }
 
-fn page(messages: &[Value], to: Option<&str>) -> String {
+fn page(cx: &Cx, messages: &[Value], to: Option<&str>) -> String {
     let text = |message: &Value, member: &str| {
         escape(message.get(member).and_then(Value::as_str).unwrap_or_default())
     };
     let mut rows = String::new();
     for message in messages {
+        let created = message.get("created_at").and_then(Value::as_f64).unwrap_or_default();
+        let code = match text(message, "code") {
+            code if code.is_empty() => code,
+            code => format!("<p>Code: <code class=\"big\">{code}</code></p>"),
+        };
         rows.push_str(&format!(
-            "<article><h2>{to}</h2><p>{channel}, pool {pool}</p><p><b>{subject}</b></p><pre>{body}</pre><p>Code: <code>{code}</code></p></article>\n",
-            to = text(message, "to"),
-            channel = text(message, "channel"),
-            pool = text(message, "pool"),
+            "<article class=\"card\"><h2>{subject}</h2><p>{channel} to <strong>{to}</strong>, {ago}, pool {pool}</p>{code}<pre>{body}</pre></article>\n",
             subject = text(message, "subject"),
+            channel = text(message, "channel"),
+            to = text(message, "to"),
+            ago = ago(cx.now as f64 / 1000.0 - created),
+            pool = text(message, "pool"),
             body = text(message, "body"),
-            code = text(message, "code"),
         ));
     }
     if rows.is_empty() {
-        rows.push_str("<p>No messages.</p>\n");
+        rows.push_str("<p>No messages yet.</p>\n");
     }
     let whom = to.map(|to| format!(" to {}", escape(to))).unwrap_or_default();
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Outbox</title></head>\n\
-         <body><h1>Messages{whom}, newest first</h1>\n{rows}</body></html>\n"
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>Outbox</title><link rel=\"icon\" href=\"/sample/icon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/sample/style.css\"></head>\n\
+         <body><main id=\"outbox\"><h1>Messages{whom}, newest first</h1>\n\
+         <p>What a production server would have sent. <a href=\"\">Look again</a></p>\n{rows}</main></body></html>\n"
     )
+}
+
+fn ago(secs: f64) -> String {
+    let (number, unit) = match secs.max(0.0) {
+        secs if secs < 90.0 => (secs, "s"),
+        secs if secs < 5_400.0 => (secs / 60.0, "min"),
+        secs if secs < 129_600.0 => (secs / 3_600.0, "h"),
+        secs => (secs / 86_400.0, "days"),
+    };
+    format!("{number:.0} {unit} ago")
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
@@ -117,7 +137,7 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Respo
     for (name, value) in [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::request::AuthorizeRequest;
 use super::step::{self, Lost, Step, What};
-use super::{cookies, finish, new_password};
+use super::{cookies, finish, new_password, second};
 use crate::ambient::Ms;
 use crate::auth::{At, Challenged, Door, Outcome};
 use crate::error::{Error, Kind, Result};
@@ -17,6 +17,7 @@ use crate::site::{Params, Visit};
 pub const PATH: &str = "/challenge";
 
 /// A challenge that this browser is in the middle of.
+#[derive(Clone)]
 pub struct Asked {
     /// Who signs in, as they typed it.
     pub username: String,
@@ -42,14 +43,25 @@ pub async fn go_on(
     let Some(session) = session.filter(|_| is_built(name)) else { return Err(unbuilt(name)) };
     // Of everybody's interest but the page's, and as long as they like.
     parameters.retain(|key, _| key != "userAttributes" && key != "USER_ID_FOR_SRP");
+    let began_ms = began_ms.unwrap_or(visit.cx.now);
+    let asked = Asked { username: username.to_owned(), session, parameters, began_ms };
+    match name {
+        "MFA_SETUP" => second::set_up(visit, request, asked).await,
+        name => go(visit, name, asked),
+    }
+}
+
+/// Sends the browser to the page of a challenge.
+pub fn go(visit: &Visit, name: &str, asked: Asked) -> Result<Response> {
+    let Asked { username, session, parameters, began_ms } = asked;
     let what = What::Challenge { name: name.to_owned(), session, parameters };
-    let mut step = Step::new(visit, what, username);
-    step.began_ms = began_ms.unwrap_or(visit.cx.now);
+    let mut step = Step::new(visit, what, &username);
+    step.began_ms = began_ms;
     step::go(visit, PATH, &step)
 }
 
 fn is_built(challenge: &str) -> bool {
-    matches!(challenge, "NEW_PASSWORD_REQUIRED")
+    challenge == "NEW_PASSWORD_REQUIRED" || second::is_built(challenge)
 }
 
 /// Shows the page of the challenge that the address names.
@@ -62,10 +74,12 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         Ok(asked) => asked,
         Err(lost) => return lost.page(visit).await,
     };
-    match name.as_str() {
+    let page = match name.as_str() {
         "NEW_PASSWORD_REQUIRED" => new_password::page(visit, &request, &asked).await,
+        name if second::is_built(name) => second::page(visit, &request, name, &asked).await,
         name => Err(unbuilt(name)),
-    }
+    };
+    or_ended(visit, page).await
 }
 
 /// Takes the answer. One that the user can correct shows the page again; a challenge that is over says so.
@@ -83,10 +97,15 @@ pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
     };
     let answer = match name.as_str() {
         "NEW_PASSWORD_REQUIRED" => new_password::submit(visit, &request, &asked, form).await,
+        name if second::is_built(name) => second::submit(visit, &request, name, &asked, form).await,
         name => Err(unbuilt(name)),
     };
+    or_ended(visit, answer).await
+}
+
+/// The challenge was answered before, in another tab or by a second press of the button, or something has ended it.
+async fn or_ended(visit: &Visit, answer: Result<Response>) -> Result<Response> {
     match answer {
-        // The challenge was answered before, in another tab or by a second press of the button, or something has ended it.
         Err(error) if error.kind == Kind::NotAuthorized => Lost::Ended.page(visit).await,
         answer => answer,
     }

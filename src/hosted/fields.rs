@@ -117,21 +117,30 @@ pub fn password(texts: &Texts) -> Field {
     }
 }
 
-/// A new password and the same again, with the policy in words.
+/// A new password in place of one, and the same again, with the policy in words.
 pub fn new_password(texts: &Texts, pool: &Pool) -> [Field; 2] {
+    password_twice(texts, pool, ["new_password", "new_password_again"])
+}
+
+/// The first password of an account.
+pub fn first_password(texts: &Texts, pool: &Pool) -> [Field; 2] {
+    password_twice(texts, pool, ["password", "password_again"])
+}
+
+fn password_twice(texts: &Texts, pool: &Pool, [name, again]: [&str; 2]) -> [Field; 2] {
     let rules = password::rules(&pool.password_policy());
     let ask = |rule: Rule| Ask { text: rule_text(texts, rule), broken: false, kept: false };
-    let field = |name: &str, key: &str| Field {
+    let field = |name: &str| Field {
         name: name.to_owned(),
-        label: texts.say(key, &[]),
+        label: texts.say(name, &[]),
         kind: "password",
         autocomplete: "new-password",
         max: PASSWORD,
         ..Field::default()
     };
-    let mut first = field("new_password", "new_password");
+    let mut first = field(name);
     first.rules = rules.into_iter().map(ask).collect();
-    [first, field("new_password_again", "new_password_again")]
+    [first, field(again)]
 }
 
 fn rule_text(texts: &Texts, rule: Rule) -> String {
@@ -247,7 +256,9 @@ pub fn read_password(fields: &mut [Field; 2], texts: &Texts, pool: &Pool, form: 
     let password = first.read(texts, form);
     if let Err(error) = password::conforms(&pool.password_policy(), &password) {
         first.refuse(words::say(texts, &error));
-        first.mark_rules(pool, &password);
+        if !password.is_empty() {
+            first.mark_rules(pool, &password);
+        }
     }
     if first.error.is_empty() && form.has(&again.name) {
         let repeated = again.read(texts, form);

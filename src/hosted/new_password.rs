@@ -7,7 +7,7 @@ use super::challenge::{self, Asked};
 use super::fields::{self, Field};
 use super::request::AuthorizeRequest;
 use super::{form, texts, words};
-use crate::auth::{Outcome, new_password};
+use crate::auth::new_password;
 use crate::error::{Kind, Result};
 use crate::site::{Params, Visit};
 
@@ -26,7 +26,7 @@ pub async fn submit(
     asked: &Asked,
     posted: &Params,
 ) -> Result<Response> {
-    let (texts, pool, client) = (texts::of(visit), &visit.site.pool, &request.client);
+    let (texts, pool, client) = (&texts::of(visit), &visit.site.pool, &request.client);
     let mut form = blank(visit, asked);
     let password = fields::read_password(&mut form.password, texts, pool, posted);
     let mut pairs = Vec::new();
@@ -43,8 +43,7 @@ pub async fn submit(
         new_password::answer(&visit.cx, at, &asked.session, &asked.username, &password, &pairs)
             .await;
     match answer {
-        Ok(proven) => {
-            let outcome = Outcome::Proven(Box::new(proven));
+        Ok(outcome) => {
             challenge::go_on(visit, request, outcome, &asked.username, Some(asked.began_ms)).await
         }
         Err(error) => {
@@ -76,7 +75,7 @@ impl Form {
 }
 
 fn blank(visit: &Visit, asked: &Asked) -> Form {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let missing: Vec<String> = asked
         .parameters
         .get("requiredAttributes")

@@ -58,7 +58,7 @@ impl AuthorizeRequest {
     pub async fn check(visit: &Visit) -> Result<std::result::Result<AuthorizeRequest, Response>> {
         let (cx, query) = (&visit.cx, &visit.query);
         // A factor or a trigger that is asked for and not built stops every hosted sign-in, also one by an earlier session.
-        visit.site.pool.refuse_unbuilt_mfa()?;
+        visit.site.pool.refuse_unbuilt_risk()?;
         visit.site.pool.refuse_unbuilt_triggers(triggers::SIGN_IN)?;
         let Some(client_id) = query.get("client_id") else {
             return Ok(Err(pages::to_error(visit, "invalid_request", "")));

@@ -36,7 +36,8 @@ pub struct Step {
 pub enum What {
     /// A challenge of `auth` that must be answered: Cognito's name of it, the handle, and what the page shows.
     Challenge { name: String, session: String, parameters: BTreeMap<String, String> },
-    /// A sign-up that waits for its code. `sent` is where that went, masked, `again` whether it is
+    /// A sign-up that waits for its code. `sent` is where that went, masked unless
+    /// it was typed here, `again` whether it is
     /// not the first one; `session` signs the user in who has just signed up here.
     Confirm { sent: Option<String>, session: Option<String>, again: bool },
     /// A new password that waits for its code.
@@ -132,6 +133,12 @@ impl Lost {
         let status = match self {
             Lost::Forged | Lost::Cookieless => StatusCode::FORBIDDEN,
             Lost::Expired | Lost::Foreign | Lost::Ended => StatusCode::BAD_REQUEST,
+        };
+        // Where the sign-in itself is over, another code helps nobody.
+        let alone = visit.query.get("response_type").is_none();
+        let path = match self {
+            Lost::Foreign | Lost::Ended | Lost::Forged if !alone => "/login",
+            _ => path,
         };
         let again = (visit.page(path, &query(visit)), "start_again");
         form::message(visit, status, (title, text), Some(again)).await

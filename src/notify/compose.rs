@@ -9,6 +9,8 @@ pub enum Text<'a> {
     Verification { code: &'a str },
     /// A code that permits a new password.
     Reset { code: &'a str },
+    /// A code that is the second factor of a sign-in.
+    SecondFactor { code: &'a str },
     /// An administrator made an account.
     Invitation { username: &'a str, password: &'a str },
 }
@@ -16,6 +18,8 @@ pub enum Text<'a> {
 const VERIFICATION_SUBJECT: &str = "Your verification code";
 const VERIFICATION: &str = "Your confirmation code is {####}";
 const RESET: &str = "Your password reset code is {####}";
+const SECOND_FACTOR_SUBJECT: &str = "Your authentication code";
+const SECOND_FACTOR: &str = "Your authentication code is {####}";
 const INVITATION_SUBJECT: &str = "Your temporary password";
 const INVITATION: &str = "Your username is {username} and temporary password is {####}.";
 
@@ -23,7 +27,9 @@ const INVITATION: &str = "Your username is {username} and temporary password is 
 pub fn compose(pool: &Pool, channel: Channel, text: &Text<'_>) -> (String, Body) {
     let (template, subject) = templates(pool, channel, text);
     let (username, code) = match text {
-        Text::Verification { code } | Text::Reset { code } => (None, *code),
+        Text::Verification { code } | Text::Reset { code } | Text::SecondFactor { code } => {
+            (None, *code)
+        }
         Text::Invitation { username, password } => (Some(*username), *password),
     };
     // A template with markup makes an HTML mail, in which what users chose must stay text.
@@ -57,6 +63,16 @@ fn templates<'a>(pool: &'a Pool, channel: Channel, text: &Text<'_>) -> (&'a str,
             invitation.and_then(|template| template.sms_message.as_deref()).unwrap_or(INVITATION),
             "",
         ),
+        (Text::SecondFactor { .. }, Channel::Email) => {
+            let email = pool.doc.mfa.email_mfa_configuration.as_ref();
+            (
+                email.and_then(|email| email.message.as_deref()).unwrap_or(SECOND_FACTOR),
+                email.and_then(|email| email.subject.as_deref()).unwrap_or(SECOND_FACTOR_SUBJECT),
+            )
+        }
+        (Text::SecondFactor { .. }, Channel::Sms) => {
+            (model.sms_authentication_message.as_deref().unwrap_or(SECOND_FACTOR), "")
+        }
         (text, Channel::Email) => (
             verification
                 .and_then(|template| template.email_message.as_deref())

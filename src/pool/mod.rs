@@ -3,7 +3,10 @@
 
 pub mod attributes;
 pub mod client;
+pub mod css;
+pub mod factors;
 pub mod group;
+pub mod logo;
 pub mod names;
 pub mod password;
 pub mod realm;
@@ -14,6 +17,7 @@ pub mod urls;
 pub mod user;
 
 pub use client::{Client, ClientDoc};
+pub use factors::Factor;
 pub use group::Group;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};

@@ -143,15 +143,9 @@ impl Pool {
             .unwrap_or(false)
     }
 
-    /// Refuses to sign anybody in past a setting whose effect does not exist yet: a second factor that is
-    /// asked for must never be skipped.
-    pub fn refuse_unbuilt_mfa(&self) -> Result<()> {
-        if self.model().mfa_configuration.as_deref() == Some("ON") {
-            return Err(Error::new(
-                Kind::InvalidUserPoolConfiguration,
-                "MfaConfiguration is ON, and this version of Cenote cannot ask for a second factor yet. Set it to OFF or OPTIONAL to sign in.",
-            ));
-        }
+    /// Refuses to sign anybody in past a setting whose effect does not exist yet: a judgement of risks that is asked for
+    /// must never be skipped.
+    pub fn refuse_unbuilt_risk(&self) -> Result<()> {
         let add_ons = self.model().user_pool_add_ons.as_ref();
         if add_ons.is_some_and(|add_ons| add_ons.advanced_security_mode == "ENFORCED") {
             return Err(Error::new(

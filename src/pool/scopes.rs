@@ -60,8 +60,11 @@ pub fn choose<'a>(allowed: &[&str], asked: Option<&'a str>) -> Result<String, Wr
     if allowed.is_empty() {
         return Err(Wrong::NoneAllowed);
     }
-    let Some(asked) = asked else { return Ok(allowed.join(" ")) };
-    let asked: Vec<&str> = asked.split(' ').filter(|scope| !scope.is_empty()).collect();
+    let asked: Vec<&str> =
+        asked.unwrap_or_default().split(' ').filter(|scope| !scope.is_empty()).collect();
+    if asked.is_empty() {
+        return Ok(allowed.join(" "));
+    }
     if let Some(scope) = asked.iter().find(|scope| !allowed.contains(scope)) {
         return Err(Wrong::NotAllowed(scope));
     }
@@ -95,6 +98,7 @@ mod tests {
     fn scopes_are_chosen_from_those_allowed_each_once() {
         let allowed = ["openid", "https://api.example.com/read"];
         assert_eq!(choose(&allowed, None).as_deref(), Ok("openid https://api.example.com/read"));
+        assert_eq!(choose(&allowed, Some(" ")), choose(&allowed, None));
         assert_eq!(choose(&allowed, Some(" openid ")).as_deref(), Ok("openid"));
         assert_eq!(choose(&allowed, Some("openid email")), Err(Wrong::NotAllowed("email")));
         assert_eq!(

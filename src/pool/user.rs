@@ -1,8 +1,9 @@
 //! A user: identity, status, attributes, and the clocks that revocation stands on.
 
-use cenote_interface::types::AttributeType;
+use cenote_interface::types::{AttributeType, MFAOptionType};
 use serde::{Deserialize, Serialize};
 
+use super::factors::{Factor, Factors};
 use crate::ambient::Ms;
 
 /// A user as one read gave it.
@@ -43,6 +44,8 @@ pub struct UserDoc {
     /// When the temporary password stops working.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temporary_until_ms: Option<Ms>,
+    #[serde(skip_serializing_if = "Factors::is_empty")]
+    pub factors: Factors,
 }
 
 impl UserDoc {
@@ -113,6 +116,28 @@ impl User {
                 value: Some(value.to_owned()),
             })
             .collect()
+    }
+
+    /// UserMFASettingList: absent where nothing is activated.
+    pub fn mfa_setting_list(&self) -> Option<Vec<String>> {
+        let names: Vec<String> =
+            self.doc.factors.enabled.iter().map(|factor| factor.as_str().to_owned()).collect();
+        (!names.is_empty()).then_some(names)
+    }
+
+    /// PreferredMfaSetting.
+    pub fn preferred_mfa_setting(&self) -> Option<String> {
+        self.doc.factors.preferred.map(|factor| factor.as_str().to_owned())
+    }
+
+    /// MFAOptions, the older form, which knows text messages alone.
+    pub fn mfa_options(&self) -> Option<Vec<MFAOptionType>> {
+        self.doc.factors.enabled.contains(&Factor::Sms).then(|| {
+            vec![MFAOptionType {
+                delivery_medium: Some("SMS".to_owned()),
+                attribute_name: Some("phone_number".to_owned()),
+            }]
+        })
     }
 }
 

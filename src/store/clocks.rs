@@ -56,14 +56,14 @@ pub fn touch_stranger(batch: &mut Batch, pool_id: &str, sub: &str) {
 // The clocks of revocation.
 
 /// What a sign-in commits on the user row: the clock moves to its birth, if nothing that ended sessions, disabled the user
-/// or changed the password came in between, and the failures start again. `proved` is the birth of the challenge that was
+/// or changed the password or the factors came in between, and the failures start again. `proved` is the birth of the challenge that was
 /// answered, or `birth` itself where there was none.
 pub fn sign_in(batch: &mut Batch, user: &User, birth: Ms, proved: Ms) {
     batch.one(
         Rank::User,
         "UPDATE users SET clock_ms = CASE WHEN clock_ms < ?3 THEN ?3 ELSE clock_ms END, failures = 0, failed_ms = 0 \
          WHERE pool_id = ?1 AND sub = ?2 AND epoch_ms <= ?3 AND code_epoch_ms <= ?7 AND enabled = 1 AND password_ver = ?4 \
-         AND failures = ?5 AND status = ?6",
+         AND failures = ?5 AND status = ?6 AND ver = ?8",
         params![
             user.pool_id.as_str(),
             user.sub.as_str(),
@@ -71,7 +71,29 @@ pub fn sign_in(batch: &mut Batch, user: &User, birth: Ms, proved: Ms) {
             user.password_ver,
             user.failures,
             user.status.as_str(),
-            proved
+            proved,
+            user.ver
+        ],
+        lost(user),
+    );
+}
+
+/// The same for a step that leads to another challenge. The failures stay: they start again when all is proved, or whoever knows
+/// the password could guess codes without end.
+pub fn go_on(batch: &mut Batch, user: &User, birth: Ms, proved: Ms) {
+    batch.one(
+        Rank::User,
+        "UPDATE users SET clock_ms = CASE WHEN clock_ms < ?3 THEN ?3 ELSE clock_ms END \
+         WHERE pool_id = ?1 AND sub = ?2 AND epoch_ms <= ?3 AND code_epoch_ms <= ?6 AND enabled = 1 AND password_ver = ?4 \
+         AND status = ?5 AND ver = ?7",
+        params![
+            user.pool_id.as_str(),
+            user.sub.as_str(),
+            birth,
+            user.password_ver,
+            user.status.as_str(),
+            proved,
+            user.ver
         ],
         lost(user),
     );

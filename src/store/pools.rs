@@ -133,12 +133,13 @@ pub fn insert(batch: &mut Batch, pool: &Pool) -> Result<()> {
     batch.one(
         Rank::Pool,
         "INSERT INTO pools (pool_id, name, doc, ver, epoch_ms, longest_token_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, 1, 0, 0, ?4, ?4) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?5, 0, 0, ?4, ?4) ON CONFLICT DO NOTHING",
         params![
             pool.id.as_str(),
             pool.model().name.as_deref().unwrap_or_default(),
             json(&pool.doc)?,
-            pool.created_ms
+            pool.created_ms,
+            pool.ver
         ],
         Error::conflict(),
     );
@@ -250,13 +251,14 @@ pub fn insert_client(batch: &mut Batch, client: &Client) -> Result<()> {
     batch.one(
         Rank::Client,
         "INSERT INTO clients (client_id, pool_id, name, doc, ver, epoch_ms, created_ms, modified_ms) \
-         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5, ?5) ON CONFLICT DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?6, ?5, ?5, ?5) ON CONFLICT DO NOTHING",
         params![
             client.id.as_str(),
             client.pool_id.as_str(),
             client.model().client_name.as_deref().unwrap_or_default(),
             json(&client.doc)?,
-            client.created_ms
+            client.created_ms,
+            client.ver
         ],
         Error::conflict(),
     );
@@ -279,6 +281,16 @@ pub fn update_client(batch: &mut Batch, client: &Client, now: Ms) -> Result<()> 
         Error::conflict(),
     );
     Ok(())
+}
+
+/// Changes nothing, if the row is still at `client.ver`: what hangs on the client is not left behind by its deletion.
+pub fn hold_client(batch: &mut Batch, client: &Client) {
+    batch.one(
+        Rank::Client,
+        "UPDATE clients SET ver = ver WHERE client_id = ?1 AND ver = ?2",
+        params![client.id.as_str(), client.ver],
+        Error::conflict(),
+    );
 }
 
 pub fn delete_client(batch: &mut Batch, client: &Client) {

@@ -89,6 +89,7 @@ macro_rules! of_pool {
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),
     of_pool!(User, "password_history", "sub, password_ver"),
+    of_pool!(Factor, "software_tokens", "sub"),
     of_pool!(Group, "groups", "name"),
     of_pool!(Member, "group_members", "name, sub"),
     of_pool!(Login, "logins", "login"),
@@ -102,6 +103,7 @@ const REMAINS: &[Rule] = &[
     of_pool!(Code, "user_codes", "sub, purpose"),
     of_pool!(Code, "allowances", "subject, purpose"),
     of_pool!(Job, "messages", "message_id"),
+    of_pool!(Client, "ui_customizations", "client_id"),
 ];
 
 /// How long a grave is looked into again: what raced with the deletion may have come after it.

@@ -2,7 +2,7 @@
 //! can filter by. What moves its clocks is in `clocks`, lists are in `user_lists`.
 
 use super::pools::{json, parse};
-use super::{Batch, Db, Rank, Row};
+use super::{Batch, Db, Rank, Row, factors};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
@@ -195,6 +195,7 @@ pub fn delete(batch: &mut Batch, user: &User) {
         params![user.pool_id.as_str(), user.sub.as_str(), user.ver],
         Error::conflict(),
     );
+    factors::delete_token(batch, user);
     for sql in [
         "DELETE FROM logins WHERE pool_id = ?1 AND sub = ?2",
         "DELETE FROM user_attributes WHERE pool_id = ?1 AND sub = ?2",

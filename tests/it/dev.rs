@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::{Scratch, cenote, complaint};
 use crate::process::{Process, pause};
 
-const MEMBERS: [&str; 12] = [
+const MEMBERS: [&str; 13] = [
     "endpoint",
     "tls_endpoint",
     "ca_file",
@@ -26,6 +26,7 @@ const MEMBERS: [&str; 12] = [
     "confidential_client_secret",
     "username",
     "password",
+    "sample_url",
 ];
 
 #[test]

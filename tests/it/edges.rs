@@ -10,22 +10,22 @@ const FLOW: &[(&str, &str)] = &[
     ("main", "cli"),
     (
         "cli",
-        "serve app seed admin account access auth tokens audit notify cx store pool keys tls config files ids ambient error",
+        "serve app seed admin account access auth tokens audit notify cx store templates pool keys tls config files ids ambient error",
     ),
     ("serve", "app http cx tls config ambient error"),
     (
         "app",
-        "cognito hosted oauth dev health delivery notify http cx store keys config meters ambient error",
+        "cognito hosted oauth dev health delivery notify http cx store templates keys config meters ambient error",
     ),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
     (
         "cognito",
-        "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error",
+        "site http account admin access auth tokens signout audit notify sigv4 cx store pool keys config ids ambient error",
     ),
     (
         "hosted",
-        "site http account auth tokens signout audit cx store pool keys config ids ambient error",
+        "site http account auth tokens signout audit cx store templates pool keys config ids ambient error",
     ),
     (
         "oauth",
@@ -42,15 +42,16 @@ const FLOW: &[(&str, &str)] = &[
     ("access", "audit cx store keys ids ambient error"),
     ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
     ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    ("auth", "tokens signout audit cx store pool keys config ids ambient error"),
+    ("auth", "tokens signout audit notify cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
     // The heart.
     ("signout", "audit cx store pool ids ambient error"),
     ("notify", "audit cx store pool keys config ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store keys config meters ids ambient error"),
+    ("cx", "store templates keys config meters ids ambient error"),
     ("store", "pool ambient error"),
+    ("templates", "error"),
     ("pool", "ambient error"),
     // Leaves.
     ("sigv4", "keys ambient error"),

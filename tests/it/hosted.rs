@@ -67,7 +67,7 @@ async fn coming_again_offers_sign_in_as_name_and_another_account() {
         assert!(!page.body.contains("name=\"password\""));
         let other = page
             .body
-            .split_once("href=\"")
+            .split_once("class=\"redirect-customizable\" href=\"")
             .unwrap()
             .1
             .split('"')

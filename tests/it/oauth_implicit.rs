@@ -85,7 +85,8 @@ async fn tokens_of_the_implicit_grant_have_a_session_that_lists_show_and_sign_ou
         house
             .ok(
                 "SetUserPoolSessionConfiguration",
-                json!({ "UserPoolId": pool, "UserSessionTracking": { "Feature": "ENABLED" } }),
+                json!({ "UserPoolId": pool, "UserSessionTracking": "ENABLED",
+                    "TokenSession": { "MaxPerUser": 5 } }),
             )
             .await;
         let mut browser = Browser::new(&house, &pool, &client);

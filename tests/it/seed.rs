@@ -322,3 +322,38 @@ async fn a_value_that_the_rules_refuse_is_told_with_its_place() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_seeds_clients_may_name_the_scopes_of_its_resource_servers() {
+    for house in houses().await {
+        let seed = |pool: &str, scope: &str| {
+            json!({ "pools": [{
+                "Id": format!("eu-west-1_{pool}"), "PoolName": "seeded",
+                "ResourceServers": [{ "Identifier": "api", "Name": "An API",
+                    "Scopes": [{ "ScopeName": "read", "ScopeDescription": "may read" }] }],
+                "Clients": [{ "ClientId": format!("machine{pool}"), "ClientName": "program", "GenerateSecret": true,
+                    "AllowedOAuthFlows": ["client_credentials"], "AllowedOAuthScopes": [scope],
+                    "AllowedOAuthFlowsUserPoolClient": true }],
+            }] })
+        };
+        assert_eq!(sow(&house, &seed("SeedScopes", "api/read")).await.unwrap(), [1, 1, 0]);
+        assert_eq!(sow(&house, &seed("SeedScopes", "api/read")).await.unwrap(), [0, 0, 0]);
+        let servers =
+            house.ok("ListResourceServers", json!({ "UserPoolId": "eu-west-1_SeedScopes" })).await;
+        assert_eq!(servers["ResourceServers"][0]["Scopes"][0]["ScopeName"], "read");
+
+        let unknown = sow(&house, &seed("SeedNoScope", "api/write")).await.unwrap_err();
+        assert_eq!(
+            unknown.message,
+            "pools[0] (eu-west-1_SeedNoScope).Clients[0] (machineSeedNoScope): Invalid scope requested: api/write"
+        );
+        let mut wrong = seed("SeedWrong", "api/read");
+        wrong["pools"][0]["ResourceServers"][0]["UserPoolId"] = json!("eu-west-1_Other");
+        let told = sow(&house, &wrong).await.unwrap_err();
+        assert!(
+            told.message.contains("ResourceServers[0] (api) has a UserPoolId"),
+            "{}",
+            told.message
+        );
+    }
+}

@@ -71,8 +71,8 @@ async function fillInSignUp(page, email) {
   await page.getByLabel('Email').fill(email)
   await page.getByLabel('First name').fill('Ann')
   await page.getByLabel('Date of birth').fill('1990-05-17')
-  await page.getByLabel('New password', { exact: true }).fill(PASSWORD)
-  await page.getByLabel('Repeat new password').fill(PASSWORD)
+  await page.getByLabel('Password', { exact: true }).fill(PASSWORD)
+  await page.getByLabel('Repeat password').fill(PASSWORD)
 }
 
 const press = (page, name) => page.getByRole('button', { name, exact: true }).click()
@@ -171,7 +171,7 @@ test('a sign-up with the keyboard alone', () =>
     await type(email)
     await type('Ann')
     await page.keyboard.type('05171990')
-    while ((await focused()) !== 'new_password') await page.keyboard.press('Tab')
+    while ((await focused()) !== 'password') await page.keyboard.press('Tab')
     await type(PASSWORD)
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press('Enter')
@@ -187,9 +187,9 @@ test('what was typed is kept, the wrong field says so, and has the focus', () =>
     const email = someone()
     await page.goto(address('/signup'))
     await fillInSignUp(page, email)
-    await page.getByLabel('Repeat new password').fill(OTHER_PASSWORD)
+    await page.getByLabel('Repeat password').fill(OTHER_PASSWORD)
     await press(page, 'Sign up')
-    const again = page.getByLabel('Repeat new password')
+    const again = page.getByLabel('Repeat password')
     await page.getByText('The two passwords are not the same.').waitFor()
     assert.ok(await again.evaluate(input => input === document.activeElement))
     assert.equal(await again.getAttribute('aria-invalid'), 'true')
@@ -203,7 +203,7 @@ test('what was typed is kept, the wrong field says so, and has the focus', () =>
     assert.match(told, /The two passwords are not the same/)
     assert.equal(await page.getByLabel('Email').inputValue(), email)
     assert.equal(await page.getByLabel('First name').inputValue(), 'Ann')
-    assert.equal(await page.getByLabel('New password', { exact: true }).inputValue(), '')
+    assert.equal(await page.getByLabel('Password', { exact: true }).inputValue(), '')
   }))
 
 test('the back button after each step leads to no dead end', () =>
@@ -262,7 +262,7 @@ const PAGES = {
   'signup-refused': async page => {
     await page.goto(address('/signup'))
     await fillInSignUp(page, someone())
-    for (const label of ['New password', 'Repeat new password']) await page.getByLabel(label, { exact: true }).fill('weakly')
+    for (const label of ['Password', 'Repeat password']) await page.getByLabel(label, { exact: true }).fill('weakly')
     await press(page, 'Sign up')
     await page.getByRole('alert').waitFor()
   },

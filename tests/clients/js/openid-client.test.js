@@ -137,6 +137,7 @@ test('discovery is complete', async () => {
     ['token_endpoint', '/oauth2/token'],
     ['userinfo_endpoint', '/oauth2/userInfo'],
     ['revocation_endpoint', '/oauth2/revoke'],
+    ['introspection_endpoint', '/oauth2/introspect'],
     ['end_session_endpoint', '/logout'],
   ]) {
     assert.equal(metadata[endpoint], server.domain_url + path)

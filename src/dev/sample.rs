@@ -1,0 +1,59 @@
+//! `GET /sample`: an application that signs in and watches what a sign-out does to its tokens. Dev only. Its files are plain, so that
+//! what the browser runs is what one reads; they know the ids of the ready pool, which are the same on every machine.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use crate::cx::App;
+use crate::http;
+
+/// Everything is its own: no script in the page, nothing from elsewhere, no form, no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub async fn page(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let cx = http::cx(app, &parts);
+    http::log(&cx, "dev", "sample", None);
+    // Another name of this machine is another origin, to which no sign-in comes back.
+    let public_url = &cx.app.settings.public_url;
+    if cx.request.origin != *public_url {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        http::insert(response.headers_mut(), header::LOCATION, &format!("{public_url}/sample"));
+        return response;
+    }
+    answer("text/html; charset=utf-8", include_str!("sample/index.html"))
+}
+
+pub async fn file(Path(name): Path<String>) -> Response {
+    match name.as_str() {
+        "app.js" => answer("text/javascript; charset=utf-8", include_str!("sample/app.js")),
+        "view.js" => answer("text/javascript; charset=utf-8", include_str!("sample/view.js")),
+        "style.css" => answer("text/css; charset=utf-8", include_str!("sample/style.css")),
+        "icon.svg" => answer("image/svg+xml", include_str!("sample/icon.svg")),
+        _ => {
+            let mut response = Response::new(Body::from("The sample app has no such file.\n"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+    }
+}
+
+fn answer(content_type: &'static str, body: &'static str) -> Response {
+    let mut response = Response::new(Body::from(body));
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        // Also: the back button shows no tokens of before.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
