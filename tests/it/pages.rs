@@ -538,6 +538,28 @@ async fn a_pool_that_verifies_nothing_says_who_confirms() {
 }
 
 #[tokio::test]
+async fn a_client_whose_users_do_not_sign_in_here_has_no_pages() {
+    for house in houses().await {
+        let pool = house.pool(by_email()).await;
+        let backend = house.client(&pool, json!({ "GenerateSecret": true })).await;
+        let mut browser = Browser::new(&house, &pool, &backend);
+        for page in
+            ["/signup", "/forgotPassword", "/confirmForgotPassword", "/confirmUser", "/resendcode"]
+        {
+            let answer = browser.get(&format!("{page}?client_id={backend}")).await;
+            let location = answer.header("location");
+            assert!(
+                location.contains("/error?error=unauthorized_client"),
+                "{page}: {}",
+                answer.body
+            );
+            let nobody = browser.get(&format!("{page}?client_id=nobody")).await;
+            assert!(nobody.header("location").contains("/error?error=invalid_client"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn select_account_offers_the_account_even_where_it_is_used_silently() {
     for house in houses().await {
         let (pool, client) = given(&house, json!({})).await;
