@@ -16,13 +16,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::ambient::{Clock, MINUTE, Ms, Random};
+use crate::compute::Compute;
 use crate::config::Settings;
-use crate::cx::{App, Compute, Cx};
+use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, SeenTokens, Vault};
-use crate::meters::Meters;
+use crate::limits::Limits;
+use crate::meters::{self, Meters};
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
+use crate::templates::Templates;
 use crate::{cognito, dev, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
@@ -42,6 +45,7 @@ impl App {
     /// Refuses a database that belongs to another master key or the other mode, migrates it, and assembles the state.
     pub async fn open(parts: Parts) -> Result<Arc<App>> {
         let Parts { settings, db, vault, clock, random, keygen } = parts;
+        let templates = Templates::open(settings.templates_dir.as_deref(), settings.dev)?;
         // Before anything is changed: the wrong program or key must not bring somebody else's database to another version.
         if db.schema_version().await? > 0 {
             belongs(&db, &vault, settings.dev).await?;
@@ -49,7 +53,10 @@ impl App {
         db.migrate(schema::MIGRATIONS).await?;
         claim(&db, &vault, &*random, settings.dev).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let counted = meters::Compute::default();
         Ok(Arc::new(App {
+            meters: Meters::new(&counted, db.meters()),
+            limits: Limits::new(settings.rate_limits.clone()),
             settings,
             db,
             directory: Default::default(),
@@ -59,9 +66,9 @@ impl App {
             clock,
             random,
             keygen,
-            compute: Compute::new(cores),
+            compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
-            meters: Meters::default(),
+            templates,
         }))
     }
 }
@@ -117,6 +124,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
+        .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))
@@ -146,7 +154,9 @@ async fn repeat<F>(
     loop {
         let cx = Cx::system(app.clone());
         let now = cx.now;
-        let due = run_once(cx).await.unwrap_or_else(|error| {
+        let due = run_once(cx).await;
+        app.meters.worked(name, if due.is_ok() { "ok" } else { "failed" });
+        let due = due.unwrap_or_else(|error| {
             tracing::error!(?error, worker = name, "a worker failed");
             now + MINUTE
         });

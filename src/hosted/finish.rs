@@ -188,7 +188,7 @@ struct Made<'a> {
 enum Granted {
     Code(String),
     /// The implicit grant: signing comes after the commit.
-    Tokens(TokenSession),
+    Tokens(Box<TokenSession>),
 }
 
 /// Adds to the batch what the app asked for.
@@ -201,7 +201,9 @@ async fn grant(
 ) -> Result<Granted> {
     match request.grant {
         Grant::Code => code(visit, request, batch, birth, made).map(Granted::Code),
-        Grant::Tokens => implicit(visit, request, batch, birth, made).await.map(Granted::Tokens),
+        Grant::Tokens => {
+            implicit(visit, request, batch, birth, made).await.map(Box::new).map(Granted::Tokens)
+        }
     }
 }
 
@@ -284,6 +286,7 @@ async fn redirect(
     };
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let issued = mint::issue(cx, pool, &request.client, made.user, session, None).await?;
+    cx.app.meters.issued("implicit");
     let expires_in = issued.expires_in_secs.to_string();
     let mut pairs: Vec<(&str, &str)> =
         issued.id_token.iter().map(|token| ("id_token", token.as_str())).collect();

@@ -104,7 +104,7 @@ pub async fn message(
     (title, text): (&str, &str),
     go_on: Option<(String, &str)>,
 ) -> Result<Response> {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let (link, label) = go_on.unwrap_or_default();
     let values = context! {
         title => texts.say(title, &[]),

@@ -43,7 +43,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         Ok(caller) => caller,
         Err(refusal) => return Ok(refusal),
     };
-    let (texts, pool, client) = (texts::of(visit), &*visit.site.pool, &*caller.client);
+    let (texts, pool, client) = (&texts::of(visit), &*visit.site.pool, &*caller.client);
     if pool.only_administrators_create_users() {
         return closed(visit, &caller).await;
     }
@@ -111,7 +111,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
 
 impl Form {
     fn blank(visit: &Visit, client: &Client) -> Form {
-        let (texts, pool) = (texts::of(visit), &*visit.site.pool);
+        let (texts, pool) = (&texts::of(visit), &*visit.site.pool);
         let mut username = fields::username(texts, pool);
         match (pool.signs_in_with("email"), pool.signs_in_with("phone_number")) {
             (true, false) => username.kind = "email",
@@ -139,7 +139,7 @@ impl Form {
 
     /// Shows the form again with what the house said, beside the field that it is about.
     async fn refused(mut self, visit: &Visit, caller: &Caller, error: &Error) -> Result<Response> {
-        let texts = texts::of(visit);
+        let texts = &texts::of(visit);
         let about = |name: &str| error.message.contains(name);
         let field = match error.kind {
             Kind::UsernameExists | Kind::AliasExists => {
