@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::meters::{self, Meters};
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
+use crate::templates::Templates;
 use crate::{cognito, dev, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
@@ -44,6 +45,7 @@ impl App {
     /// Refuses a database that belongs to another master key or the other mode, migrates it, and assembles the state.
     pub async fn open(parts: Parts) -> Result<Arc<App>> {
         let Parts { settings, db, vault, clock, random, keygen } = parts;
+        let templates = Templates::open(settings.templates_dir.as_deref(), settings.dev)?;
         // Before anything is changed: the wrong program or key must not bring somebody else's database to another version.
         if db.schema_version().await? > 0 {
             belongs(&db, &vault, settings.dev).await?;
@@ -66,6 +68,7 @@ impl App {
             keygen,
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
+            templates,
         }))
     }
 }
@@ -121,6 +124,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
+        .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))

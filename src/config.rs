@@ -34,6 +34,8 @@ pub struct Settings {
     pub browser_session_limit_ms: Ms,
     /// Addresses of proxies whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Files that replace built-in ones of the hosted pages.
+    pub templates_dir: Option<PathBuf>,
     /// How many requests are too many. Off in dev: tests make as many as they can.
     pub rate_limits: Rates,
     /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
@@ -68,6 +70,7 @@ impl Default for Settings {
             browser_session_ms: HOUR,
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
+            templates_dir: None,
             rate_limits: Rates::off(),
             mail: None,
         }
@@ -140,6 +143,10 @@ pub struct Config {
     /// The account of ARNs, twelve digits. Default: 123456789012
     #[arg(long, env = "CENOTE_ACCOUNT_ID", value_name = "ID")]
     pub account_id: Option<String>,
+    /// Folder with templates, texts and styles that replace built-in ones of the hosted pages, one by one (docs/customizing.md). It is
+    /// read at start, and refused if a page would not work
+    #[arg(long, env = "CENOTE_TEMPLATES_DIR", value_name = "DIR")]
+    pub templates_dir: Option<PathBuf>,
     /// Where mail is handed over: smtps://user:password@host:465, smtp://user:password@host:587?tls=required (STARTTLS), or
     /// smtp://localhost. Without it, whatever would send mail is refused
     #[arg(long, env = "CENOTE_SMTP_URL", value_name = "URL", hide_env_values = true)]
@@ -207,6 +214,7 @@ impl Config {
             path_form: self.path_form.or(file.path_form),
             region: self.region.or(file.region),
             account_id: self.account_id.or(file.account_id),
+            templates_dir: self.templates_dir.or(file.templates_dir),
             smtp_url: self.smtp_url.or(file.smtp_url),
             mail_from: self.mail_from.or(file.mail_from),
             // Limit by limit: a flag for one of them leaves the others of the file.
@@ -288,6 +296,7 @@ impl Config {
                 region,
                 account_id,
                 trusted_proxies: proxies,
+                templates_dir: self.templates_dir,
                 rate_limits: Rates::built_in().with(&self.rate_limits.unwrap_or_default()),
                 mail,
                 ..Settings::default()

@@ -17,6 +17,7 @@ use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
+use crate::templates::Templates;
 
 /// The state that all requests share.
 pub struct App {
@@ -35,6 +36,7 @@ pub struct App {
     pub lanes: Lanes,
     pub limits: Limits,
     pub meters: Meters,
+    pub templates: Templates,
 }
 
 /// Where operations wait that lost a race for the same row.

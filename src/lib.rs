@@ -18,7 +18,8 @@
 //! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
 //!
 //! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
-//! [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
+//! [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`templates`] (what pages are made of),
+//! [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
 //!
 //! To find a behaviour: an operation of the API by its line in the table of [`cognito`]; a page by its route in [`app::router`]; what
 //! ends what in [`signout::end`] and `docs/sign-out.md`; an SQL statement in the file of its noun in [`store`].
@@ -54,5 +55,6 @@ pub mod signout;
 pub mod sigv4;
 pub mod site;
 pub mod store;
+pub mod templates;
 pub mod tls;
 pub mod tokens;

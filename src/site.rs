@@ -46,7 +46,11 @@ impl Visit {
         let post = parts.method == Method::POST;
         let mut category = Limit::of_endpoint(path, post).unwrap_or(Limit::ManagedLogin);
         cx.admit_address(Some(category))?;
-        let query = Params::parse(parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY {
+            return Err(too_much());
+        }
+        let query = Params::parse(query)?;
         let said = |name: &str| form.and_then(|form| form.get(name));
         if category == Limit::UserAuthentication && said("grant_type") == Some("client_credentials")
         {
@@ -236,6 +240,10 @@ fn is_own_host(cx: &Cx) -> bool {
     })
 }
 
+fn too_much() -> Error {
+    Error::invalid("The request has more parameters than this server reads.")
+}
+
 pub fn nothing_here() -> Error {
     Error::not_found(
         "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
@@ -253,7 +261,7 @@ fn basic_user(parts: &Parts) -> Option<String> {
     crate::http::basic(&parts.headers).map(|(user, _)| user)
 }
 
-/// The parameters of a query or a form. A repeated name is refused (RFC 6749, 3.1).
+/// The parameters of a query or a form; whoever reads the text bounds its length. A repeated name is refused (RFC 6749, 3.1).
 #[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
@@ -266,13 +274,10 @@ impl std::fmt::Debug for Params {
 
 impl Params {
     pub fn parse(text: &str) -> Result<Params> {
-        if text.len() > MAX_QUERY {
-            return Err(Error::invalid("The request has more parameters than this server reads."));
-        }
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         if pairs.len() > MAX_PARAMETERS {
-            return Err(Error::invalid("The request has more parameters than this server reads."));
+            return Err(too_much());
         }
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs.iter().take(at).any(|(other, _)| other == name) {

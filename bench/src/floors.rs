@@ -2,15 +2,14 @@
 //! right after the path, because that is how the server runs while it is measured.
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use cenote::store::Db;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use cenote_srp::client::Client as Srp;
 use cenote_srp::{ClientPublic, Server as SrpServer, Verifier, password_matches, verifier};
-use std::io::Write as _;
 
 use crate::world::{PASSWORD, POOL, World};
 use crate::{Failed, Result};
@@ -51,8 +50,26 @@ impl Bed {
         Ok(Bed { key, verifier: verifier(POOL, NAME, PASSWORD, &[1; 16]), a, b: [9; 32] })
     }
 
-    /// Microseconds of CPU time. `None` where this process cannot see it: PostgreSQL syncs in a process of its own.
-    pub fn measure(&self, floor: Floor, world: &World, at_least: Duration) -> Result<Option<f64>> {
+    /// What a path stands on, in microseconds of CPU time; `None` for one that stands on nothing.
+    pub async fn floor_us(
+        &self,
+        floor: Option<Floor>,
+        world: &World,
+        at_least: Duration,
+    ) -> Result<Option<f64>> {
+        match floor {
+            Some(floor) => self.measure(floor, world, at_least).await,
+            None => Ok(None),
+        }
+    }
+
+    /// `None` where this process cannot see it: PostgreSQL syncs in a process of its own.
+    async fn measure(
+        &self,
+        floor: Floor,
+        world: &World,
+        at_least: Duration,
+    ) -> Result<Option<f64>> {
         Ok(Some(match floor {
             Floor::Signs(count) => f64::from(count) * self.sign_us(at_least),
             Floor::PasswordAndSigns => {
@@ -74,7 +91,7 @@ impl Bed {
                         black_box(server.key(&self.verifier, &self.a).is_ok());
                     })
             }
-            Floor::Read => read_us(&world.app.db, world, at_least)?,
+            Floor::Read => read_us(world, at_least).await?,
             Floor::SharedSync if !world.app.db.is_sqlite() => return Ok(None),
             Floor::SharedSync => sync(world, at_least)?.0 / 64.0,
         }))
@@ -120,16 +137,13 @@ fn busy(at_least: Duration, work: &impl Fn()) -> (f64, f64) {
     (thread_cpu_us() - cpu, calls)
 }
 
-/// A read runs in the calling thread on SQLite; on PostgreSQL also in the thread of this runtime, which is the same.
-fn read_us(db: &Db, world: &World, at_least: Duration) -> Result<f64> {
+/// Everything of a read happens in this thread: SQLite's work, or the connections to PostgreSQL, which this runtime drives.
+async fn read_us(world: &World, at_least: Duration) -> Result<f64> {
     let subs: Vec<&str> = world.first.iter().take(1_000).map(|user| user.sub.as_str()).collect();
-    let runtime = tokio::runtime::Handle::current();
-    let (began, mut calls) = (Instant::now(), 0.0);
-    let cpu = thread_cpu_us();
+    let (began, cpu, mut calls) = (Instant::now(), thread_cpu_us(), 0.0);
     while began.elapsed() < at_least {
         for sub in &subs {
-            let read = cenote::store::users::find(db, POOL, sub);
-            let user = tokio::task::block_in_place(|| runtime.block_on(read))?;
+            let user = cenote::store::users::find(&world.app.db, POOL, sub).await?;
             black_box(user.is_some());
             calls += 1.0;
         }

@@ -71,10 +71,6 @@ impl Connection {
         self.buffer.get(self.body..).unwrap_or_default()
     }
 
-    pub fn head(&self) -> String {
-        String::from_utf8_lossy(self.buffer.get(..self.body).unwrap_or_default()).into_owned()
-    }
-
     fn status(&self) -> Result<u16> {
         let digits = self.buffer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok());
         digits

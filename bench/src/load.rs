@@ -1,7 +1,6 @@
 //! Load: a closed loop, which shows what the server can do, and an open one at a fixed rate, which shows what a caller waits.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 

@@ -40,10 +40,8 @@ pub async fn measure(name: &str, server: &Server, world: &mut World, sizes: &Siz
     let (floor, budget) = stands_on(name);
     let bed = Bed::make()?;
     let at_least = sizes.window / 12;
-    let floor_us =
-        |world: &World| floor.map_or(Ok(None), |floor| bed.measure(floor, world, at_least));
     progress(&format!("{name}: its floor .."));
-    let before = floor_us(world)?;
+    let before = bed.floor_us(floor, world, at_least).await?;
     progress(&format!("{name} .."));
     let at = At { server, world, sizes };
     let (window, waits) = match name {
@@ -63,7 +61,7 @@ pub async fn measure(name: &str, server: &Server, world: &mut World, sizes: &Siz
         "list_users_1m_users" => at.list_users().await?,
         name => return Err(Failed(format!("{name} is no path"))),
     };
-    let after = floor_us(world)?;
+    let after = bed.floor_us(floor, world, at_least).await?;
     let floor_us = before.zip(after).map(|(before, after)| (before + after) / 2.0);
     Ok(Row::new(name, &window, waits.as_ref(), floor_us, budget))
 }

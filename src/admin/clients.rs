@@ -17,7 +17,7 @@ use crate::ids;
 use crate::pool::client::{ClientDoc, ClientExtensions, ClientSecret};
 use crate::pool::{Client, Pool, scopes, urls};
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, pools};
+use crate::store::{Batch, pools, ui_customizations};
 
 const MAX_CLIENTS: i64 = 1_000;
 const MAX_SECRETS: usize = 2;
@@ -125,6 +125,7 @@ pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();
     pools::delete_client(&mut batch, client);
+    ui_customizations::delete(&mut batch, &client.pool_id, &client.id);
     signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("client_deleted"));
     note(&mut batch, cx, client, "DeleteUserPoolClient");
     cx.db().commit(batch).await

@@ -5,11 +5,13 @@ pub mod client_rules;
 pub mod clients;
 pub mod domains;
 pub mod groups;
+pub mod logo;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
 pub mod resource_servers;
 pub mod tags;
+pub mod ui_customization;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -38,6 +38,9 @@ pub struct Args {
     /// Pools, app clients and users to make, as JSON; those that exist stay as they are
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Folder with templates, texts and styles that replace built-in ones of the hosted pages; a change shows at the next reload
+    #[arg(long, value_name = "DIR")]
+    templates_dir: Option<PathBuf>,
     /// Keep everything in a temporary directory that is removed at the end
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
@@ -76,6 +79,7 @@ pub async fn run(args: Args) -> Result<()> {
     let settings = Settings {
         public_url: format!("http://localhost:{port}"),
         pages_url: format!("https://localhost:{tls_port}"),
+        templates_dir: args.templates_dir.clone(),
         rate_limits: Rates::off().with(&args.rate_limits.clone().unwrap_or_default()),
         ..Settings::default()
     };

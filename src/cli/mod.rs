@@ -9,6 +9,7 @@ mod operator;
 mod out;
 mod ready;
 mod serve;
+mod templates;
 mod time;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ enum Command {
     AccessKey(access_key::Args),
     Keys(keys::Args),
     Audit(audit::Args),
+    Templates(templates::Args),
 }
 
 /// 0: done. 1: failed, with a sentence on standard error. 2: bad usage, which clap has said.
@@ -105,5 +107,6 @@ async fn run(command: Command) -> Result<()> {
         Command::AccessKey(args) => access_key::run(args).await,
         Command::Keys(args) => keys::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Templates(args) => templates::run(args),
     }
 }

@@ -17,6 +17,7 @@ mod secrets;
 mod sessions;
 mod signature;
 mod tags;
+mod ui_customization;
 mod users;
 mod wire;
 
@@ -92,6 +93,7 @@ operations! {
     "GetClientToken" => client_token::get_client_token,
     "GetGroup" => groups::get_group,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
+    "GetUICustomization" => ui_customization::get_ui_customization,
     "GetUser" => users::get_user,
     "GetUserAttributeVerificationCode" => users::get_user_attribute_verification_code,
     "GetUserPoolClientSessionConfiguration" => sessions::get_user_pool_client_session_configuration,
@@ -112,6 +114,7 @@ operations! {
     "RespondToAuthChallenge" => auth::respond_to_auth_challenge,
     "RevokeToken" => sessions::revoke_token,
     "RevokeUserSession" => sessions::revoke_user_session,
+    "SetUICustomization" => ui_customization::set_ui_customization,
     "SetUserMFAPreference" => mfa::set_user_mfa_preference,
     "SetUserPoolClientSessionConfiguration" => sessions::set_user_pool_client_session_configuration,
     "SetUserPoolMfaConfig" => mfa::set_user_pool_mfa_config,

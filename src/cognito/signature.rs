@@ -1,5 +1,5 @@
-//! Who may call the signed operations: all that the model marks so but GetClientToken. `dev` accepts any credentials or none; `serve` verifies SigV4 against access keys,
-//! each with a list of actions and pools. The signature itself is `sigv4`'s, the keys are `access`'.
+//! Who may call the signed operations: all that the model marks so but GetClientToken. `dev` accepts any credentials or none;
+//! `serve` verifies SigV4 against access keys, each with a list of actions and pools. The signature itself is `sigv4`'s, the keys are `access`'.
 
 use axum::http::header;
 use axum::http::request::Parts;

@@ -53,7 +53,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         Ok(who) => who,
         Err(lost) => return lost.page_before(visit, PATH).await,
     };
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut form = Form::blank(visit);
     if !who.known {
         who.name = form.username.read(texts, posted);
@@ -90,7 +90,7 @@ async fn confirmed(visit: &Visit, caller: &Caller, who: &Who) -> Result<Response
             Ok(response) => return Ok(response),
             // The confirmation is committed; what is left can be done by hand.
             Err(error) => {
-                tracing::info!(request_id = %visit.cx.request.id, %error, "a confirmed user must sign in by hand");
+                tracing::info!(request_id = %visit.cx.request.id, ?error, "a confirmed user must sign in by hand");
             }
         }
     }
@@ -106,7 +106,7 @@ pub async fn resend_page(visit: &Visit) -> Result<Response> {
         Ok(who) => who,
         Err(lost) => return lost.page_before(visit, "/resendcode").await,
     };
-    let mut username = fields::username(texts::of(visit), &visit.site.pool);
+    let mut username = fields::username(&texts::of(visit), &visit.site.pool);
     username.value = who.name.clone();
     show_resend(visit, &caller, &who, username, String::new()).await
 }
@@ -123,7 +123,7 @@ pub async fn resend(visit: &Visit, posted: &Params) -> Result<Response> {
         Ok(who) => who,
         Err(lost) => return lost.page_before(visit, "/resendcode").await,
     };
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut username = fields::username(texts, &visit.site.pool);
     if !who.known {
         who.name = username.read(texts, posted);
@@ -170,7 +170,7 @@ struct Form {
 
 impl Form {
     fn blank(visit: &Visit) -> Form {
-        let texts = texts::of(visit);
+        let texts = &texts::of(visit);
         Form {
             username: fields::username(texts, &visit.site.pool),
             code: fields::code(texts),

@@ -1,10 +1,11 @@
 //! The one home of cookies: the browser session and the CSRF token (`cognito-behaviour`, 1.2).
 
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use super::step::Lost;
-use crate::ambient::{Ms, SECOND};
+use crate::ambient::{DAY, Ms, SECOND};
 use crate::error::Result;
 use crate::pool::SsoSession;
 use crate::site::{Params, Visit};
@@ -14,6 +15,9 @@ use crate::{ids, keys};
 /// The browser session. Its value is a random handle, replaced at every authentication and renewal; the database has the hash.
 const SESSION: &str = "cognito";
 const CSRF: &str = "XSRF-TOKEN";
+const LANG: &str = "lang";
+/// A choice of language outlives the browser's session: people keep their language.
+const LANG_MS: Ms = 365 * DAY;
 
 /// The living browser session that this request's cookie stands for.
 pub async fn session(visit: &Visit) -> Result<Option<(Browser, [u8; 32])>> {
@@ -77,8 +81,12 @@ pub fn check_csrf(visit: &Visit, form: &Params) -> std::result::Result<(), Lost>
 }
 
 /// The language that this browser chose.
-pub fn lang(visit: &Visit) -> Option<&str> {
-    read(visit, "lang")
+pub fn lang(parts: &Parts) -> Option<&str> {
+    read_from(parts, LANG)
+}
+
+pub fn set_lang(visit: &Visit, response: &mut Response, tag: &str) {
+    set(visit, response, LANG, tag, Some(LANG_MS / SECOND));
 }
 
 fn is_token(text: &str) -> bool {
@@ -86,7 +94,11 @@ fn is_token(text: &str) -> bool {
 }
 
 fn read<'a>(visit: &'a Visit, name: &str) -> Option<&'a str> {
-    let lines = visit.parts.headers.get_all(header::COOKIE);
+    read_from(&visit.parts, name)
+}
+
+fn read_from<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    let lines = parts.headers.get_all(header::COOKIE);
     lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(
         |pair| {
             let (key, value) = pair.trim().split_once('=')?;

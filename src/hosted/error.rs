@@ -37,7 +37,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         (None, Some(_), _) => ("refused_redirect_uri", "hint_no_logout_uri"),
         (None, None, _) => ("refused_client_id", "hint_no_client"),
     };
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let uri: String = uri.unwrap_or_default().chars().take(1_024).collect();
     let names = [("name", fields::isolated(&name)), ("uri", fields::isolated(&uri))];
     let names: Vec<(&str, &str)> = names.iter().map(|(key, text)| (*key, text.as_str())).collect();

@@ -256,7 +256,9 @@ pub fn read_password(fields: &mut [Field; 2], texts: &Texts, pool: &Pool, form: 
     let password = first.read(texts, form);
     if let Err(error) = password::conforms(&pool.password_policy(), &password) {
         first.refuse(words::say(texts, &error));
-        first.mark_rules(pool, &password);
+        if !password.is_empty() {
+            first.mark_rules(pool, &password);
+        }
     }
     if first.error.is_empty() && form.has(&again.name) {
         let repeated = again.read(texts, form);

@@ -188,7 +188,7 @@ struct Made<'a> {
 enum Granted {
     Code(String),
     /// The implicit grant: signing comes after the commit.
-    Tokens(TokenSession),
+    Tokens(Box<TokenSession>),
 }
 
 /// Adds to the batch what the app asked for.
@@ -201,7 +201,9 @@ async fn grant(
 ) -> Result<Granted> {
     match request.grant {
         Grant::Code => code(visit, request, batch, birth, made).map(Granted::Code),
-        Grant::Tokens => implicit(visit, request, batch, birth, made).await.map(Granted::Tokens),
+        Grant::Tokens => {
+            implicit(visit, request, batch, birth, made).await.map(Box::new).map(Granted::Tokens)
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         let texts = ("forgot_title", words::key(&error));
         return form::message(visit, StatusCode::FORBIDDEN, texts, go_on).await;
     }
-    let mut username = fields::username(texts::of(visit), &visit.site.pool);
+    let mut username = fields::username(&texts::of(visit), &visit.site.pool);
     let hint = visit.query.get("login_hint").unwrap_or_default();
     username.value = hint.chars().take(128).filter(|c| !fields::is_hidden(*c)).collect();
     show(visit, &caller, username, String::new()).await
@@ -43,7 +43,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     if let Err(refusal) = cookies::check_csrf(visit, posted) {
         return refusal.page_before(visit, "/forgotPassword").await;
     }
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut username = fields::username(texts, &visit.site.pool);
     let name = match step::read(visit) {
         Ok(Some(Step { what: What::Reset { .. }, name, .. })) => name,
@@ -122,7 +122,7 @@ pub async fn reset(visit: &Visit, posted: &Params) -> Result<Response> {
         Ok(who) => who,
         Err(lost) => return lost.page_before(visit, RESET).await,
     };
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut form = Reset::blank(visit);
     if !who.known {
         who.name = form.username.read(texts, posted);
@@ -172,7 +172,7 @@ struct Reset {
 
 impl Reset {
     fn blank(visit: &Visit) -> Reset {
-        let texts = texts::of(visit);
+        let texts = &texts::of(visit);
         Reset {
             username: fields::username(texts, &visit.site.pool),
             code: fields::code(texts),

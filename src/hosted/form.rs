@@ -35,7 +35,9 @@ impl Caller {
         let found = visit.cx.app.directory.client(visit.cx.db(), client_id).await?;
         let client = found.filter(|(pool, _)| pool.id == visit.site.pool.id);
         Ok(match client {
-            Some((_, client)) => Ok(Caller { client, request: None }),
+            // Only whose users sign in here: what others do through their own servers, under a secret, is not open to everybody.
+            Some((_, client)) if is_hosted(&client) => Ok(Caller { client, request: None }),
+            Some(_) => Err(pages::to_error(visit, "unauthorized_client", client_id)),
             None => Err(pages::to_error(visit, "invalid_client", client_id)),
         })
     }
@@ -43,6 +45,10 @@ impl Caller {
     pub fn via<'a>(&'a self, visit: &'a Visit) -> Via<'a> {
         Via { pool: &visit.site.pool, client: &self.client }
     }
+}
+
+fn is_hosted(client: &Client) -> bool {
+    client.supports_cognito() && (client.allows_oauth("code") || client.allows_oauth("implicit"))
 }
 
 /// Renders a page of a sign-in with a form that posts to its own address.
@@ -98,7 +104,7 @@ pub async fn message(
     (title, text): (&str, &str),
     go_on: Option<(String, &str)>,
 ) -> Result<Response> {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let (link, label) = go_on.unwrap_or_default();
     let values = context! {
         title => texts.say(title, &[]),

@@ -54,7 +54,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     if let Err(refusal) = cookies::check_csrf(visit, posted) {
         return refusal.page(visit).await;
     }
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut form = Form::blank(visit);
     if posted.get("continue").is_some() {
         return match cookies::session(visit)
@@ -107,7 +107,7 @@ struct Form {
 
 impl Form {
     fn blank(visit: &Visit) -> Form {
-        let texts = texts::of(visit);
+        let texts = &texts::of(visit);
         Form {
             username: fields::username(texts, &visit.site.pool),
             password: fields::password(texts),

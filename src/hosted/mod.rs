@@ -11,7 +11,9 @@ mod finish;
 mod forgot;
 mod form;
 mod login;
+mod logo;
 mod logout;
+mod looks;
 mod new_password;
 mod pages;
 mod qr;
@@ -28,6 +30,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+pub use self::logo::logo;
 use crate::cx::{App, Cx};
 use crate::error::Result;
 use crate::http;
@@ -85,7 +88,7 @@ async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response 
         Err(error) => Err(error),
     };
     http::log(&cx, "hosted", page, answer.as_ref().err());
-    answer.unwrap_or_else(|error| pages::failure(&cx, &error))
+    answer.unwrap_or_else(|error| pages::failure(&cx, &parts, &error))
 }
 
 async fn run(

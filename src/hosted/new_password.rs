@@ -26,7 +26,7 @@ pub async fn submit(
     asked: &Asked,
     posted: &Params,
 ) -> Result<Response> {
-    let (texts, pool, client) = (texts::of(visit), &visit.site.pool, &request.client);
+    let (texts, pool, client) = (&texts::of(visit), &visit.site.pool, &request.client);
     let mut form = blank(visit, asked);
     let password = fields::read_password(&mut form.password, texts, pool, posted);
     let mut pairs = Vec::new();
@@ -75,7 +75,7 @@ impl Form {
 }
 
 fn blank(visit: &Visit, asked: &Asked) -> Form {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let missing: Vec<String> = asked
         .parameters
         .get("requiredAttributes")

@@ -1,105 +1,49 @@
-//! The one home of templates, of the headers of pages, and of redirects.
-
-use std::sync::LazyLock;
+//! The one home of pages: rendering them, their headers, and redirects. What they are made of is in `templates`.
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::value::Kwargs;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 
-use super::texts::{self, Texts};
+use super::texts::Texts;
+use super::{looks, texts};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::pool::urls;
 use crate::site::Visit;
+use crate::templates::Book;
 
-static TEMPLATES: LazyLock<std::result::Result<Environment<'static>, minijinja::Error>> =
-    LazyLock::new(|| {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_formatter(escape);
-        // `{{ t.continue_as|fill(name=name) }}`
-        templates.add_filter("fill", |text: String, names: Kwargs| {
-            let mut pairs = Vec::new();
-            for name in names.args() {
-                pairs.push((name, names.get::<String>(name)?));
-            }
-            let pairs: Vec<(&str, &str)> =
-                pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            Ok::<_, minijinja::Error>(texts::fill(&text, &pairs))
-        });
-        for (name, text) in [
-            ("base.html", include_str!("templates/base.html")),
-            ("confirm.html", include_str!("templates/confirm.html")),
-            ("forgot.html", include_str!("templates/forgot.html")),
-            ("message.html", include_str!("templates/message.html")),
-            ("resend.html", include_str!("templates/resend.html")),
-            ("reset.html", include_str!("templates/reset.html")),
-            ("second-choice.html", include_str!("templates/second-choice.html")),
-            ("second-code.html", include_str!("templates/second-code.html")),
-            ("second-email.html", include_str!("templates/second-email.html")),
-            ("second-setup.html", include_str!("templates/second-setup.html")),
-            ("signup.html", include_str!("templates/signup.html")),
-            ("field.html", include_str!("templates/field.html")),
-            ("new-password.html", include_str!("templates/new-password.html")),
-            ("login.html", include_str!("templates/login.html")),
-            ("continue.html", include_str!("templates/continue.html")),
-            ("error.html", include_str!("templates/error.html")),
-        ] {
-            templates.add_template(name, text)?;
-        }
-        Ok(templates)
-    });
-
-/// The five characters that mean something in HTML. The library's own formatter also escapes slashes, which scripts that read a form's
-/// `action` without a parser stumble over.
-fn escape(
-    out: &mut minijinja::Output<'_>,
-    state: &mut minijinja::State<'_, '_>,
-    value: &Value,
-) -> std::result::Result<(), minijinja::Error> {
-    match value.as_str() {
-        Some(text) if !value.is_safe() && matches!(state.auto_escape(), AutoEscape::Html) => {
-            for part in text.split_inclusive(['&', '<', '>', '"', '\'']) {
-                let end = part.len() - part.chars().next_back().map_or(0, char::len_utf8);
-                let (plain, last) = part.split_at_checked(end).unwrap_or((part, ""));
-                let escaped = match last {
-                    "&" => "&amp;",
-                    "<" => "&lt;",
-                    ">" => "&gt;",
-                    "\"" => "&quot;",
-                    "'" => "&#39;",
-                    other => other,
-                };
-                out.write_str(plain)?;
-                out.write_str(escaped)?;
-            }
-            Ok(())
-        }
-        _ => minijinja::escape_formatter(out, state, value),
-    }
-}
-
-const STYLE: &str = include_str!("templates/style.css");
-
-/// A page of a pool, in the visitor's language. `target` is the redirect URI that its form may end at: Chromium applies `form-action`
-/// to the redirect after a POST, too.
+/// A page of a pool, in the visitor's language and with the looks of the client. `target` is the redirect URI that its form may end
+/// at: Chromium applies `form-action` to the redirect after a POST, too.
 pub async fn page(
     visit: &Visit,
     name: &str,
     values: Value,
     target: Option<&str>,
 ) -> Result<Response> {
-    Ok(render(&visit.cx, texts::of(visit), name, values, target))
+    let book = match visit.cx.app.templates.book() {
+        Ok(book) => book,
+        Err(error) => return Ok(broken(&visit.cx, name, &error)),
+    };
+    let texts = texts::choose(&book, &visit.parts, &visit.query);
+    let looks = looks::of(visit).await?;
+    let languages = texts::switch(&book, &visit.query, &texts);
+    let style = format!("{}\n{}", book.style(), looks.css);
+    let customized = !looks.css.is_empty();
+    let values = context! { style, customized, languages, logo => looks.logo, ..values };
+    let mut response = render(&visit.cx, &book, &texts, name, values, target);
+    texts::remember(visit, &mut response);
+    Ok(response)
 }
 
 fn render(
     cx: &Cx,
-    texts: &'static Texts,
+    book: &Book,
+    texts: &Texts,
     name: &str,
     values: Value,
     target: Option<&str>,
@@ -107,29 +51,32 @@ fn render(
     let mut bytes = [0; 16];
     cx.rng().fill(&mut bytes);
     let nonce = STANDARD.encode(bytes);
-    let rendered = TEMPLATES.as_ref().map_err(Error::internal).and_then(|templates| {
-        let template = templates.get_template(name).map_err(Error::internal)?;
-        template
-            .render(context! { style => STYLE, nonce => nonce.as_str(), lang => texts.tag, t => texts.all(), ..values })
-            .map_err(Error::internal)
-    });
-    let body = match rendered {
+    let values =
+        context! { nonce => nonce.as_str(), lang => texts.tag, t => texts.all(), ..values };
+    let body = match book.render(name, values) {
         Ok(body) => body,
-        Err(error) => {
-            http::log(cx, "hosted", name, Some(&error));
-            return plain(cx, StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong");
-        }
+        Err(error) => return broken(cx, name, &Error::internal(error)),
     };
     let mut response = Response::new(Body::from(body));
     harden(cx, &mut response, &nonce, target);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(texts.tag));
     response
 }
 
+/// A template cannot be shown. A developer who is editing it is told why.
+fn broken(cx: &Cx, name: &str, error: &Error) -> Response {
+    http::log(cx, "hosted", name, Some(error));
+    let text = match error.kind {
+        Kind::Internal => "Something went wrong".to_owned(),
+        _ => error.message.to_string(),
+    };
+    plain(cx, StatusCode::INTERNAL_SERVER_ERROR, text)
+}
+
 /// What went wrong, as a page. Internal causes stay in the log.
-pub fn failure(cx: &Cx, error: &Error) -> Response {
+pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
     let status = match error.kind {
         Kind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -139,14 +86,26 @@ pub fn failure(cx: &Cx, error: &Error) -> Response {
         Kind::TooManyRequests | Kind::Conflict => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     };
-    let texts = texts::english();
-    let values = if status == StatusCode::TOO_MANY_REQUESTS {
-        let say = |key| texts.say(key, &[]);
-        context! { title => say("busy_title"), hint => say("busy_hint") }
-    } else {
-        context! { title => texts.say("error_title", &[]), hint => error.message.as_ref() }
+    let book = match cx.app.templates.book() {
+        Ok(book) => book,
+        Err(error) => return broken(cx, "error.html", &error),
     };
-    let mut response = render(cx, texts, "error.html", values, None);
+    let texts = texts::of_parts(&book, parts);
+    let say = |key| texts.say(key, &[]);
+    let (title, hint) = if status == StatusCode::TOO_MANY_REQUESTS {
+        (say("busy_title"), say("busy_hint"))
+    } else {
+        (say("error_title"), error.message.to_string())
+    };
+    let values = context! {
+        title,
+        hint,
+        style => book.style(),
+        customized => false,
+        languages => (),
+        logo => (),
+    };
+    let mut response = render(cx, &book, &texts, "error.html", values, None);
     *response.status_mut() = status;
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -204,7 +163,7 @@ fn redirect(status: StatusCode, location: &str) -> Response {
     response
 }
 
-fn plain(cx: &Cx, status: StatusCode, text: &'static str) -> Response {
+fn plain(cx: &Cx, status: StatusCode, text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     harden(cx, &mut response, "none", None);

@@ -31,13 +31,13 @@ pub async fn page(
         ("SELECT_MFA_TYPE", _) => choice(visit, request, asked, "MFAS_CAN_CHOOSE", None).await,
         ("MFA_SETUP", None) => choice(visit, request, asked, "MFAS_CAN_SETUP", None).await,
         ("MFA_SETUP", Some(Factor::SoftwareToken)) => {
-            app(visit, request, asked, fields::code(texts::of(visit))).await
+            app(visit, request, asked, fields::code(&texts::of(visit))).await
         }
         ("MFA_SETUP", Some(_)) => {
-            let field = fields::attribute(texts::of(visit), "email");
+            let field = fields::attribute(&texts::of(visit), "email");
             address(visit, request, field).await
         }
-        (name, _) => code(visit, request, name, asked, fields::code(texts::of(visit))).await,
+        (name, _) => code(visit, request, name, asked, fields::code(&texts::of(visit))).await,
     }
 }
 
@@ -65,7 +65,7 @@ async fn prove(
     asked: &Asked,
     posted: &Params,
 ) -> Result<Response> {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut field = fields::code(texts);
     let typed = field.read(texts, posted);
     if !field.error.is_empty() {
@@ -142,7 +142,7 @@ async fn verify(
     asked: &Asked,
     posted: &Params,
 ) -> Result<Response> {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut field = fields::code(texts);
     let typed = field.read(texts, posted);
     if !field.error.is_empty() {
@@ -168,7 +168,7 @@ async fn set_up_address(
     asked: &Asked,
     posted: &Params,
 ) -> Result<Response> {
-    let texts = texts::of(visit);
+    let texts = &texts::of(visit);
     let mut field = fields::attribute(texts, "email");
     let typed = field.read(texts, posted);
     field.check_attribute(texts, &visit.site.pool, &request.client, &typed);
@@ -256,7 +256,7 @@ async fn choice(
     error: Option<Error>,
 ) -> Result<Response> {
     let names: Vec<&str> = factors(asked, parameter).into_iter().map(Factor::as_str).collect();
-    let error = error.map_or_else(String::new, |error| words::say(texts::of(visit), &error));
+    let error = error.map_or_else(String::new, |error| words::say(&texts::of(visit), &error));
     let values = context! { names, error, sets_up => parameter == "MFAS_CAN_SETUP" };
     form::show(visit, request, "second-choice.html", values).await
 }

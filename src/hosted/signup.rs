@@ -43,7 +43,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         Ok(caller) => caller,
         Err(refusal) => return Ok(refusal),
     };
-    let (texts, pool, client) = (texts::of(visit), &*visit.site.pool, &*caller.client);
+    let (texts, pool, client) = (&texts::of(visit), &*visit.site.pool, &*caller.client);
     if pool.only_administrators_create_users() {
         return closed(visit, &caller).await;
     }
@@ -70,41 +70,48 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     }
 
     let sub = sub_of(visit, form.id, &name, &password);
-    let via = caller.via(visit);
-    let made = sign_up::sign_up_as(&visit.cx, via, sub.clone(), &name, &password, &pairs).await;
-    let (user, sent) = match made {
-        Ok((user, details)) => {
-            let masked = details.and_then(|details| details.destination);
-            // They have just typed the address: in full it shows whether it is right.
-            let typed = address::all(&user).into_iter().map(|to| to.value);
-            let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
-            (user, typed.next().or(masked))
-        }
+    let (user, sent) = match users::find(visit.cx.db(), &pool.id, &sub).await? {
         // The same form again: its first answer got lost, or the button was pressed twice.
-        Err(error) if error.kind == Kind::UsernameExists => {
-            let same = users::find(visit.cx.db(), &pool.id, &sub).await?;
-            match same.filter(|user| user.status == Status::Unconfirmed) {
-                Some(user) => {
-                    let to = address::for_sign_up(pool, &user, |_| true);
-                    (user, to.map(|to| to.value))
+        Some(user) if user.status == Status::Unconfirmed => {
+            let to = address::for_sign_up(pool, &user, |_| true);
+            (user, to.map(|to| to.value))
+        }
+        Some(_) => {
+            let error = Error::new(Kind::UsernameExists, "User already exists");
+            return form.refused(visit, &caller, &error).await;
+        }
+        None => {
+            let via = caller.via(visit);
+            match sign_up::sign_up_as(&visit.cx, via, sub, &name, &password, &pairs).await {
+                Ok((user, details)) => {
+                    let masked = details.and_then(|details| details.destination);
+                    // They have just typed the address: in full it shows whether it is right.
+                    let typed = address::all(&user).into_iter().map(|to| to.value);
+                    let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
+                    (user, typed.next().or(masked))
                 }
-                None => return form.refused(visit, &caller, &error).await,
+                Err(error) => return form.refused(visit, &caller, &error).await,
             }
         }
-        Err(error) => return form.refused(visit, &caller, &error).await,
     };
     if sent.is_none() {
         return login::after(visit, &caller, Done::Waiting, &name).await;
     }
     // Without it the user signs in by hand: no reason to tell them that the account could not be made.
-    let session = signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await.ok();
+    let session = match signed_up::begin(&visit.cx, challenge::at(visit, client), &user).await {
+        Ok(session) => Some(session),
+        Err(error) => {
+            tracing::info!(request_id = %visit.cx.request.id, ?error, "whoever signed up here must sign in by hand");
+            None
+        }
+    };
     let what = What::Confirm { sent, session, again: false };
     step::go(visit, "/confirmUser", &Step::new(visit, what, &name))
 }
 
 impl Form {
     fn blank(visit: &Visit, client: &Client) -> Form {
-        let (texts, pool) = (texts::of(visit), &*visit.site.pool);
+        let (texts, pool) = (&texts::of(visit), &*visit.site.pool);
         let mut username = fields::username(texts, pool);
         match (pool.signs_in_with("email"), pool.signs_in_with("phone_number")) {
             (true, false) => username.kind = "email",
@@ -132,7 +139,7 @@ impl Form {
 
     /// Shows the form again with what the house said, beside the field that it is about.
     async fn refused(mut self, visit: &Visit, caller: &Caller, error: &Error) -> Result<Response> {
-        let texts = texts::of(visit);
+        let texts = &texts::of(visit);
         let about = |name: &str| error.message.contains(name);
         let field = match error.kind {
             Kind::UsernameExists | Kind::AliasExists => {

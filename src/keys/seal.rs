@@ -206,9 +206,9 @@ impl fmt::Debug for Sealed {
 }
 
 /// SHA-256 of a secret with at least 128 random bits (refresh tokens, cookie handles, authorization codes): such a
-/// secret cannot be guessed, so a fast hash is enough and can be looked up by index.
-pub fn hash(secret: &str) -> [u8; 32] {
-    bytes32(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
+/// secret cannot be guessed, so a fast hash is enough and can be looked up by index. Also names what is public (a logo).
+pub fn hash(secret: impl AsRef<[u8]>) -> [u8; 32] {
+    bytes32(digest::digest(&digest::SHA256, secret.as_ref()).as_ref())
 }
 
 /// Equality in time that depends on the lengths only.

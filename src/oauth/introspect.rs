@@ -114,7 +114,7 @@ async fn refresh(
     }
     let Presented { held, .. } = &presented;
     let jti = ids::session_uuid(&held.session.id).map(|uuid| uuid.to_string());
-    let mut members = json!({
+    let members = json!({
         "scope": held.session.scope,
         "client_id": client.id,
         "username": held.user.username,
@@ -126,10 +126,11 @@ async fn refresh(
         "token_use": "refresh",
         "auth_time": held.session.auth_ms / SECOND,
     });
+    let mut members = members.as_object().cloned().unwrap_or_default();
     if let Some(resource) = &held.session.resource {
-        members["aud"] = json!(resource);
+        members.insert("aud".into(), json!(resource));
     }
-    Ok(members.as_object().cloned())
+    Ok(Some(members))
 }
 
 fn inactive() -> Map<String, Value> {

@@ -3,8 +3,10 @@
 
 pub mod attributes;
 pub mod client;
+pub mod css;
 pub mod factors;
 pub mod group;
+pub mod logo;
 pub mod names;
 pub mod password;
 pub mod realm;

@@ -18,6 +18,7 @@ pub mod resource_servers;
 pub mod schema;
 pub mod sessions;
 mod sqlite;
+pub mod ui_customizations;
 pub mod user_lists;
 pub mod users;
 mod value;

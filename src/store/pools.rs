@@ -298,6 +298,16 @@ pub fn update_client(batch: &mut Batch, client: &Client, now: Ms) -> Result<()> 
     Ok(())
 }
 
+/// Changes nothing, if the row is still at `client.ver`: what hangs on the client is not left behind by its deletion.
+pub fn hold_client(batch: &mut Batch, client: &Client) {
+    batch.one(
+        Rank::Client,
+        "UPDATE clients SET ver = ver WHERE client_id = ?1 AND ver = ?2",
+        params![client.id.as_str(), client.ver],
+        Error::conflict(),
+    );
+}
+
 pub fn delete_client(batch: &mut Batch, client: &Client) {
     batch.one(
         Rank::Client,

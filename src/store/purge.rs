@@ -103,6 +103,7 @@ const REMAINS: &[Rule] = &[
     of_pool!(Code, "user_codes", "sub, purpose"),
     of_pool!(Code, "allowances", "subject, purpose"),
     of_pool!(Job, "messages", "message_id"),
+    of_pool!(Client, "ui_customizations", "client_id"),
 ];
 
 /// How long a grave is looked into again: what raced with the deletion may have come after it.

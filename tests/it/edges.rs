@@ -10,22 +10,22 @@ const FLOW: &[(&str, &str)] = &[
     ("main", "cli"),
     (
         "cli",
-        "serve app seed admin account access auth tokens audit notify cx store pool keys tls config limits files ids ambient error",
+        "serve app seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
     ),
     ("serve", "app http cx tls config meters ambient error"),
     (
         "app",
-        "cognito hosted oauth dev health delivery notify http cx store keys config compute limits meters ambient error",
+        "cognito hosted oauth dev health delivery notify http cx store templates keys config compute limits meters ambient error",
     ),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
     (
         "cognito",
-        "http account admin access auth tokens signout audit notify sigv4 cx store pool keys config limits ids ambient error",
+        "site http account admin access auth tokens signout audit notify sigv4 cx store pool keys config limits ids ambient error",
     ),
     (
         "hosted",
-        "site http account auth tokens signout audit cx store pool keys config ids ambient error",
+        "site http account auth tokens signout audit cx store templates pool keys config ids ambient error",
     ),
     (
         "oauth",
@@ -52,8 +52,9 @@ const FLOW: &[(&str, &str)] = &[
     ("notify", "audit cx store pool keys config ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store keys config compute limits meters ids ambient error"),
+    ("cx", "store templates keys config compute limits meters ids ambient error"),
     ("store", "pool meters ambient error"),
+    ("templates", "error"),
     ("pool", "ambient error"),
     // Leaves.
     ("sigv4", "keys ambient error"),

@@ -19,6 +19,7 @@ mod house;
 mod keys;
 mod limits;
 mod list_users;
+mod looks;
 mod metrics;
 mod mfa;
 mod mfa_pages;

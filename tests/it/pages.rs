@@ -142,7 +142,9 @@ async fn a_step_opens_in_no_other_browser() {
             // The second time with a cookie of its own.
             other.opens("").await;
         }
-        let altered = format!("{}A", &step[..step.len() - 1]);
+        let (start, end) = step.split_at(step.len() - 20);
+        let altered =
+            format!("{start}{}{}", if end.starts_with('x') { 'y' } else { 'x' }, &end[1..]);
         assert_eq!(browser.get(&altered).await.status, 400);
         assert_eq!(browser.get(&step).await.status, 200);
     }
@@ -532,6 +534,28 @@ async fn a_pool_that_verifies_nothing_says_who_confirms() {
             "{}",
             page.body
         );
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_users_do_not_sign_in_here_has_no_pages() {
+    for house in houses().await {
+        let pool = house.pool(by_email()).await;
+        let backend = house.client(&pool, json!({ "GenerateSecret": true })).await;
+        let mut browser = Browser::new(&house, &pool, &backend);
+        for page in
+            ["/signup", "/forgotPassword", "/confirmForgotPassword", "/confirmUser", "/resendcode"]
+        {
+            let answer = browser.get(&format!("{page}?client_id={backend}")).await;
+            let location = answer.header("location");
+            assert!(
+                location.contains("/error?error=unauthorized_client"),
+                "{page}: {}",
+                answer.body
+            );
+            let nobody = browser.get(&format!("{page}?client_id=nobody")).await;
+            assert!(nobody.header("location").contains("/error?error=invalid_client"));
+        }
     }
 }
 

@@ -80,13 +80,7 @@ async fn every_field_of_every_page_empty_too_long_or_with_characters_that_hide_i
                     if secret && !bad.is_empty() && bad.len() < 100 {
                         continue;
                     }
-                    let mut form = good.clone();
-                    for pair in &mut form {
-                        if pair.0 == *wrong {
-                            pair.1 = "";
-                        }
-                    }
-                    let form: Vec<(&str, &str)> = form
+                    let form: Vec<(&str, &str)> = good
                         .iter()
                         .map(|(name, value)| (*name, if name == wrong { bad } else { *value }))
                         .collect();
