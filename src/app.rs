@@ -16,11 +16,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::ambient::{Clock, MINUTE, Ms, Random};
+use crate::compute::Compute;
 use crate::config::Settings;
-use crate::cx::{App, Compute, Cx};
+use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, SeenTokens, Vault};
-use crate::meters::Meters;
+use crate::limits::Limits;
+use crate::meters::{self, Meters};
 use crate::notify::smtp;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
@@ -51,7 +53,10 @@ impl App {
         db.migrate(schema::MIGRATIONS).await?;
         claim(&db, &vault, &*random, settings.dev).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let counted = meters::Compute::default();
         Ok(Arc::new(App {
+            meters: Meters::new(&counted, db.meters()),
+            limits: Limits::new(settings.rate_limits.clone()),
             settings,
             db,
             directory: Default::default(),
@@ -61,9 +66,8 @@ impl App {
             clock,
             random,
             keygen,
-            compute: Compute::new(cores),
+            compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
-            meters: Meters::default(),
             templates,
         }))
     }
@@ -150,7 +154,9 @@ async fn repeat<F>(
     loop {
         let cx = Cx::system(app.clone());
         let now = cx.now;
-        let due = run_once(cx).await.unwrap_or_else(|error| {
+        let due = run_once(cx).await;
+        app.meters.worked(name, if due.is_ok() { "ok" } else { "failed" });
+        let due = due.unwrap_or_else(|error| {
             tracing::error!(?error, worker = name, "a worker failed");
             now + MINUTE
         });

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use self::addresses::{database_url, mail_from, public_url, smtp_url};
 use crate::ambient::{HOUR, Ms};
 use crate::error::{Error, Result};
+use crate::limits::{Given, Rates};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,6 +36,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Files that replace built-in ones of the hosted pages.
     pub templates_dir: Option<PathBuf>,
+    /// How many requests are too many. Off in dev: tests make as many as they can.
+    pub rate_limits: Rates,
     /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
     pub mail: Option<Mail>,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             browser_session_limit_ms: 24 * HOUR,
             trusted_proxies: Vec::new(),
             templates_dir: None,
+            rate_limits: Rates::off(),
             mail: None,
         }
     }
@@ -150,6 +154,11 @@ pub struct Config {
     /// The sender of mail, as in "Example <no-reply@example.com>". Required with smtp_url
     #[arg(long, env = "CENOTE_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// Limits that differ from those in the list below: as a flag or variable Name=number pairs with commas, as in
+    /// UserAuthentication=500,per_address=0, where 0 is no limit; in the file also a table [rate_limits]; "off" takes all away. Default: the
+    /// list below
+    #[arg(long, env = "CENOTE_RATE_LIMITS", value_name = "LIMITS")]
+    pub rate_limits: Option<Given>,
     /// How logs are written: json or text. RUST_LOG says how much. Default: json
     #[arg(long, env = "CENOTE_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
@@ -208,6 +217,11 @@ impl Config {
             templates_dir: self.templates_dir.or(file.templates_dir),
             smtp_url: self.smtp_url.or(file.smtp_url),
             mail_from: self.mail_from.or(file.mail_from),
+            // Limit by limit: a flag for one of them leaves the others of the file.
+            rate_limits: match (self.rate_limits, file.rate_limits) {
+                (Some(given), Some(file)) => Some(given.over(file)),
+                (given, file) => given.or(file),
+            },
             log_format: self.log_format.or(file.log_format),
         }
     }
@@ -283,6 +297,7 @@ impl Config {
                 account_id,
                 trusted_proxies: proxies,
                 templates_dir: self.templates_dir,
+                rate_limits: Rates::built_in().with(&self.rate_limits.unwrap_or_default()),
                 mail,
                 ..Settings::default()
             },

@@ -1,14 +1,19 @@
 //! What every operation gets: the shared state of the process, the time (read once), randomness, and who is asking.
 
+mod admit;
+
 use std::sync::{Arc, Mutex};
 
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
+
+pub use admit::Asked;
 
 use crate::ambient::{Clock, Ms, Random};
+use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
+use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
 use crate::store::Db;
 use crate::store::pools::Directory;
@@ -29,41 +34,9 @@ pub struct App {
     pub keygen: KeySource,
     pub compute: Compute,
     pub lanes: Lanes,
+    pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,
-}
-
-/// The bounded pool for arithmetic that takes milliseconds: SRP and key generation.
-pub struct Compute {
-    slots: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-}
-
-impl Compute {
-    /// As many at once as there are cores, and a bounded queue behind them.
-    pub fn new(cores: usize) -> Compute {
-        Compute {
-            slots: Arc::new(Semaphore::new(cores.max(1))),
-            waiting: Arc::new(Semaphore::new(cores.max(1) * 256)),
-        }
-    }
-
-    pub async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let _place = self.waiting.try_acquire().map_err(|_| {
-            Error::new(Kind::TooManyRequests, "Rate exceeded")
-                .because("the queue for password arithmetic is full")
-        })?;
-        let slot = self.slots.clone().acquire_owned().await.map_err(Error::internal)?;
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(slot);
-            result
-        });
-        done.await.map_err(Error::internal)
-    }
 }
 
 /// Where operations wait that lost a race for the same row.
@@ -90,6 +63,10 @@ pub struct Cx {
     pub now: Ms,
     pub request: Arc<Request>,
     reply: Arc<Mutex<Reply>>,
+    /// Counted against its limits when the token has told whose request it is.
+    category: Option<Limit>,
+    /// This is another run of a request that was counted.
+    again: bool,
 }
 
 /// Who asks, from where. `id` is returned as `x-amzn-RequestId`.
@@ -128,7 +105,14 @@ pub struct About {
 impl Cx {
     pub fn new(app: Arc<App>, request: Request) -> Cx {
         let now = app.clock.now_ms();
-        Cx { app, now, request: Arc::new(request), reply: Arc::default() }
+        Cx {
+            app,
+            now,
+            request: Arc::new(request),
+            reply: Arc::default(),
+            category: None,
+            again: false,
+        }
     }
 
     /// A context for what the process does by itself: workers and operator's commands.
@@ -202,11 +186,16 @@ impl Cx {
         F: Future<Output = Result<T>>,
     {
         let mut lane = None;
-        for _ in 0..4 {
+        for run in 0..4 {
             if let Ok(mut reply) = self.reply.lock() {
                 *reply = Reply::default();
             }
-            match operation(self.clone()).await {
+            let mut cx = self.clone();
+            if run > 0 {
+                cx.again = true;
+                self.app.meters.rerun();
+            }
+            match operation(cx).await {
                 Err(error) if error.is_conflict() => {
                     if lane.is_none() {
                         lane = Some(self.app.lanes.enter(error.cause().unwrap_or_default()).await);

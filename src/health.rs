@@ -5,11 +5,15 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::ambient::{Ms, SECOND};
 use crate::cx::App;
+use crate::meters;
+use crate::store::jobs;
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Pool and client epochs are set a minute ahead, which covers nodes whose clocks differ by no more than this.
 const MAX_SKEW: Ms = 30 * SECOND;
@@ -20,8 +24,29 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/metrics", get(metrics))
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.meters.text())
+/// Everything that is counted, and what is only known when somebody asks. Where the database does not answer, the rest is still told.
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let now = app.clock.now_ms();
+    app.db.observe();
+    let load = app.compute.load();
+    let pending = jobs::pending(&app.db).await.unwrap_or_else(|error| {
+        tracing::warn!(?error, "the messages that wait could not be counted");
+        jobs::Pending { count: 0, first_due_ms: None }
+    });
+    let now = meters::Now {
+        signing: load.signing,
+        arithmetic: load.arithmetic,
+        running: load.running,
+        pending: pending.count,
+        oldest_ms: pending.first_due_ms.map_or(0, |due| (now - due).max(0)),
+    };
+    match app.meters.text(&now) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// Whether requests would be answered: the database is there, and its clock and ours agree.

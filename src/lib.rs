@@ -18,7 +18,8 @@
 //! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
 //!
 //! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
-//! [`templates`] (what pages are made of), [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
+//! [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`templates`] (what pages are made of),
+//! [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
 //!
 //! To find a behaviour: an operation of the API by its line in the table of [`cognito`]; a page by its route in [`app::router`]; what
 //! ends what in [`signout::end`] and `docs/sign-out.md`; an SQL statement in the file of its noun in [`store`].
@@ -32,6 +33,7 @@ pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod cognito;
+pub mod compute;
 pub mod config;
 pub mod cx;
 pub mod dev;
@@ -42,6 +44,7 @@ pub mod hosted;
 pub mod http;
 pub mod ids;
 pub mod keys;
+pub mod limits;
 pub mod meters;
 pub mod notify;
 pub mod oauth;

@@ -30,6 +30,7 @@ use crate::app;
 use crate::cx::App;
 use crate::error::{Error, Result};
 use crate::http::OverTls;
+use crate::meters::Gauge;
 
 /// How long a client may take for the TLS handshake, and for the head of a request, which also bounds an idle connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -86,8 +87,9 @@ impl Signals {
 /// Serves until a signal comes, then finishes what was begun and closes the database. A second signal ends the waiting.
 pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
     let (operators, public): (Vec<_>, Vec<_>) = doors.into_iter().partition(|door| door.operator);
-    let public = Doors::open(public, MAX_CONNECTIONS);
-    let operators = Doors::open(operators, MAX_OPERATOR_CONNECTIONS);
+    let public = Doors::open(public, MAX_CONNECTIONS, app.meters.connections("public"));
+    let operators =
+        Doors::open(operators, MAX_OPERATOR_CONNECTIONS, app.meters.connections("operator"));
     let workers = app::workers(&app, public.stop.subscribe());
 
     signals.next().await;
@@ -116,10 +118,10 @@ struct Doors {
 }
 
 impl Doors {
-    fn open(doors: Vec<Door>, limit: usize) -> Doors {
+    fn open(doors: Vec<Door>, limit: usize, open: Gauge) -> Doors {
         let stop = watch::Sender::new(false);
         let graceful = Arc::new(GracefulShutdown::new());
-        let slots = Arc::new(Slots { free: Arc::new(Semaphore::new(limit)), limit });
+        let slots = Arc::new(Slots { free: Arc::new(Semaphore::new(limit)), limit, open });
         let mut loops = JoinSet::new();
         for door in doors {
             loops.spawn(accept(door, graceful.clone(), slots.clone(), stop.subscribe()));
@@ -141,6 +143,7 @@ impl Doors {
 struct Slots {
     free: Arc<Semaphore>,
     limit: usize,
+    open: Gauge,
 }
 
 impl Slots {
@@ -185,10 +188,27 @@ async fn accept(
         };
         let watcher = graceful.watcher();
         let (tls, router, stopped) = (tls.clone(), router.clone(), stopped.clone());
+        let counted = Counted::one(&slots.open);
         tokio::spawn(async move {
             connection(stream, peer, tls, router, watcher, stopped).await;
-            drop(slot);
+            drop((slot, counted));
         });
+    }
+}
+
+/// An open connection in its gauge, however it ends.
+struct Counted(Gauge);
+
+impl Counted {
+    fn one(gauge: &Gauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -387,7 +407,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_all_connections_taken_waits() {
-        let slots = Slots { free: Arc::new(Semaphore::new(1)), limit: 1 };
+        let slots = Slots { free: Arc::new(Semaphore::new(1)), limit: 1, open: Gauge::default() };
         let mut full = false;
         let first = slots.take(&mut full).await;
         assert!(first.is_some() && !full);

@@ -8,9 +8,10 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use url::form_urlencoded;
 
-use crate::cx::{App, Cx};
+use crate::cx::{App, Asked, Cx};
 use crate::error::{Error, Result};
 use crate::http;
+use crate::limits::Limit;
 use crate::pool::Pool;
 use crate::store::pools::{self, Domain};
 
@@ -41,13 +42,34 @@ pub struct Visit {
 impl Visit {
     /// Splits the body off a request and finds its pool. `form` is read too where `client_id` may be in the body.
     pub async fn begin(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Option<Visit>> {
-        let query = Params::parse(parts.uri.query().unwrap_or_default())?;
+        let path = own_path(parts.uri.path());
+        let post = parts.method == Method::POST;
+        let mut category = Limit::of_endpoint(path, post).unwrap_or(Limit::ManagedLogin);
+        cx.admit_address(Some(category))?;
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_QUERY {
+            return Err(too_much());
+        }
+        let query = Params::parse(query)?;
+        let said = |name: &str| form.and_then(|form| form.get(name));
+        if category == Limit::UserAuthentication && said("grant_type") == Some("client_credentials")
+        {
+            category = Limit::ClientAuthentication;
+        }
         let client_id =
             query.get("client_id").or_else(|| form.and_then(|form| form.get("client_id")));
         let client_id = client_id.map(str::to_owned).or_else(|| basic_user(&parts));
         let Some(site) = find(&cx, parts.uri.path(), client_id.as_deref()).await? else {
             return Ok(None);
         };
+        cx.admit(&Asked {
+            category,
+            pool: &site.pool.id,
+            client: client_id.as_deref(),
+            user: said("username").filter(|_| post),
+            // The token endpoint checks codes and tokens, which nobody guesses.
+            costly: category.is_costly() && said("grant_type").is_none(),
+        })?;
         Ok(Some(Visit { cx, site, parts, query }))
     }
 
@@ -85,6 +107,16 @@ pub enum Place {
     Domain(Domain),
     /// The bare public URL: any pool may be meant.
     Bare,
+}
+
+/// A path without the pool in front of it.
+fn own_path(path: &str) -> &str {
+    match path.trim_start_matches('/').split_once('/') {
+        Some((first, _)) if first.contains('_') => {
+            path.trim_start_matches('/').get(first.len()..).unwrap_or(path)
+        }
+        _ => path,
+    }
 }
 
 /// A pool's domain serves that pool alone, and no other at the paths that name one: their pages would share its origin. A host that
@@ -208,6 +240,10 @@ fn is_own_host(cx: &Cx) -> bool {
     })
 }
 
+fn too_much() -> Error {
+    Error::invalid("The request has more parameters than this server reads.")
+}
+
 pub fn nothing_here() -> Error {
     Error::not_found(
         "No user pool is served at this address. Use the pool's domain, or name an app client with client_id.",
@@ -225,7 +261,7 @@ fn basic_user(parts: &Parts) -> Option<String> {
     crate::http::basic(&parts.headers).map(|(user, _)| user)
 }
 
-/// The parameters of a query or a form. A repeated name is refused (RFC 6749, 3.1).
+/// The parameters of a query or a form; whoever reads the text bounds its length. A repeated name is refused (RFC 6749, 3.1).
 #[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
@@ -238,13 +274,10 @@ impl std::fmt::Debug for Params {
 
 impl Params {
     pub fn parse(text: &str) -> Result<Params> {
-        if text.len() > MAX_QUERY {
-            return Err(Error::invalid("The request has more parameters than this server reads."));
-        }
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         if pairs.len() > MAX_PARAMETERS {
-            return Err(Error::invalid("The request has more parameters than this server reads."));
+            return Err(too_much());
         }
         for (at, (name, value)) in pairs.iter().enumerate() {
             if pairs.iter().take(at).any(|(other, _)| other == name) {

@@ -53,6 +53,8 @@ impl Server {
         }
         command
             .args(["serve", "--public-url", PUBLIC_URL, "--allow-plain-http"])
+            // A bench is the flood that limits are there for.
+            .args(["--rate-limits", "off"])
             .args(["--listen", &listen.to_string(), "--health-listen", &health.to_string()])
             .args(["--database-url", &world.database_url, "--master-key-file"])
             .arg(&world.master_key_file)

@@ -75,15 +75,11 @@ pub async fn update(
     let mut details = Vec::new();
     // To a disabled user no code is sent: it could not be used.
     for to in change.codes.iter().filter(|_| user.enabled) {
-        details.push(codes::issue(
-            cx,
-            &mut batch,
-            pool,
-            user,
-            birth,
-            Purpose::Attribute(to.attribute),
-            to,
-        )?);
+        let purpose = Purpose::Attribute(to.attribute);
+        details.push(codes::issue(cx, &mut batch, pool, user, birth, purpose, to)?);
+        if matches!(by, By::User(_)) {
+            codes::charge_openly(cx, &mut batch, pool, to).await?;
+        }
     }
     let action = match by {
         By::User(_) => "UpdateUserAttributes",
@@ -182,6 +178,7 @@ pub async fn send_code(cx: &Cx, access: &Access, name: &str) -> Result<CodeDeliv
     let birth = tokens::tick_for(cx, pool, user);
     let details =
         codes::issue(cx, &mut batch, pool, user, birth, Purpose::Attribute(attribute), &to)?;
+    codes::charge_openly(cx, &mut batch, pool, &to).await?;
     audit::note(
         &mut batch,
         cx,

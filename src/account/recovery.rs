@@ -31,16 +31,21 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
     };
     let mut batch = Batch::new();
     codes::allow(cx, &mut batch, pool, &sub, "ForgotPassword", 5);
-    let details = match (&user, to) {
-        (Some(user), Ok(to)) => {
+    let hides = via.client.hides_user_existence();
+    let (to, real) = match to {
+        Ok(to) => (to, true),
+        Err(error) if !hides => return Err(error),
+        Err(_) => (existence::invented_address(cx, via, name, &order), false),
+    };
+    let room = codes::charge(cx, &mut batch, pool, &to).await?;
+    let details = match (&user, room) {
+        (Some(user), true) if real => {
             let birth = tokens::tick_for(cx, pool, user);
             codes::issue(cx, &mut batch, pool, user, birth, Purpose::Forgot, &to)?
         }
-        (_, Err(error)) if !via.client.hides_user_existence() => return Err(error),
-        _ => {
-            let to = existence::invented_address(cx, via, name, &order);
-            codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?
-        }
+        (_, false) if !hides => return Err(codes::limit_exceeded()),
+        // That an address has had enough messages would tell that there is one.
+        _ => codes::pretend(cx, &mut batch, pool, user.as_ref(), &sub, Purpose::Forgot, &to)?,
     };
     audit::note(
         &mut batch,

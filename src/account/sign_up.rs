@@ -20,9 +20,6 @@ use crate::pool::{Status, User, UserDoc, password};
 use crate::store::{Batch, users};
 use crate::tokens;
 
-/// How many sign-ups in an hour may send their code to one address.
-const SIGN_UPS: i64 = 20;
-
 /// Creates an unconfirmed user, and sends a code where the pool verifies an address that the user has. Without one the user waits for
 /// AdminConfirmSignUp.
 pub async fn sign_up(
@@ -86,11 +83,10 @@ pub async fn sign_up_as(
     users::insert(&mut batch, pool, &user, &Error::conflict())?;
     let details = match address::for_sign_up(pool, &user, |to| notify::can_send(cx, to)) {
         Some(to) => {
-            // Anybody may name any address here: nobody is flooded with codes that way.
-            let hidden = codes::hidden_address(cx, pool, &to);
-            codes::allow(cx, &mut batch, pool, &hidden, "SignUp", SIGN_UPS);
             let birth = tokens::tick_for(cx, pool, &user);
-            Some(codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?)
+            let sent = codes::issue(cx, &mut batch, pool, &user, birth, Purpose::SignUp, &to)?;
+            codes::charge_openly(cx, &mut batch, pool, &to).await?;
+            Some(sent)
         }
         None => None,
     };
@@ -168,28 +164,35 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         }
         user => {
             let unconfirmed = user.as_ref().filter(|user| user.status == Status::Unconfirmed);
-            match unconfirmed.and_then(|user| {
+            let known = unconfirmed.and_then(|user| {
                 Some((user, address::for_sign_up(pool, user, |to| notify::can_send(cx, to))?))
-            }) {
-                Some((user, to)) => {
-                    let birth = tokens::tick_for(cx, pool, user);
-                    codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
-                }
+            });
+            let (unconfirmed, to) = match known {
+                Some((user, to)) => (Some(user), to),
                 None if hides => {
                     let mut order = address::ATTRIBUTES.to_vec();
                     order.retain(|attribute| pool.auto_verifies(attribute));
-                    let to = existence::invented_address(cx, via, name, &order);
-                    codes::pretend(
-                        cx,
-                        &mut batch,
-                        pool,
-                        user.as_ref(),
-                        &named.sub,
-                        Purpose::SignUp,
-                        &to,
-                    )?
+                    (None, existence::invented_address(cx, via, name, &order))
                 }
                 None => return Err(no_verification()),
+            };
+            let room = codes::charge(cx, &mut batch, pool, &to).await?;
+            match (unconfirmed, room) {
+                (Some(user), true) => {
+                    let birth = tokens::tick_for(cx, pool, user);
+                    codes::issue(cx, &mut batch, pool, user, birth, Purpose::SignUp, &to)?
+                }
+                (_, false) if !hides => return Err(codes::limit_exceeded()),
+                // That an address has had enough messages would tell that there is one.
+                _ => codes::pretend(
+                    cx,
+                    &mut batch,
+                    pool,
+                    user.as_ref(),
+                    &named.sub,
+                    Purpose::SignUp,
+                    &to,
+                )?,
             }
         }
     };

@@ -1,5 +1,5 @@
 //! The secret of a user's authenticator app: made, sealed, and held against a code. Whether it may be set up is decided where that
-//! happens: in `second` with a sign-in's Session, in `account::mfa` with an access token.
+//! happens: in `set_up` with a sign-in's Session, in `account::mfa` with an access token.
 
 use super::totp::Secret;
 use crate::ambient::HOUR;
@@ -24,7 +24,7 @@ pub fn open(cx: &Cx, pool: &Pool, user: &User, sealed: &[u8]) -> Result<Secret> 
 
 /// What a code for the verified secret is worth.
 pub enum Code {
-    /// Right: `use_up` belongs into the batch that it permits.
+    /// Right: `store::factors::use_token` belongs into the batch that it permits.
     Right {
         secret: Vec<u8>,
         step: i64,
@@ -43,11 +43,6 @@ pub async fn check(cx: &Cx, pool: &Pool, user: &User, given: &str) -> Result<Opt
         Some(step) if step <= last_step => Code::Used,
         Some(step) => Code::Right { secret, step },
     }))
-}
-
-/// Of several who send one code one wins.
-pub fn use_up(batch: &mut Batch, user: &User, secret: &[u8], step: i64) {
-    factors::use_token(batch, user, secret, step);
 }
 
 /// The time step of the first code for a new secret; it is used up by this.

@@ -94,6 +94,8 @@ pub(super) fn proven(cx: &Cx, at: At<'_>, user: User, birth: Birth, mut batch: B
     let actor = Actor::User(&user.sub);
     let door = at.door.as_str();
     audit::note(&mut batch, cx, &at.pool.id, &actor, "SignIn", &at.client.id, "ok", door);
+    let app = cx.app.clone();
+    batch.then(move || app.meters.signed_in(door, "ok"));
     Outcome::Proven(Box::new(Proven { user, birth, batch }))
 }
 
@@ -116,6 +118,7 @@ pub(super) async fn challenge_with(
         challenged.name,
     );
     cx.db().commit(batch).await?;
+    cx.app.meters.signed_in(at.door.as_str(), "challenged");
     Ok(Outcome::Challenged(challenged))
 }
 
@@ -162,6 +165,7 @@ pub(super) async fn deny(
         at.door.as_str(),
     );
     cx.db().commit(batch).await?;
+    cx.app.meters.signed_in(at.door.as_str(), error.kind.cognito());
     cx.note_refusal_audited();
     Err(error)
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ids;
 use crate::keys::{KeySource, MasterKey, Vault};
+use crate::limits::{Given, Rates};
 use crate::seed;
 use crate::serve::{self, Door, Signals};
 use crate::store::{Db, Options};
@@ -43,6 +44,9 @@ pub struct Args {
     /// Keep everything in a temporary directory that is removed at the end
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
+    /// Limit requests as `cenote serve` would: Name=number pairs with commas, of the list above. Default: no limits
+    #[arg(long, value_name = "LIMITS")]
+    rate_limits: Option<Given>,
     /// Use this database instead of the embedded one: postgres://.. or sqlite:///path
     // No environment variable: a production address that happens to be set must not end up here.
     #[arg(long, value_name = "URL")]
@@ -76,6 +80,7 @@ pub async fn run(args: Args) -> Result<()> {
         public_url: format!("http://localhost:{port}"),
         pages_url: format!("https://localhost:{tls_port}"),
         templates_dir: args.templates_dir.clone(),
+        rate_limits: Rates::off().with(&args.rate_limits.clone().unwrap_or_default()),
         ..Settings::default()
     };
     let vault = Vault::new(&data.master_key(&*random)?);

@@ -309,6 +309,7 @@ async fn finish(cx: &Cx, at: At<'_>, outcome: Outcome) -> Result<Answer> {
             let issued =
                 mint::issue(cx, at.pool, at.client, &user, &opened.session, opened.refresh_token)
                     .await?;
+            cx.app.meters.issued("sign_in");
             Ok(Answer { authentication_result: Some(issued.into_result()), ..Answer::default() })
         }
     }

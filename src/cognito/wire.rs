@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::{call, signature};
 use crate::audit::{self, Actor};
-use crate::cx::{About, App, Cx};
+use crate::cx::{About, App, Asked, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
+use crate::limits::Limit;
 use crate::store::Batch;
 
 /// 1 MiB: the largest legitimate request (branding aside) is far smaller.
@@ -69,6 +70,8 @@ async fn answer(
     operation: Option<&'static Operation>,
     body: &Bytes,
 ) -> Result<Value> {
+    let category = Limit::of_operation(name);
+    cx.admit_address(category)?;
     let Some(operation) = operation else {
         if name.is_empty() {
             return Err(Error::new(
@@ -97,6 +100,13 @@ async fn answer(
         }
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
+    if let Some(category) = category {
+        let pool = pool_of(&cx, &input).await?;
+        match asked(operation, category, &input, &pool) {
+            Some(asked) => cx.admit(&asked)?,
+            None => cx = cx.of(category),
+        }
+    }
     let named = if is_open(operation) { About::default() } else { named(&input) };
     let allowed = match &caller {
         Some(caller) => caller.check_scope(&cx, operation.name, &input).await,
@@ -116,6 +126,44 @@ async fn answer(
 /// lacks the mark, so that SDKs sign it with whatever credentials they have.
 fn is_open(operation: &Operation) -> bool {
     operation.unsigned || operation.name == "GetClientToken"
+}
+
+/// The pool that a request means: named, or that of its client. A client that does not exist stands for itself.
+async fn pool_of(cx: &Cx, input: &Value) -> Result<String> {
+    let text = |name: &str| input.get(name).and_then(Value::as_str);
+    Ok(match (text("UserPoolId"), text("ClientId")) {
+        (Some(pool), _) => pool.to_owned(),
+        (None, Some(client)) => {
+            let pool = cx.app.directory.pool_of(cx.db(), client).await?;
+            pool.map_or_else(|| client.to_owned(), |pool| pool.to_string())
+        }
+        (None, None) => String::new(),
+    })
+}
+
+/// What the request itself says that it is about; `None` where only its token will say so.
+fn asked<'a>(
+    operation: &Operation,
+    category: Limit,
+    input: &'a Value,
+    pool: &'a str,
+) -> Option<Asked<'a>> {
+    let text = |name: &str| input.get(name).and_then(Value::as_str);
+    let within = |name: &str| input.get(name)?.get("USERNAME")?.as_str();
+    if text("AccessToken").is_some() && pool.is_empty() {
+        return None;
+    }
+    let refreshes = text("AuthFlow").is_some_and(|flow| flow.starts_with("REFRESH_TOKEN"))
+        || text("RefreshToken").is_some();
+    Some(Asked {
+        category,
+        pool,
+        client: text("ClientId").filter(|_| is_open(operation)),
+        user: text("Username")
+            .or_else(|| within("AuthParameters"))
+            .or_else(|| within("ChallengeResponses")),
+        costly: operation.unsigned && category.is_costly() && !refreshes,
+    })
 }
 
 /// Refusals of what would have changed something, in a batch of their own unless the operation committed one. What the operation
@@ -239,7 +287,8 @@ fn write(cx: &Cx, result: Result<Value>, readable: bool) -> Response {
             &format!("{}:", error.kind.cognito()),
         );
         http::insert(headers, HeaderName::from_static("x-amzn-errormessage"), error.message.trim());
-        if error.kind == Kind::ServiceUnavailable {
+        // Both pass within a second: limits are numbers of requests in one.
+        if matches!(error.kind, Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
     }

@@ -286,6 +286,7 @@ async fn redirect(
     };
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let issued = mint::issue(cx, pool, &request.client, made.user, session, None).await?;
+    cx.app.meters.issued("implicit");
     let expires_in = issued.expires_in_secs.to_string();
     let mut pairs: Vec<(&str, &str)> =
         issued.id_token.iter().map(|token| ("id_token", token.as_str())).collect();

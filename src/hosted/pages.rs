@@ -83,6 +83,7 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
         Kind::ResourceNotFound => StatusCode::NOT_FOUND,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::TooManyRequests | Kind::Conflict => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::BAD_REQUEST,
     };
     let book = match cx.app.templates.book() {
@@ -90,9 +91,15 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
         Err(error) => return broken(cx, "error.html", &error),
     };
     let texts = texts::of_parts(&book, parts);
+    let say = |key| texts.say(key, &[]);
+    let (title, hint) = if status == StatusCode::TOO_MANY_REQUESTS {
+        (say("busy_title"), say("busy_hint"))
+    } else {
+        (say("error_title"), error.message.to_string())
+    };
     let values = context! {
-        title => texts.say("error_title", &[]),
-        hint => error.message.as_ref(),
+        title,
+        hint,
         style => book.style(),
         customized => false,
         languages => (),
@@ -100,7 +107,7 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
     };
     let mut response = render(cx, &book, &texts, "error.html", values, None);
     *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

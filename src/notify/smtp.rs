@@ -74,6 +74,8 @@ pub async fn send_due(cx: &Cx, mail: &Mail) -> Result<Ms> {
                 );
                 if attempt + 1 == RETRIES.len() {
                     finish(cx, message, "failed").await?;
+                } else {
+                    cx.app.meters.message("email", "deferred");
                 }
                 failures += 1;
                 if failures == 3 {
@@ -125,7 +127,9 @@ async fn send(
 async fn finish(cx: &Cx, message: &Message, state: &'static str) -> Result<()> {
     let mut batch = Batch::new();
     jobs::finish_message(&mut batch, message, state);
-    cx.db().commit(batch).await
+    cx.db().commit(batch).await?;
+    cx.app.meters.message(if message.channel == "email" { "email" } else { "sms" }, state);
+    Ok(())
 }
 
 fn transport(mail: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>> {

@@ -10,9 +10,10 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::wire;
-use crate::cx::{App, Cx};
+use crate::cx::{App, Asked, Cx};
 use crate::error::Result;
 use crate::http;
+use crate::limits::Limit;
 use crate::site;
 use crate::tokens::{claims, ring};
 
@@ -23,7 +24,10 @@ pub async fn openid_configuration(
 ) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
-    let document = document(&cx, &pool_id).await;
+    let document = match admit(&cx) {
+        Ok(()) => document(&cx, &pool_id).await,
+        Err(refused) => Err(refused),
+    };
     write(&cx, document)
 }
 
@@ -34,8 +38,18 @@ pub async fn jwks(
 ) -> Response {
     let (parts, _) = request.into_parts();
     let cx = http::cx(app, &parts);
-    let keys = key_set(&cx, &pool_id).await;
+    let keys = match admit(&cx) {
+        Ok(()) => key_set(&cx, &pool_id).await,
+        Err(refused) => Err(refused),
+    };
     write(&cx, keys)
+}
+
+/// Public documents that every verifier reads, many from one address: only the server as a whole has a limit.
+fn admit(cx: &Cx) -> Result<()> {
+    let asked =
+        Asked { category: Limit::Discovery, pool: "", client: None, user: None, costly: false };
+    cx.admit(&asked)
 }
 
 async fn key_set(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {

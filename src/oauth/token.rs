@@ -153,7 +153,10 @@ async fn redeem(cx: &Cx, pool: &Pool, client: &Client, form: &Params) -> Result<
         &opened.session.id,
     );
     cx.db().commit(batch).await?;
-    mint::issue(cx, pool, client, &user, &opened.session, opened.refresh_token).await
+    let issued =
+        mint::issue(cx, pool, client, &user, &opened.session, opened.refresh_token).await?;
+    cx.app.meters.issued("authorization_code");
+    Ok(issued)
 }
 
 async fn replayed(cx: &Cx, pool: &Pool, session_id: &str) -> Result<mint::Issued> {

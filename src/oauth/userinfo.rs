@@ -10,6 +10,7 @@ use super::wire;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
+use crate::limits::Limit;
 use crate::site::{self, Place};
 use crate::tokens::{claims, verify};
 
@@ -25,7 +26,10 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
             "Bad OAuth2 request at UserInfo Endpoint",
         );
     };
-    let answer = answer(&cx, token, parts.uri.path()).await;
+    let answer = match cx.admit_address(Some(Limit::UserRead)) {
+        Ok(()) => answer(&cx.clone().of(Limit::UserRead), token, parts.uri.path()).await,
+        Err(refused) => Err(refused),
+    };
     http::log(&cx, "oauth", "userInfo", answer.as_ref().err());
     match answer {
         Ok(Some(body)) => wire::ok(&cx, body),
@@ -41,7 +45,10 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
 
 /// Not about the token: this server has trouble, or nothing is served at this address.
 fn is_ours(error: &Error) -> bool {
-    matches!(error.kind, Kind::ServiceUnavailable | Kind::Internal | Kind::ResourceNotFound)
+    matches!(
+        error.kind,
+        Kind::ServiceUnavailable | Kind::Internal | Kind::ResourceNotFound | Kind::TooManyRequests
+    )
 }
 
 /// `None` where the token may not ask: it lacks `openid`, or belongs to another pool than the address.

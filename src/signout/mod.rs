@@ -65,7 +65,7 @@ impl Why {
 /// Returns the sign-out's id, a UUIDv7.
 pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) -> String {
     let signout_id = ids::uuid_v7(cx.now, cx.rng()).to_string();
-    let mut records = Records { cx, pool, why, signout_id: &signout_id, n: 0 };
+    let mut records = Records { cx, pool, why, signout_id: &signout_id, n: 0, kinds: Vec::new() };
     for end in what {
         match end {
             End::Tokens(session) => records.token_session(batch, session),
@@ -118,8 +118,13 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
             }
         }
     }
-    if records.n > 0 {
+    let ended = std::mem::take(&mut records.kinds);
+    if !ended.is_empty() {
         cx.set_signout(&signout_id);
+        let app = cx.app.clone();
+        batch.then(move || {
+            ended.into_iter().for_each(|kind| app.meters.signed_out(kind, why.reason));
+        });
     }
     signout_id
 }
@@ -130,6 +135,7 @@ struct Records<'a> {
     why: Why,
     signout_id: &'a str,
     n: i64,
+    kinds: Vec<&'static str>,
 }
 
 impl Records<'_> {
@@ -174,6 +180,7 @@ impl Records<'_> {
             committed_ms: self.cx.now,
         };
         self.n += 1;
+        self.kinds.push(kind);
         record
     }
 }

@@ -31,6 +31,7 @@ pub enum Rank {
 #[derive(Default)]
 pub struct Batch {
     entries: Vec<Entry>,
+    then: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 pub(super) struct Entry {
@@ -76,8 +77,18 @@ impl Batch {
         self.entries.is_empty()
     }
 
+    /// Runs once the batch is committed, and never if it is not. Not for what must happen: the caller may go away, the process end.
+    pub fn then(&mut self, act: impl FnOnce() + Send + 'static) {
+        self.then.push(Box::new(act));
+    }
+
     pub fn append(&mut self, mut other: Batch) {
         self.entries.append(&mut other.entries);
+        self.then.append(&mut other.then);
+    }
+
+    pub(super) fn take_then(&mut self) -> Vec<Box<dyn FnOnce() + Send>> {
+        std::mem::take(&mut self.then)
     }
 
     /// The statements in lock order, checked for values that only one of the databases would take.

@@ -238,6 +238,21 @@ pub fn miss_user_code(batch: &mut Batch, pool_id: &str, sub: &str, purpose: &str
 
 // Hourly allowances
 
+/// How many uses the hour that runs has seen.
+pub async fn used_allowance(
+    db: &Db,
+    pool_id: &str,
+    subject: &str,
+    purpose: &str,
+    window_ms: Ms,
+    now: Ms,
+) -> Result<i64> {
+    let sql = "SELECT used, since_ms FROM allowances WHERE pool_id = ?1 AND subject = ?2 AND purpose = ?3";
+    let Some(row) = db.one(sql, &params![pool_id, subject, purpose]).await? else { return Ok(0) };
+    let over = (now - row.i64(1)?).abs() >= window_ms;
+    Ok(if over { 0 } else { row.i64(0)? })
+}
+
 /// Takes one of `limit` uses in the hour that began with the first of them; `exhausted` is the answer if none is left.
 #[allow(clippy::too_many_arguments, reason = "each is a column or a limit")]
 pub fn take_allowance(

@@ -185,6 +185,20 @@ pub async fn outbox(
     rows.iter().map(message).collect()
 }
 
+/// What waits to be sent.
+pub struct Pending {
+    /// Counted up to 10,000.
+    pub count: i64,
+    pub first_due_ms: Option<Ms>,
+}
+
+pub async fn pending(db: &Db) -> Result<Pending> {
+    let sql = "SELECT COUNT(*), MIN(due_ms) FROM (SELECT due_ms FROM messages WHERE state = 'pending' ORDER BY due_ms LIMIT 10000) waiting";
+    let rows = db.scan(sql, params![]).await?;
+    let row = rows.first().ok_or_else(|| Error::internal("a count has no row"))?;
+    Ok(Pending { count: row.i64(0)?, first_due_ms: row.opt_i64(1)? })
+}
+
 /// Messages that are due, oldest first.
 pub async fn due_messages(db: &Db, now: Ms, limit: i64) -> Result<Vec<Message>> {
     let sql = "SELECT pool_id, message_id, channel, address, subject, body, created_ms, attempts FROM messages \

@@ -31,6 +31,7 @@ pub use value::{Row, Val};
 
 use crate::ambient::Ms;
 use crate::error::{Error, Kind, Result};
+use crate::meters;
 
 /// An open database; cloning shares it.
 #[derive(Clone)]
@@ -121,14 +122,44 @@ impl Db {
 
     /// Commits all of the batch or nothing; after `Ok` it is durable. Once first polled it runs to its end, even if the caller
     /// goes away. `ServiceUnavailable` can mean that the outcome is unknown, so nothing is ever retried after it.
-    pub async fn commit(&self, batch: Batch) -> Result<()> {
+    pub async fn commit(&self, mut batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
+        let then = batch.take_then();
         let entries = batch.into_entries()?;
-        match self {
+        #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
+        let began = std::time::Instant::now();
+        let outcome = match self {
             Db::Sqlite(db) => db.commit(entries).await,
             Db::Pg(db) => db.commit(entries).await,
+        };
+        let result = match outcome.as_ref().map_err(|error| error.kind) {
+            Ok(()) => "ok",
+            Err(Kind::Conflict) => "conflict",
+            Err(Kind::ServiceUnavailable | Kind::Internal) => "failed",
+            Err(_) => "refused",
+        };
+        #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
+        self.meters().committed(result, began.elapsed());
+        if outcome.is_ok() {
+            then.into_iter().for_each(|act| act());
+        }
+        outcome
+    }
+
+    /// What is counted here, and stays with this database however many servers share it.
+    pub fn meters(&self) -> &meters::Store {
+        match self {
+            Db::Sqlite(db) => db.meters(),
+            Db::Pg(db) => db.meters(),
+        }
+    }
+
+    /// Brings up to date what is only known when somebody asks.
+    pub fn observe(&self) {
+        if let Db::Pg(db) = self {
+            db.observe();
         }
     }
 

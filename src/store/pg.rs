@@ -22,6 +22,7 @@ use super::batch::Entry;
 use super::value::{Row, Val};
 use super::{Options, migrate, pg_tls, startup};
 use crate::error::{Error, Result};
+use crate::meters;
 
 /// How long a request waits for a connection, and a connection for the server.
 const POOL_WAIT: Duration = Duration::from_secs(5);
@@ -45,6 +46,7 @@ struct Shared {
     pool: Pool,
     /// Statements rewritten for PostgreSQL, by the address and length of the original.
     texts: RwLock<HashMap<(usize, usize), Arc<str>>>,
+    meters: meters::Store,
 }
 
 impl Pg {
@@ -82,7 +84,11 @@ impl Pg {
             .post_create(session)
             .build()
             .map_err(|error| invalid(&error))?;
-        let this = Pg(Arc::new(Shared { pool, texts: RwLock::default() }));
+        let this = Pg(Arc::new(Shared {
+            pool,
+            texts: RwLock::default(),
+            meters: meters::Store::default(),
+        }));
         this.check_encoding().await?;
         Ok(this)
     }
@@ -145,6 +151,17 @@ impl Pg {
 
     pub fn close(&self) {
         self.0.pool.close();
+    }
+
+    pub fn meters(&self) -> &meters::Store {
+        &self.0.meters
+    }
+
+    pub fn observe(&self) {
+        let status = self.0.pool.status();
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let (size, idle) = (count(status.size), count(status.available));
+        self.0.meters.postgres((size - idle).max(0), idle, count(status.waiting));
     }
 
     async fn run(&self, entries: &[Entry]) -> Result<()> {

@@ -15,6 +15,8 @@ use crate::pool::{Client, Pool};
 pub struct Directory {
     pools: Cache<(String, i64), Arc<Pool>>,
     clients: Cache<(String, i64), Arc<Client>>,
+    /// The pools of clients, which never change.
+    pools_of: Cache<String, Arc<str>>,
     scopes: Cache<(String, i64), Arc<BTreeSet<String>>>,
 }
 
@@ -23,6 +25,7 @@ impl Default for Directory {
         Directory {
             pools: Cache::new(1_000),
             clients: Cache::new(10_000),
+            pools_of: Cache::new(10_000),
             scopes: Cache::new(1_000),
         }
     }
@@ -49,6 +52,18 @@ impl Directory {
         let pool = self.pool_at(db, row.text(0)?, row.i64(2)?).await?;
         let client = self.client_at(db, client_id, row.i64(1)?).await?;
         Ok(pool.zip(client))
+    }
+
+    /// The pool of a client, from memory where it was asked for before: for counting, and for nothing that the client's deletion ends.
+    pub async fn pool_of(&self, db: &Db, client_id: &str) -> Result<Option<Arc<str>>> {
+        if let Some(pool) = self.pools_of.get(client_id) {
+            return Ok(Some(pool));
+        }
+        let sql = "SELECT pool_id FROM clients WHERE client_id = ?1";
+        let Some(row) = db.one(sql, &params![client_id]).await? else { return Ok(None) };
+        let pool: Arc<str> = row.text(0)?.into();
+        self.pools_of.insert(client_id.to_owned(), pool.clone());
+        Ok(Some(pool))
     }
 
     /// The pool at a version that a read of this request returned. A change in between gives the newer one.

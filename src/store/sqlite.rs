@@ -17,6 +17,7 @@ use super::value::{Row, Val};
 use super::writer::Writer;
 use super::{Options, migrate, startup};
 use crate::error::{Error, Result};
+use crate::meters;
 
 /// How long a connection waits for another process (an operator's command) to finish its transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -37,6 +38,7 @@ struct Shared {
     scans: Semaphore,
     writer: Writer,
     closed: AtomicBool,
+    meters: meters::Store,
 }
 
 impl Sqlite {
@@ -60,13 +62,16 @@ impl Sqlite {
         if mode != "wal" {
             return Err(failed(&"its file system does not support WAL; use a local disk"));
         }
-        let writer = Writer::start(connection, lock).map_err(|error| failed(&error))?;
+        let meters = meters::Store::default();
+        let writer =
+            Writer::start(connection, lock, meters.clone()).map_err(|error| failed(&error))?;
         Ok(Sqlite(Arc::new(Shared {
             readers: Mutex::default(),
             idle_readers: options.pool_size,
             scans: Semaphore::new(options.pool_size),
             writer,
             closed: AtomicBool::new(false),
+            meters,
             path,
         })))
     }
@@ -106,6 +111,10 @@ impl Sqlite {
 
     pub(super) async fn commit(&self, entries: Vec<Entry>) -> Result<()> {
         self.0.writer.commit(entries).await
+    }
+
+    pub fn meters(&self) -> &meters::Store {
+        &self.0.meters
     }
 
     pub async fn ping(&self) -> Result<()> {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::batch::Entry;
 use super::sqlite::{failure, lost};
 use crate::error::{Error, Result};
+use crate::meters;
 
 /// Batches that share one fsync at most. There is no timer: under load the queue fills while the disk syncs.
 const GROUP: usize = 64;
@@ -21,6 +22,7 @@ const QUEUE: usize = 1024;
 
 pub struct Writer {
     queue: SyncSender<Message>,
+    meters: meters::Store,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -36,20 +38,28 @@ struct Job {
 
 impl Writer {
     /// `lock` is held until the thread has ended.
-    pub fn start(connection: Connection, lock: Option<File>) -> std::io::Result<Writer> {
+    pub fn start(
+        connection: Connection,
+        lock: Option<File>,
+        meters: meters::Store,
+    ) -> std::io::Result<Writer> {
         let (queue, jobs) = sync_channel(QUEUE);
+        let counted = meters.clone();
         let thread =
             std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || {
-                run(&connection, &jobs);
+                run(&connection, &jobs, &counted);
                 drop(connection);
                 drop(lock);
             })?;
-        Ok(Writer { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Writer { queue, meters, thread: Mutex::new(Some(thread)) })
     }
 
     pub(super) async fn commit(&self, entries: Vec<Entry>) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
+        // Before it can be taken out again.
+        self.meters.sqlite_queue.inc();
         self.queue.try_send(Message::Job(Job { entries, answer })).map_err(|error| {
+            self.meters.sqlite_queue.dec();
             Error::unavailable(match error {
                 TrySendError::Full(_) => "the write queue is full",
                 TrySendError::Disconnected(_) => "the writer has stopped",
@@ -73,7 +83,7 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, jobs: &Receiver<Message>) {
+fn run(connection: &Connection, jobs: &Receiver<Message>, meters: &meters::Store) {
     let mut stopping = false;
     while !stopping {
         let Ok(Message::Job(first)) = jobs.recv() else { return };
@@ -85,6 +95,9 @@ fn run(connection: &Connection, jobs: &Receiver<Message>) {
                 Err(_) => break,
             }
         }
+        meters.sqlite_queue.dec_by(i64::try_from(group.len()).unwrap_or(0));
+        #[allow(clippy::cast_precision_loss, reason = "64 at most")]
+        meters.sqlite_group.observe(group.len() as f64);
         // No answer leaves before COMMIT, a miss neither: it may rest on a row that another batch of the group wrote.
         let outcomes = match commit(connection, &group) {
             Ok(outcomes) => outcomes,

@@ -92,7 +92,7 @@ pub fn machine(
     claims
 }
 
-/// The ID token's claims. `at_hash` binds it to the access token that it came with.
+/// The ID token's claims. With a hosted sign-in `mint` adds `at_hash`, which binds it to the access token that it came with.
 pub fn id(
     cx: &Cx,
     pool: &Pool,
@@ -100,12 +100,8 @@ pub fn id(
     user: &User,
     session: &TokenSession,
     groups: &GroupClaims,
-    at_hash: Option<String>,
 ) -> Map<String, Value> {
     let mut claims = Map::new();
-    if let Some(at_hash) = at_hash {
-        claims.insert("at_hash".into(), json!(at_hash));
-    }
     claims.insert("sub".into(), json!(user.sub));
     member_of(&mut claims, groups);
     if !groups.roles.is_empty() {

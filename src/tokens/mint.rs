@@ -1,14 +1,18 @@
 //! Signing tokens for an open session: always after the commit, so that losers of a race cost nothing.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cenote_interface::types::AuthenticationResultType;
+use serde_json::json;
 
 use super::{Birth, claims, ring, scopes};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::Result;
+use crate::keys::{Ring, SigningKey};
 use crate::pool::group::GroupClaims;
 use crate::pool::{Client, Pool, TokenSession, User};
 use crate::store::groups;
@@ -33,21 +37,26 @@ pub async fn issue(
     refresh_token: Option<String>,
 ) -> Result<Issued> {
     let session = &scopes::still_granted(cx, pool, client, session).await?;
-    let ring = ring::of(cx, pool).await?;
     // Read at every minting: a refresh tells of the groups that the user is in by then.
     let groups = GroupClaims::of(groups::docs_of_user(cx.db(), user).await?);
-    let access_key = ring.access().ok_or_else(|| ring::missing(pool))?;
-    let access_token =
-        access_key.sign_jwt(&claims::access(cx, pool, client, user, session, &groups))?;
-
     let hosted = session.flow.is_hosted();
-    let id_token = if !hosted || session.scope.split(' ').any(|scope| scope == "openid") {
-        let id_key = ring.id().ok_or_else(|| ring::missing(pool))?;
-        let at_hash = hosted.then(|| at_hash(&access_token));
-        Some(id_key.sign_jwt(&claims::id(cx, pool, client, user, session, &groups, at_hash))?)
-    } else {
-        None
-    };
+    let access_claims = claims::access(cx, pool, client, user, session, &groups);
+    let id_claims = (!hosted || session.scope.split(' ').any(|scope| scope == "openid"))
+        .then(|| claims::id(cx, pool, client, user, session, &groups));
+    let (access_token, id_token) = sign(cx, pool, move |keys| {
+        let access_token = keys.access()?.sign_jwt(&access_claims)?;
+        let id_token = match id_claims {
+            Some(mut claims) => {
+                if hosted {
+                    claims.insert("at_hash".into(), json!(at_hash(&access_token)));
+                }
+                Some(keys.id()?.sign_jwt(&claims)?)
+            }
+            None => None,
+        };
+        Ok((access_token, id_token))
+    })
+    .await?;
     Ok(Issued {
         access_token,
         id_token,
@@ -64,14 +73,41 @@ pub async fn issue_machine(
     scope: &str,
     birth: Birth,
 ) -> Result<Issued> {
-    let ring = ring::of(cx, pool).await?;
-    let key = ring.access().ok_or_else(|| ring::missing(pool))?;
+    let claims = claims::machine(cx, pool, client, scope, birth);
+    let access_token = sign(cx, pool, move |keys| keys.access()?.sign_jwt(&claims)).await?;
+    cx.app.meters.issued("client_credentials");
     Ok(Issued {
-        access_token: key.sign_jwt(&claims::machine(cx, pool, client, scope, birth))?,
+        access_token,
         id_token: None,
         refresh_token: None,
         expires_in_secs: client.access_ms() / SECOND,
     })
+}
+
+/// Signs on the bounded pool, ahead of passwords: all that one answer needs in one job.
+pub async fn sign<T: Send + 'static>(
+    cx: &Cx,
+    pool: &Pool,
+    work: impl FnOnce(&Keys) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let keys = Keys { ring: ring::of(cx, pool).await?, pool: pool.id.clone() };
+    cx.app.compute.sign(move || work(&keys)).await?
+}
+
+/// The active keys of a pool.
+pub struct Keys {
+    ring: Arc<Ring>,
+    pool: String,
+}
+
+impl Keys {
+    pub fn access(&self) -> Result<&SigningKey> {
+        self.ring.access().ok_or_else(|| ring::missing(&self.pool))
+    }
+
+    pub fn id(&self) -> Result<&SigningKey> {
+        self.ring.id().ok_or_else(|| ring::missing(&self.pool))
+    }
 }
 
 impl Issued {

@@ -63,7 +63,7 @@ pub async fn find(cx: &Cx, pool: &Pool, client: &Client, token: &str) -> Result<
 pub async fn refresh(cx: &Cx, presented: Presented) -> Result<Issued> {
     let Held { pool, client, .. } = &presented.held;
     pool.refuse_unbuilt_triggers(crate::pool::realm::triggers::TOKENS)?;
-    match client.rotation() {
+    let issued = match client.rotation() {
         Some(rotation) => rotate(cx, presented, rotation).await,
         // Rotation was turned off after this one was exchanged: its successor is the family's token now.
         None if presented.row.rotated_ms.is_some() => Err(reused()),
@@ -75,7 +75,11 @@ pub async fn refresh(cx: &Cx, presented: Presented) -> Result<Issued> {
             }
             Ok(issued)
         }
+    };
+    if issued.is_ok() {
+        cx.app.meters.issued("refresh_token");
     }
+    issued
 }
 
 /// Exchanges the token for its successor. Within the grace period every presentation gives another successor; after it, a

@@ -60,6 +60,6 @@ fn place<'a>(pool_id: &'a str, kid: &'a str) -> Place<'a> {
 }
 
 /// A pool without keys cannot sign; that is a broken database, not a user's mistake.
-pub(super) fn missing(pool: &Pool) -> Error {
-    Error::internal(format!("pool {} has no active signing key", pool.id))
+pub(super) fn missing(pool_id: &str) -> Error {
+    Error::internal(format!("pool {pool_id} has no active signing key"))
 }

@@ -112,6 +112,7 @@ async fn of_session(cx: &Cx, claims: Arc<Claims>, pool: Arc<Pool>) -> Result<Acc
     }
     let Held { session, user, client, pool } = held;
     cx.is_by(&pool.id, &user.sub);
+    cx.admit_token(&pool.id, &user.sub)?;
     Ok(Access { claims, session, user, client, pool })
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use cenote::limits::Limit;
 use clap::CommandFactory as _;
 use serde_json::{Value, json};
 
@@ -243,6 +244,15 @@ fn the_reference_of_settings_says_what_the_settings_say() {
     );
 }
 
+/// Every limit with its number and what it counts.
+fn limits() -> String {
+    let mut text = "| limit | a second | what it counts |\n|---|---|---|\n".to_owned();
+    for limit in Limit::ALL.into_iter().filter(|limit| limit.is_set()) {
+        text += &format!("| `{}` | {} | {} |\n", limit.name(), limit.built_in(), limit.what());
+    }
+    text
+}
+
 fn reference() -> String {
     let mut text = include_str!("configuration.head.md").to_owned();
     let mut cli = cenote::cli::Cli::command();
@@ -265,6 +275,11 @@ fn reference() -> String {
                 text += &format!("Variable `{}`{file}.\n", env.to_str().unwrap());
             }
             text += &format!("{}.", arg.get_help().unwrap());
+            if (command, long) == ("serve", "rate-limits") {
+                text += "\n\n";
+                text += &limits();
+                continue;
+            }
             if let [default] = arg.get_default_values() {
                 text += &format!(" Default: {}.", default.to_str().unwrap());
             }

@@ -144,7 +144,7 @@ async fn every_page_offers_the_other_languages_and_keeps_its_request() {
                 "{tag} in {page}"
             );
         }
-        assert_eq!(page.matches("aria-current").count(), 1);
+        assert_eq!(page.matches("aria-current=\"true\"").count(), 1);
         let link = page.split("hreflang=\"ko\"").next().unwrap().rsplit("href=\"").next().unwrap();
         let link = link.split('"').next().unwrap().replace("&amp;", "&");
         assert!(

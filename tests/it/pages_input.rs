@@ -1,11 +1,13 @@
 //! Bad input on the hosted pages: a clear answer on a page of ours, and nothing is lost.
 
 use axum::http::Method;
+use cenote::config::Settings;
+use cenote::limits::Rates;
 use serde_json::json;
 use url::form_urlencoded;
 
 use crate::browser::{Browser, CALLBACK, code_client, field, local, target};
-use crate::house::{Answer, House, PASSWORD, another_code, houses, together};
+use crate::house::{Answer, House, PASSWORD, another_code, houses, houses_with, together};
 
 const TEMPORARY: &str = "Temporary-horse-1";
 
@@ -276,7 +278,12 @@ async fn a_page_that_waits_for_a_code_expires_and_the_code_can_still_be_entered(
 
 #[tokio::test]
 async fn nobody_is_flooded_with_codes_by_sign_ups_under_many_names() {
-    for house in houses().await {
+    // As in `cenote serve`; in dev there is no such limit.
+    let settings = Settings {
+        rate_limits: Rates::off().with(&"messages_per_address=20".parse().unwrap()),
+        ..Settings::default()
+    };
+    for house in houses_with(settings).await {
         let (pool, client) = given(&house).await;
         let mut browser = Browser::new(&house, &pool, &client);
         let path = format!("/signup?{}", browser.query(""));

@@ -77,11 +77,11 @@ let alive = null
 export function verdict({ ok, status, answer, ms }, cause) {
   if (!ok && status !== 400) return unreachable(new Error(`GetUser was not answered: ${answer.message ?? status}`))
   if (at('problem').textContent === LOST) say('')
+  const expired = expiries[0].exp * 1000 <= Date.now()
   if (ok) {
     accepted = performance.now()
     headline('Accepted', `${answer.Username} is signed in. Answered in ${duration(ms)}.`)
   } else if (alive !== false) {
-    const expired = expiries[0].exp * 1000 <= Date.now()
     const hint = expired ? EXPIRED : STATELESS
     headline(expired ? 'Expired' : `Refused${how(cause)}`, `“${answer.message}”. ${hint}`)
     at('pulse').scrollIntoView({ block: 'nearest' })
@@ -89,7 +89,7 @@ export function verdict({ ok, status, answer, ms }, cause) {
   at('pulse').className = ok ? 'pulse accepted' : 'pulse refused'
   at('sign-in-again').hidden = ok
   at('answer').textContent = JSON.stringify(answer, null, 2)
-  at('tokens').classList.toggle('dead', !ok)
+  at('tokens').classList.toggle('dead', !ok && !expired)
   if (!ok) sessions({ ok, answer: { message: 'Who has no living token is not told.' } })
   alive = ok
   const beat = make('span', '', { className: ok ? 'yes' : 'no', title: `${clock()}: ${ok ? 'accepted' : 'refused'}` })

@@ -61,6 +61,12 @@ async function chooses(page, password) {
   for (const field of await page.locator('input[autocomplete=new-password]').all()) await field.fill(password)
 }
 
+/** Waits until GetUser was asked once more, and answered so. */
+async function anotherBeat(page, answer) {
+  const beats = page.locator(`#strip .${answer}`)
+  await beats.nth(await beats.count()).waitFor()
+}
+
 /** A page of another origin or with a script error is no good example. */
 async function using(use, options) {
   await visiting(
@@ -84,9 +90,7 @@ test('one signs in, sees the tokens run and GetUser succeed again and again', ()
     const name = await newcomer()
     await signIn(page, name)
     assert.ok((await page.locator('#detail').textContent()).startsWith(`${name} is signed in.`))
-    const beats = page.locator('#strip .yes')
-    const before = await beats.count()
-    await beats.nth(before + 1).waitFor()
+    await anotherBeat(page, 'yes')
 
     const access = page.locator('#tokens .card').filter({ hasText: 'Access token' })
     assert.ok((await access.locator('pre').last().textContent()).includes(`"username": "${name}"`))
@@ -118,7 +122,7 @@ test('signing out everywhere is refused in this browser at once and in another w
       await button(there, 'Refresh the tokens').click()
       await there.getByRole('alert').filter({ hasText: 'Refresh Token has been revoked' }).waitFor()
       // It stays told, although the next calls are answered.
-      await there.locator('#strip .no').nth(2).waitFor()
+      await anotherBeat(there, 'no')
       assert.ok(await there.getByRole('alert').isVisible())
     })
     // As in Cognito the browser is still signed in at the hosted pages.
@@ -144,7 +148,7 @@ test('one session is revoked, and only that one', () =>
       // The keyboard is not left on a button that is gone.
       assert.equal(await here.evaluate(() => document.activeElement.id), 'sessions-title')
     })
-    await here.locator('#strip .yes').nth(4).waitFor()
+    await anotherBeat(here, 'yes')
     assert.equal(await verdict(here).textContent(), 'Accepted')
   }))
 

@@ -2,8 +2,10 @@
 // `endpoint` field.
 
 import assert from 'node:assert/strict'
+import { createHmac } from 'node:crypto'
 import { after, before, test } from 'node:test'
 
+import { SetUserPoolMfaConfigCommand } from '@aws-sdk/client-cognito-identity-provider'
 import identity from 'amazon-cognito-identity-js'
 
 import { OTHER_PASSWORD, PASSWORD, administrator, attachOrStart, makePool, outbox, unique } from '../support.js'
@@ -62,6 +64,8 @@ function signIn(user, Password = PASSWORD) {
       onSuccess: session => resolve({ session }),
       onFailure: reject,
       newPasswordRequired: (attributes, required) => resolve({ attributes, required }),
+      mfaSetup: name => resolve({ name }),
+      totpRequired: (name, parameters) => resolve({ name, parameters }),
     })
   })
 }
@@ -186,4 +190,41 @@ test('attributes are changed and removed, and the account deleted', async () => 
   assert.ok(!(await call(user, 'getUserAttributes')).some(({ Name }) => Name === 'nickname'))
   assert.equal(await call(user, 'deleteUser'), 'SUCCESS')
   await assert.rejects(signIn(user))
+})
+
+/** RFC 6238 with SHA-1, six digits and steps of 30 seconds, `ahead` steps from now. */
+function totp(secret, ahead) {
+  const bits = [...secret].map(letter => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('')
+  const key = Buffer.from(bits.match(/.{8}/g).map(byte => parseInt(byte, 2)))
+  const step = Buffer.alloc(8)
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + ahead))
+  const tag = createHmac('sha1', key).update(step).digest()
+  const number = tag.readUInt32BE(tag[19] & 15) & 0x7fffffff
+  return String(number % 1_000_000).padStart(6, '0')
+}
+
+test('a required authenticator app is set up on the way in and asked for from then on', async () => {
+  const strict = await makePool(idp)
+  try {
+    const SoftwareTokenMfaConfiguration = { Enabled: true }
+    await idp.send(
+      new SetUserPoolMfaConfigCommand({ UserPoolId: strict.id, MfaConfiguration: 'ON', SoftwareTokenMfaConfiguration }),
+    )
+    const user = userNamed(await strict.user(), { UserPoolId: strict.id, ClientId: await strict.app() })
+    assert.equal((await signIn(user)).name, 'MFA_SETUP')
+    const secret = await new Promise((resolve, reject) =>
+      user.associateSoftwareToken({ associateSecretCode: resolve, onFailure: reject }),
+    )
+    const session = await handled(user, 'verifySoftwareToken', totp(secret, 0), 'phone')
+    assert.ok(session.isValid())
+
+    const { name, parameters } = await signIn(user)
+    assert.deepEqual([name, parameters.FRIENDLY_DEVICE_NAME], ['SOFTWARE_TOKEN_MFA', 'phone'])
+    const send = code =>
+      new Promise((onSuccess, onFailure) => user.sendMFACode(code, { onSuccess, onFailure }, 'SOFTWARE_TOKEN_MFA'))
+    await assert.rejects(send(totp(secret, 5)), refused('CodeMismatchException', 'Invalid code received for user'))
+    assert.ok((await send(totp(secret, 1))).isValid())
+  } finally {
+    await strict.delete()
+  }
 })
