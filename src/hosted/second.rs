@@ -271,6 +271,8 @@ async fn app(
     let waiting = set_up::associated(&visit.cx, at, &asked.session).await?;
     let (secret, user) = waiting.ok_or_else(|| Error::internal("no secret waits"))?;
     let wrong = fields::focus(&mut [&mut field]);
+    // A phone's keyboard would cover what there is to do first.
+    field.autofocus = wrong;
     field.value.clear();
     let issuer = visit.site.pool.model().name.clone().unwrap_or_default();
     // The name that the user knows; where it is a random one, the address they sign in with.

@@ -322,6 +322,17 @@ for (const [view, options] of Object.entries(VIEWS)) {
             if (!known.some(origin => request.url().startsWith(origin))) strangers.push(request.url())
           })
           await go(page)
+          const shift = await page.evaluate(
+            () =>
+              new Promise(resolve => {
+                let sum = 0
+                new PerformanceObserver(list => {
+                  for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value
+                }).observe({ type: 'layout-shift', buffered: true })
+                setTimeout(() => resolve(sum), 100)
+              }),
+          )
+          assert.equal(shift, 0)
           await page.shot(`${name}.${view}`)
           await page.evaluate(axe)
           const { violations } = await page.evaluate(() => window.axe.run(document))
@@ -329,17 +340,6 @@ for (const [view, options] of Object.entries(VIEWS)) {
           assert.deepEqual(found, [])
           assert.equal(await page.locator('h1').count(), 1)
           assert.ok(await page.title())
-          const shift = await page.evaluate(
-            () =>
-              new Promise(resolve => {
-                let sum = 0
-                new PerformanceObserver(list => {
-                  for (const entry of list.getEntries()) sum += entry.value
-                }).observe({ type: 'layout-shift', buffered: true })
-                setTimeout(() => resolve(sum), 100)
-              }),
-          )
-          assert.equal(shift, 0)
           const { scroll, width } = await page.evaluate(() => ({
             scroll: document.documentElement.scrollWidth,
             width: document.documentElement.clientWidth,
