@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::cx::App;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::http;
 use crate::site::{self, Visit};
 use crate::store::ui_customizations;
@@ -34,11 +34,19 @@ pub async fn logo(State(app): State<Arc<App>>, request: Request) -> Response {
             }
             response
         }
-        Ok(None) => (StatusCode::NOT_FOUND, "There is no such logo.\n").into_response(),
-        Err(_) => {
+        Err(error) if is_temporary(error.kind) => {
             (StatusCode::SERVICE_UNAVAILABLE, "The logo cannot be read now.\n").into_response()
         }
+        Ok(None) | Err(_) => (StatusCode::NOT_FOUND, "There is no such logo.\n").into_response(),
     }
+}
+
+/// Anything else is an address at which there never is one.
+fn is_temporary(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests | Kind::Conflict
+    )
 }
 
 async fn find(visit: &Visit) -> Result<Option<Vec<u8>>> {
