@@ -39,7 +39,7 @@ pub async fn logo(State(app): State<Arc<App>>, request: Request) -> Response {
             Kind::TooManyRequests => {
                 (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response()
             }
-            Kind::Internal | Kind::ServiceUnavailable => {
+            Kind::Internal | Kind::ServiceUnavailable | Kind::Conflict => {
                 (StatusCode::SERVICE_UNAVAILABLE, "The logo cannot be read now.\n").into_response()
             }
             _ => no_logo(),
