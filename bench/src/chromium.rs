@@ -2,7 +2,7 @@
 //! this is as much as it takes.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,7 +83,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn start(program: &PathBuf, profile: &PathBuf) -> Result<Browser> {
+    fn start(program: &Path, profile: &Path) -> Result<Browser> {
         // Chromium speaks its protocol on the descriptors 3 and 4, which only a shell can lay out without unsafe code.
         let mut command = Command::new("sh");
         command

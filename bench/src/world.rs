@@ -286,7 +286,7 @@ impl World {
         let mut sso = Vec::new();
         for user in self.first.iter().take(BATCH) {
             let session = self.browser(&cx, user);
-            let handle = keys::hash(&ids::handle(cx.rng()));
+            let handle = keys::hash(ids::handle(cx.rng()));
             browsers::insert_sso_session(&mut batch, &self.pool.id, &session, &handle);
             sso.push(session);
         }

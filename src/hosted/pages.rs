@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{Value, context};
 
 use super::texts::Texts;
-use super::{looks, texts};
+use super::{looks, texts, words};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::http;
@@ -95,7 +95,12 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
     let (title, hint) = if status == StatusCode::TOO_MANY_REQUESTS {
         (say("busy_title"), say("busy_hint"))
     } else {
-        (say("error_title"), error.message.to_string())
+        // What only a developer or an operator can mend is said in the house's own words.
+        let hint = match error.kind {
+            Kind::ServiceUnavailable | Kind::Internal => words::say(&texts, error),
+            _ => error.message.to_string(),
+        };
+        (say("error_title"), hint)
     };
     let values = context! {
         title,

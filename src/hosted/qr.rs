@@ -67,7 +67,8 @@ mod tests {
         let side: usize = picture.get_attr("side").unwrap().to_string().parse().unwrap();
         let path = picture.get_attr("path").unwrap().to_string();
         let far = side - 4 - 7;
-        for corner in [format!("M4 4h7v1h-7z"), format!("M{far} 4h7v1"), format!("M4 {far}h7v1")] {
+        for corner in ["M4 4h7v1h-7z".to_owned(), format!("M{far} 4h7v1"), format!("M4 {far}h7v1")]
+        {
             assert!(path.contains(&corner), "{corner} in {path}");
         }
         assert!(!path.contains("M3 ") && !path.contains(" 3h"));

@@ -4,7 +4,7 @@
 mod kinds;
 mod rates;
 
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -55,9 +55,7 @@ impl Limits {
         if rate == 0 {
             return true;
         }
-        let mut hasher = self.hasher.build_hasher();
-        (limit, key).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one((limit, key));
         // Different bits of one hash choose the part and the two cells.
         let slice = |shift: u32, size: usize| usize::try_from(hash >> shift).unwrap_or(0) % size;
         let Some(shard) = self.shards.get(slice(0, SHARDS)) else { return true };

@@ -121,7 +121,8 @@ impl<'a> Reader<'a> {
                         return Err(Fault { line, column, what: "this comment has no end".into() });
                     }
                 }
-                (self.take(), self.take());
+                self.take();
+                self.take();
             } else if matches!(self.peek(), Some(' ' | '\t' | '\r' | '\n' | '\u{c}')) {
                 self.take();
             } else {
@@ -297,8 +298,7 @@ impl<'a> Reader<'a> {
             }
             '"' | '\'' => self.string(first, out).map(|()| false),
             ',' | '/' | '+' | '-' | '*'
-                if matches!(first, ',' | '/')
-                    || (in_function && !second.is_some_and(|c| is_name(c))) =>
+                if matches!(first, ',' | '/') || (in_function && !second.is_some_and(is_name)) =>
             {
                 self.take();
                 out.push(first);

@@ -27,7 +27,7 @@ async fn a_token_that_was_seen_is_refused_when_its_key_is_taken_away() {
         batch.any(Rank::Job, sql, params![pool.as_str(), crate::house::NOW]);
         house.app.db.commit(batch).await.unwrap();
         let refused = house.refused("GetUser", input).await;
-        assert_eq!(refused, refusal("NotAuthorizedException", "Invalid Access Token"));
+        assert_eq!(refused, refusal("NotAuthorized", "Invalid Access Token"));
     }
 }
 
@@ -37,7 +37,7 @@ async fn a_token_that_was_seen_expires() {
         let (_, input) = shown(&house).await;
         house.advance(HOUR);
         let refused = house.refused("GetUser", input).await;
-        assert_eq!(refused, refusal("NotAuthorizedException", "Access Token has expired"));
+        assert_eq!(refused, refusal("NotAuthorized", "Access Token has expired"));
     }
 }
 
@@ -50,7 +50,7 @@ async fn a_token_that_was_seen_dies_with_a_sign_out_on_any_node() {
         other.ok("GlobalSignOut", input.clone()).await;
         for node in [&house, &other] {
             let refused = node.refused("GetUser", input.clone()).await;
-            assert_eq!(refused, refusal("NotAuthorizedException", "Access Token has been revoked"));
+            assert_eq!(refused, refusal("NotAuthorized", "Access Token has been revoked"));
         }
     }
 }
@@ -65,6 +65,6 @@ async fn one_changed_letter_makes_a_token_that_was_never_seen() {
         let forged = format!("{signed}.{first}{}", &signature[1..]);
         let refused = house.refused("GetUser", json!({ "AccessToken": forged })).await;
         let message = "Could not verify signature for Access Token";
-        assert_eq!(refused, refusal("NotAuthorizedException", message));
+        assert_eq!(refused, refusal("NotAuthorized", message));
     }
 }
