@@ -230,6 +230,8 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/error", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/forgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/login", Limit::ManagedLogin, Limit::UserAuthentication),
+    // Every path below it counts like what is not named here.
+    ("/logo/{client}/{file}", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/logout", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/introspect", Limit::UserToken, Limit::UserToken),
