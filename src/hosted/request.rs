@@ -17,6 +17,9 @@ use crate::tokens::scopes;
 /// The longest resource: it is in every access token of its session.
 const MAX_RESOURCE: usize = 1_024;
 
+/// The longest nonce: it is in every ID token of its session.
+const MAX_NONCE: usize = 1_024;
+
 pub struct AuthorizeRequest {
     pub client: Arc<Client>,
     pub redirect_uri: String,
@@ -137,6 +140,11 @@ impl AuthorizeRequest {
             }
             resource => resource.map(str::to_owned),
         };
+        // Cut short it would be another one, and the app would refuse the token.
+        let nonce = query.get("nonce");
+        if nonce.is_some_and(|nonce| nonce.chars().count() > MAX_NONCE) {
+            return refuse("invalid_request", "nonce may have at most 1024 characters");
+        }
         let mut prompt = Prompt::default();
         for item in
             query.get("prompt").unwrap_or_default().split(' ').filter(|item| !item.is_empty())
@@ -174,7 +182,7 @@ impl AuthorizeRequest {
             fragment,
             state,
             scope,
-            nonce: query.get("nonce").map(|nonce| nonce.chars().take(1_024).collect()),
+            nonce: nonce.map(str::to_owned),
             code_challenge: challenge,
             resource,
             login_hint: query.get("login_hint").map(|hint| hint.chars().take(128).collect()),
