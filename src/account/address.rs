@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::notify::Address;
-use crate::pool::factors::Mode;
-use crate::pool::{Factor, Pool, User};
+use crate::pool::{Pool, User, factors};
 
 /// The two attributes that codes are sent to, in Cognito's order of preference.
 pub const ATTRIBUTES: [&str; 2] = ["phone_number", "email"];
@@ -50,15 +49,10 @@ pub fn for_recovery(
     can_send: impl Fn(&Address) -> bool,
 ) -> Result<Address> {
     let order = recovery_order(pool)?.into_iter();
-    let is_factor = |attribute: &str| {
-        let enabled = &user.doc.factors.enabled;
-        pool.mfa_mode() != Mode::Off
-            && Factor::ALL
-                .iter()
-                .any(|one| one.attribute() == Some(attribute) && enabled.contains(one))
-    };
     let verified: Vec<Address> = order
-        .filter(|attribute| user.doc.is_verified(attribute) && !is_factor(attribute))
+        .filter(|attribute| {
+            user.doc.is_verified(attribute) && !factors::go_to(pool, user, attribute)
+        })
         .filter_map(|attribute| of(user, attribute))
         .collect();
     let found = verified.iter().find(|to| can_send(to)).or_else(|| verified.first());

@@ -10,16 +10,12 @@ use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
 use crate::keys;
-use crate::limits::Limit;
 use crate::notify::{self, Address, Text};
 use crate::pool::{Pool, User};
 use crate::store::clocks::BornOf;
 use crate::store::codes::UserCode;
 use crate::store::{Batch, clocks, codes};
 use crate::tokens::Birth;
-
-/// The allowance of an address.
-const MESSAGES: &str = "Messages";
 
 /// Five guesses at a million codes.
 const TRIES: i64 = 5;
@@ -229,42 +225,9 @@ pub async fn spend(cx: &Cx, pool: &Pool, sub: &str, action: &str, limit: i64) ->
     cx.db().commit(batch).await
 }
 
-/// Takes one of the messages that an address gets in an hour at the wish of people who need not own it; `false` where none is left.
-/// Where a race takes the last one the operation runs again.
-pub async fn charge(cx: &Cx, batch: &mut Batch, pool: &Pool, to: &Address) -> Result<bool> {
-    let limit = i64::from(cx.app.limits.rates().of(Limit::MessagesPerAddress));
-    if limit == 0 {
-        return Ok(true);
-    }
-    let subject = mailbox(cx, pool, to);
-    let used = codes::used_allowance(cx.db(), &pool.id, &subject, MESSAGES, HOUR, cx.now).await?;
-    if used >= limit {
-        cx.app.meters.limited(Limit::MessagesPerAddress.name(), "recipient");
-        return Ok(false);
-    }
-    let raced = Error::conflict().because(&subject);
-    codes::take_allowance(batch, &pool.id, &subject, MESSAGES, limit, HOUR, cx.now, raced);
-    Ok(true)
-}
-
-/// The same, where it may be told that none is left.
+/// One of the messages that an address gets in an hour, where it may be told that none is left.
 pub async fn charge_openly(cx: &Cx, batch: &mut Batch, pool: &Pool, to: &Address) -> Result<()> {
-    if charge(cx, batch, pool, to).await? { Ok(()) } else { Err(limit_exceeded()) }
-}
-
-/// Under which an address is counted: a keyed hash, because nobody need have it. What follows a `+` leads to the same mailbox.
-fn mailbox(cx: &Cx, pool: &Pool, to: &Address) -> String {
-    let value = to.value.trim().to_lowercase();
-    let value = match value.rsplit_once('@') {
-        Some((local, domain)) => {
-            let mailbox = local.split('+').next().filter(|mailbox| !mailbox.is_empty());
-            format!("{}@{domain}", mailbox.unwrap_or(local))
-        }
-        None => value,
-    };
-    let mac = cx.app.vault.mac(&pool.id, "mailbox", value.as_bytes());
-    let hex: String = mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("mailbox:{hex}")
+    if notify::charge(cx, batch, pool, to).await? { Ok(()) } else { Err(limit_exceeded()) }
 }
 
 pub(super) fn limit_exceeded() -> Error {

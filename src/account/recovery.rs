@@ -37,7 +37,7 @@ pub async fn forgot(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
         Err(error) if !hides => return Err(error),
         Err(_) => (existence::invented_address(cx, via, name, &order), false),
     };
-    let room = codes::charge(cx, &mut batch, pool, &to).await?;
+    let room = notify::charge(cx, &mut batch, pool, &to).await?;
     let details = match (&user, room) {
         (Some(user), true) if real => {
             let birth = tokens::tick_for(cx, pool, user);

@@ -176,7 +176,7 @@ pub async fn resend(cx: &Cx, via: Via<'_>, name: &str) -> Result<CodeDeliveryDet
                 }
                 None => return Err(no_verification()),
             };
-            let room = codes::charge(cx, &mut batch, pool, &to).await?;
+            let room = notify::charge(cx, &mut batch, pool, &to).await?;
             match (unconfirmed, room) {
                 (Some(user), true) => {
                     let birth = tokens::tick_for(cx, pool, user);

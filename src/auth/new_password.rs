@@ -11,7 +11,7 @@ use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::attributes::{self, Writer};
-use crate::pool::{Status, User, names, password};
+use crate::pool::{Status, User, factors, names, password};
 use crate::store::{Batch, clocks, users};
 use crate::tokens;
 
@@ -82,12 +82,21 @@ pub async fn answer(
         if value.is_empty() { new.doc.remove(name) } else { new.doc.set(name, value) }
     }
     attributes::check_required(at.pool, &new.doc.attributes)?;
+    if let Some(name) = factors::moved(at.pool, &old, &new) {
+        return Err(Error::invalid(format!(
+            "user.{name}: Attribute cannot be updated before the second factor is proved.\n"
+        )));
+    }
     new.status = Status::Confirmed;
     new.doc.temporary_until_ms = None;
+    let step = next(&Facts { user: Some(&new), ..facts }, Event::PasswordChosen);
 
     let mut batch = Batch::new();
     let birth = tokens::tick(cx, at.pool, at.client, &old);
-    clocks::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms);
+    match step {
+        Step::Proven => clocks::sign_in(&mut batch, &old, birth.ms(), open.row.birth_ms),
+        _ => clocks::go_on(&mut batch, &old, birth.ms(), open.row.birth_ms),
+    }
     claims::claim(cx, &mut batch, at.pool, Some(&old), &new, false, claims::alias_exists).await?;
     users::update(&mut batch, at.pool, &old, &new, cx.now, &Error::conflict())?;
     credential::change(cx, &mut batch, at.pool, &old, new_password).await?;
@@ -104,7 +113,7 @@ pub async fn answer(
     );
     new.password_ver += 1;
     new.ver += 1;
-    match next(&Facts { user: Some(&new), ..facts }, Event::PasswordChosen) {
+    match step {
         Step::Proven => Ok(proven(cx, at, new, birth, batch)),
         // The password is chosen, whatever becomes of the factor.
         Step::Deny { error, .. } => {

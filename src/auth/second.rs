@@ -76,7 +76,7 @@ pub(super) async fn ask(
         Step::Ask(factor) => {
             let attribute = factor.attribute().unwrap_or_default();
             let value = user.doc.get(attribute).unwrap_or_default().to_owned();
-            send(cx, &mut batch, at, user, factor, Address { attribute, value }, false)?
+            send(cx, &mut batch, at, user, factor, Address { attribute, value }, false).await?
         }
         Step::AskWhich(factors) => Asking {
             name: "SELECT_MFA_TYPE",
@@ -131,7 +131,7 @@ pub(super) fn insert(
 }
 
 /// Sends a code, in the batch that makes its challenge.
-pub(super) fn send(
+pub(super) async fn send(
     cx: &Cx,
     batch: &mut Batch,
     at: At<'_>,
@@ -155,6 +155,14 @@ pub(super) fn send(
         cx.now,
         too_many,
     );
+    // Nobody has proved yet that this address is theirs: it may be a stranger's.
+    let unproved = sets_up || !user.doc.is_verified(to.attribute);
+    if unproved && !notify::charge(cx, batch, at.pool, &to).await? {
+        return Err(Error::new(
+            Kind::TooManyRequests,
+            "Too many messages were sent to this address. Try again later.",
+        ));
+    }
     let code = ids::confirmation_code(cx.rng());
     let details = notify::send(cx, batch, at.pool, &to, &Text::SecondFactor { code: &code })?;
     let mac = mac(cx, at.pool, user, &to, &code);

@@ -96,7 +96,7 @@ pub(super) async fn email(cx: &Cx, at: At<'_>, half: HalfDone, address: &str) ->
     attributes::check(at.pool, Writer::Client(at.client), false, &pairs)?;
     let (birth, mut batch) = half.go_on(cx, at);
     let to = Address { attribute: "email", value: address.to_owned() };
-    let asking = second::send(cx, &mut batch, at, &half.user, Factor::Email, to, true)?;
+    let asking = second::send(cx, &mut batch, at, &half.user, Factor::Email, to, true).await?;
     asking.commit(cx, at, &half.user, birth, batch).await
 }
 

@@ -4,7 +4,8 @@ use axum::response::Response;
 
 use super::request::AuthorizeRequest;
 use super::{cookies, finish, pages};
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::http;
 use crate::site::Visit;
 use crate::store::browsers::Browser;
 
@@ -13,15 +14,26 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
+    match answer(visit, &request).await {
+        // Nobody may be looking, and the app waits (RFC 6749, 4.1.2.1).
+        Err(error) if matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable) => {
+            http::log(&visit.cx, "hosted", "authorize", Some(&error));
+            Ok(request.refuse(error.kind.oauth(), ""))
+        }
+        answer => answer,
+    }
+}
+
+async fn answer(visit: &Visit, request: &AuthorizeRequest) -> Result<Response> {
     let session =
-        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, &request, browser));
+        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, request, browser));
     let silent = request.prompt.none
         || (visit.site.managed_login_version == 2 && !request.prompt.select_account);
     match session {
         Some((browser, _))
-            if silent && !request.prompt.login && is_recent(visit, &request, &browser) =>
+            if silent && !request.prompt.login && is_recent(visit, request, &browser) =>
         {
-            finish::reuse(visit, &request, &browser).await
+            finish::reuse(visit, request, &browser).await
         }
         _ if request.prompt.none => Ok(request.refuse("login_required", "")),
         _ => Ok(pages::see(&visit.page("/login", &visit.query))),

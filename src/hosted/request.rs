@@ -140,10 +140,10 @@ impl AuthorizeRequest {
             }
             resource => resource.map(str::to_owned),
         };
-        // Cut short, it would not be the one that the app compares.
+        // Cut short it would be another one, and the app would refuse the token.
         let nonce = query.get("nonce");
-        if nonce.is_some_and(|nonce| nonce.len() > MAX_NONCE) {
-            return refuse("invalid_request", "nonce is too long");
+        if nonce.is_some_and(|nonce| nonce.chars().count() > MAX_NONCE) {
+            return refuse("invalid_request", "nonce may have at most 1024 characters");
         }
         let mut prompt = Prompt::default();
         for item in

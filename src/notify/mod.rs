@@ -4,12 +4,14 @@
 //! A message is a row beside the code that it carries, so it exists exactly when the code does. In dev it stays visible
 //! (`dev::outbox`); in `serve` a worker sends it and wipes its text.
 
+mod allowance;
 mod compose;
 pub mod smtp;
 
 use cenote_interface::types::CodeDeliveryDetailsType;
 use serde::{Deserialize, Serialize};
 
+pub use allowance::charge;
 pub use compose::{Text, escape};
 
 use crate::cx::Cx;

@@ -163,6 +163,29 @@ pub fn usable(pool: &Pool, user: &User) -> Vec<Factor> {
     }
 }
 
+/// Whether the codes of the user's second factor go to this attribute: whoever reads them needs nothing else for a new password.
+pub fn go_to(pool: &Pool, user: &User, attribute: &str) -> bool {
+    let usable = usable(pool, user);
+    let is_asked = |factor: &Factor| {
+        pool.mfa_mode() != Mode::Off && user.doc.factors.enabled.contains(factor)
+            || usable.contains(factor)
+    };
+    Factor::ALL.iter().any(|factor| factor.attribute() == Some(attribute) && is_asked(factor))
+}
+
+/// The address that a user may not change before the second factor is proved: whoever knows the password alone would choose where
+/// its codes go. Who has no factor yet may name one.
+pub fn moved(pool: &Pool, old: &User, new: &User) -> Option<&'static str> {
+    let (before, after) = (usable(pool, old), usable(pool, new));
+    if before.is_empty() && old.doc.factors.enabled.is_empty() {
+        return None;
+    }
+    let asked = Factor::ALL.iter().filter(|one| before.contains(one) || after.contains(one));
+    asked
+        .filter_map(|factor| factor.attribute())
+        .find(|attribute| old.doc.get(attribute) != new.doc.get(attribute))
+}
+
 fn has(user: &User, factor: Factor) -> bool {
     match factor.attribute() {
         Some(attribute) => user.doc.get(attribute).is_some_and(|value| !value.is_empty()),

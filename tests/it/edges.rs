@@ -41,15 +41,12 @@ const FLOW: &[(&str, &str)] = &[
     // What happens to access keys, to pools and clients, to users, and at a sign-in.
     ("access", "audit cx store keys ids ambient error"),
     ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    (
-        "account",
-        "auth tokens signout audit notify cx store pool keys config limits ids ambient error",
-    ),
+    ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
     ("auth", "tokens signout audit notify cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
     // The heart.
     ("signout", "audit cx store pool ids ambient error"),
-    ("notify", "audit cx store pool keys config ids ambient error"),
+    ("notify", "audit cx store pool keys config limits ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
     ("cx", "store templates keys config compute limits meters ids ambient error"),

@@ -420,6 +420,49 @@ async fn an_address_gets_so_many_messages_in_an_hour_whoever_asks() {
 }
 
 #[tokio::test]
+async fn whoever_signs_in_cannot_fill_a_strangers_mailbox_with_codes() {
+    for house in houses_with(limited("messages_per_address=3")).await {
+        let pool = house.pool(json!({})).await;
+        let client = house.client(&pool, json!({})).await;
+        let email = json!({ "SmsMfaConfiguration": null });
+        crate::totp::demands(&house, &pool, "ON", email).await;
+        for name in ["one", "two"] {
+            house.user(&pool, name).await;
+            let input =
+                json!({ "UserPoolId": pool, "Username": name, "UserAttributeNames": ["email"] });
+            house.ok("AdminDeleteUserAttributes", input).await;
+        }
+        let begins = async |name: &str| {
+            let parameters = json!({ "USERNAME": name, "PASSWORD": PASSWORD });
+            let input = json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client, "AuthParameters": parameters });
+            house.ok("InitiateAuth", input).await
+        };
+        let names = async |name: &str, address: &str| {
+            let session = &begins(name).await["Session"];
+            json!({ "ClientId": client, "ChallengeName": "MFA_SETUP", "Session": session,
+                "ChallengeResponses": { "USERNAME": name, "EMAIL": address } })
+        };
+        for name in ["one", "two", "one"] {
+            let input = names(name, "victim@example.com").await;
+            house.ok("RespondToAuthChallenge", input).await;
+        }
+        let message = "Too many messages were sent to this address. Try again later.";
+        let limit = refusal("TooManyRequests", message);
+        let input = names("two", "victim+2@example.com").await;
+        assert_eq!(house.refused("RespondToAuthChallenge", input).await, limit);
+        house.ok("RespondToAuthChallenge", names("two", "two@example.com").await).await;
+
+        // What is proved to be somebody's own gets their codes, whoever else had messages sent there.
+        house.user(&pool, "ann").await;
+        for _ in 0..4 {
+            assert_eq!(begins("ann").await["ChallengeName"], "EMAIL_OTP");
+        }
+        house.advance(HOUR);
+        house.ok("RespondToAuthChallenge", names("two", "victim@example.com").await).await;
+    }
+}
+
+#[tokio::test]
 async fn that_an_address_had_enough_tells_nothing_about_who_exists() {
     for house in houses_with(limited("messages_per_address=2")).await {
         let pool = house.pool(json!({ "AutoVerifiedAttributes": ["email"] })).await;

@@ -748,6 +748,74 @@ async fn an_address_that_is_a_factor_gets_no_code_for_a_new_password() {
         prefers(&house, &pool, json!({ "EmailMfaSettings": on(false) })).await;
         let refused = house.refused("ForgotPassword", input).await;
         assert_eq!(refused.0, "InvalidParameterException");
+        // Where a factor is required, what was not activated is one all the same.
+        let (pool, client) = given(&house, "ON", json!({ "EmailMfaConfiguration": null })).await;
+        assert_eq!(begins(&house, &client).await["ChallengeName"], "SMS_MFA");
+        let input = json!({ "ClientId": client, "Username": "ann" });
+        let sent = house.ok("ForgotPassword", input.clone()).await;
+        assert_eq!(sent["CodeDeliveryDetails"]["AttributeName"], "email");
+        demands(&house, &pool, "ON", json!({})).await;
+        assert_eq!(house.refused("ForgotPassword", input).await.0, "InvalidParameterException");
+    }
+}
+
+#[tokio::test]
+async fn a_temporary_password_does_not_choose_where_the_codes_of_a_factor_go() {
+    for house in houses().await {
+        for (mode, settings, gone) in [
+            ("OPTIONAL", json!({ "SMSMfaSettings": on(true) }), false),
+            ("OPTIONAL", json!({ "SMSMfaSettings": on(true) }), true),
+            ("ON", json!({}), false),
+        ] {
+            let (pool, client) = given(&house, mode, json!({})).await;
+            if settings != json!({}) {
+                prefers(&house, &pool, settings).await;
+            }
+            if gone {
+                let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
+                house.ok("AdminDeleteUserAttributes", input).await;
+            }
+            let temporary = "Temporary-horse-9";
+            let input = json!({ "UserPoolId": pool, "Username": "ann", "Password": temporary });
+            house.ok("AdminSetUserPassword", input).await;
+            let mut begin = password(&client);
+            begin["AuthParameters"]["PASSWORD"] = json!(temporary);
+            let first = house.ok("InitiateAuth", begin).await;
+            for value in ["+12065550999", ""] {
+                let mut input = reply(&client, &first, "NEW_PASSWORD", PASSWORD);
+                input["ChallengeResponses"]["userAttributes.phone_number"] = json!(value);
+                if gone && value.is_empty() {
+                    continue;
+                }
+                let refused = house.refused("RespondToAuthChallenge", input).await;
+                let message = "user.phone_number: Attribute cannot be updated before the second factor is proved.\n";
+                assert_eq!(refused, refusal("InvalidParameter", message), "{mode} {gone}");
+            }
+            // The same address again is no change, and the challenge is still open.
+            let mut input = reply(&client, &first, "NEW_PASSWORD", PASSWORD);
+            if !gone {
+                input["ChallengeResponses"]["userAttributes.phone_number"] = json!(PHONE);
+            }
+            let answer = house.call("RespondToAuthChallenge", input).await.json();
+            match (mode, gone) {
+                (_, true) => assert_eq!(answer["__type"], "MFAMethodNotFoundException"),
+                ("ON", _) => assert_eq!(answer["ChallengeName"], "SELECT_MFA_TYPE"),
+                _ => assert_eq!(answer["ChallengeName"], "SMS_MFA"),
+            }
+        }
+        // Who has no factor yet names the first.
+        let (pool, client) = given(&house, "ON", json!({ "EmailMfaConfiguration": null })).await;
+        let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
+        house.ok("AdminDeleteUserAttributes", input).await;
+        let input =
+            json!({ "UserPoolId": pool, "Username": "ann", "Password": "Temporary-horse-9" });
+        house.ok("AdminSetUserPassword", input).await;
+        let mut begin = password(&client);
+        begin["AuthParameters"]["PASSWORD"] = json!("Temporary-horse-9");
+        let first = house.ok("InitiateAuth", begin).await;
+        let mut input = reply(&client, &first, "NEW_PASSWORD", PASSWORD);
+        input["ChallengeResponses"]["userAttributes.phone_number"] = json!(PHONE);
+        assert_eq!(house.ok("RespondToAuthChallenge", input).await["ChallengeName"], "SMS_MFA");
     }
 }
 

@@ -232,6 +232,10 @@ async fn each_refusal_of_authorize_goes_to_the_app_or_if_that_is_not_known_to_th
             ),
             (format!("client_id={client}&response_type=code&scope=api%2Fread"), "invalid_scope"),
             (format!("client_id={client}&response_type=code&scope=openid+openid"), "invalid_scope"),
+            (
+                format!("client_id={client}&response_type=code&nonce={}", "n".repeat(1_025)),
+                "invalid_request",
+            ),
             (format!("client_id={client}&response_type=code&prompt=none"), "login_required"),
         ] {
             let path = format!("/oauth2/authorize?{query}&redirect_uri={CALLBACK}&state=s");

@@ -1,5 +1,7 @@
 //! The implicit grant, answers in the fragment, and `resource` (RFC 8707).
 
+use cenote::params;
+use cenote::store::{Batch, Rank, pools};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -313,5 +315,23 @@ async fn a_refresh_gives_no_scope_that_its_client_has_lost() {
         assert_eq!(scopes().await, "openid api/read", "taken from the client");
         house.ok("DeleteResourceServer", json!({ "UserPoolId": pool, "Identifier": "api" })).await;
         assert_eq!(scopes().await, "openid", "deleted");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_waits_for_a_silent_answer_is_told_of_trouble_on_the_server() {
+    for house in houses().await {
+        let (pool, client) = given(&house).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        signs_in(&mut browser, &client, "").await;
+        let mut batch = Batch::new();
+        pools::touch(&mut batch, &pool);
+        let sql = "DELETE FROM signing_keys WHERE pool_id = ?1";
+        batch.any(Rank::Job, sql, params![pool.as_str()]);
+        house.app.db.commit(batch).await.unwrap();
+        let path = format!("/oauth2/authorize?{}", asks(&client, "&prompt=none&state=s"));
+        let answer = browser.get(&path).await;
+        let pairs = fragment(answer.header("location"));
+        assert_eq!((of(&pairs, "error"), of(&pairs, "state")), ("server_error", "s"));
     }
 }
