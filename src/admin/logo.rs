@@ -105,14 +105,17 @@ fn from_jpeg(file: &[u8]) -> Result<Picture> {
         .set_max_width(side * 16)
         .set_max_height(side * 16)
         .jpeg_set_max_scans(MAX_SCANS)
-        .jpeg_set_out_colorspace(ColorSpace::RGBA);
+        // Not RGBA: the four inks of printers would come out without opacity, or askew.
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(|error| broken(&error))?;
     let (width, height) = decoder.dimensions().ok_or_else(|| broken(&"no dimensions"))?;
     let (width, height) =
         (u32::try_from(width).unwrap_or(u32::MAX), u32::try_from(height).unwrap_or(u32::MAX));
     check_size(width, height)?;
-    let pixels = decoder.decode().map_err(|error| broken(&error))?;
+    let colours = decoder.decode().map_err(|error| broken(&error))?;
+    let colours = colours.as_chunks::<3>().0;
+    let pixels = colours.iter().flat_map(|[r, g, b]| [*r, *g, *b, u8::MAX]).collect();
     whole(Picture { width, height, pixels })
 }
 
@@ -246,14 +249,14 @@ mod tests {
     }
 
     /// Eight by eight pixels of middle grey: every block has the mean and nothing else.
-    fn jpeg(components: u8, adobe: bool) -> Vec<u8> {
+    fn jpeg(components: u8, adobe: Option<u8>) -> Vec<u8> {
         let mut file = vec![0xff, 0xd8];
         let mut segment = |marker: u8, body: &[u8]| {
             let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
             file.extend([&[0xff, marker], &length[..], body].concat());
         };
-        if adobe {
-            segment(0xee, b"Adobe\0\x64\0\0\0\0\0");
+        if let Some(transform) = adobe {
+            segment(0xee, &[&b"Adobe\0\x64\0\0\0\0"[..], &[transform]].concat());
         }
         segment(0xdb, &[&[0][..], &[1; 64]].concat());
         let each = |body: fn(u8) -> Vec<u8>| (1..=components).flat_map(body).collect::<Vec<u8>>();
@@ -271,11 +274,15 @@ mod tests {
 
     #[test]
     fn jpegs_for_printers_and_without_colour_become_coloured_ones() {
-        let grey = from_png(&draw(&jpeg(1, false)).unwrap().png).unwrap();
+        let grey = from_png(&draw(&jpeg(1, None)).unwrap().png).unwrap();
         assert_eq!((grey.width, grey.height, &grey.pixels[..4]), (8, 8, &[128, 128, 128, 255][..]));
-        let ink = from_png(&draw(&jpeg(4, true)).unwrap().png).unwrap();
-        let [red, green, blue, alpha] = ink.pixels[..4] else { panic!("no pixel") };
-        assert!((ink.width, ink.height, alpha) == (8, 8, 255) && red == green && green == blue);
+        for transform in [0, 2] {
+            let ink = from_png(&draw(&jpeg(4, Some(transform))).unwrap().png).unwrap();
+            assert_eq!((ink.width, ink.height), (8, 8));
+            for pixel in ink.pixels.as_chunks::<4>().0 {
+                assert_eq!(*pixel, [ink.pixels[0], ink.pixels[0], ink.pixels[0], 255]);
+            }
+        }
     }
 
     #[test]
