@@ -50,7 +50,9 @@ pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
         .iter()
         .rev()
         .map_while(|item| {
-            let bare = item.parse::<IpAddr>().ok();
+            // Some proxies write an IPv6 address in brackets, with or without a port.
+            let inner = item.strip_prefix('[').and_then(|item| item.strip_suffix(']'));
+            let bare = inner.unwrap_or(item).parse::<IpAddr>().ok();
             bare.or_else(|| item.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
                 .map(|ip| ip.to_canonical())
         })

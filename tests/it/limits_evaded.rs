@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use cenote::config::Settings;
 use serde_json::{Value, json};
 
 use crate::browser::{CALLBACK, code_client};
@@ -93,6 +94,24 @@ async fn a_path_with_what_is_no_pool_in_front_is_nothing() {
             seen.push(posts(&house, &format!("{prefix}.localhost:9230"), &path, form).await);
         }
         assert_eq!(seen, [404, 404, 404, 404, 404, 429], "and it counts");
+    }
+}
+
+/// However a proxy writes an address, it is somebody's and not the proxy's, which has no limit.
+#[tokio::test]
+async fn an_ipv6_address_in_brackets_is_an_address() {
+    let settings = Settings {
+        trusted_proxies: vec!["203.0.113.9".parse().unwrap()],
+        ..limited("per_address=1")
+    };
+    for house in houses_with(settings).await {
+        let mut seen = Vec::new();
+        for address in ["[2001:db8::7]", "[2001:db8::8]:443", "2001:db8::9"].repeat(2) {
+            let told = [("x-forwarded-for", address)];
+            let answer = from(&house, "203.0.113.9:9", &told, "NoSuch", json!({})).await;
+            seen.push(is_limited(&answer));
+        }
+        assert_eq!(seen, [false, false, false, false, false, true]);
     }
 }
 
