@@ -1,7 +1,7 @@
 //! What every door needs of HTTP: the context of a request, who may talk to a developer's loopback, logging.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -30,6 +30,9 @@ pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
         parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let trusted = peer.is_some_and(is_proxy);
+    if !trusted && !settings.dev && parts.headers.contains_key("x-forwarded-for") {
+        tell_of_a_proxy(peer);
+    }
     // A proxy may add a line of its own below the client's: the last word is the proxy's.
     let forwarded = |name: &'static str| {
         let lines = parts.headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
@@ -77,6 +80,20 @@ pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {
         origin: format!("{scheme}://{}", host.to_ascii_lowercase()),
     };
     Cx::new(app, request)
+}
+
+/// Once: a proxy that was forgotten in the configuration is one address for all who come through it, and nothing else would say so. Any
+/// client can send the header, too.
+fn tell_of_a_proxy(peer: Option<IpAddr>) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        let peer = peer.map(|ip| ip.to_string()).unwrap_or_default();
+        tracing::warn!(
+            peer,
+            "X-Forwarded-For is not believed from this address. If it is a proxy of yours, add it to trusted_proxies: until then all who \
+             come through it count as one address, in logs, sessions and rate limits"
+        );
+    });
 }
 
 /// The host that the request names, without its port.

@@ -1,29 +1,27 @@
 //! Seed files: pools, resource servers, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
-//! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own.
+//! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own. Reading is
+//! here, making in `apply`.
 
+mod apply;
 mod groups;
 mod strict;
 
 use cenote_interface::types::{
-    CreateResourceServerRequest, CreateUserPoolClientRequest, CreateUserPoolDomainRequest,
-    CreateUserPoolRequest, CustomDomainConfigType,
+    CreateResourceServerRequest, CreateUserPoolClientRequest, CreateUserPoolRequest,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use url::Url;
 use uuid::Uuid;
 
+pub use self::apply::apply;
 use self::groups::GroupSeed;
 use self::strict::Strict;
-use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, domains, pools, resource_servers};
-use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
 use crate::pool::realm::{Extensions, SessionRules};
-use crate::pool::{Pool, PoolDoc, urls};
-use crate::store::{self, users};
+use crate::pool::urls;
 
 /// A seed file, read and checked, with nothing done yet.
 pub struct Seed {
@@ -304,126 +302,8 @@ fn object(value: Value) -> Map<String, Value> {
     if let Value::Object(members) = value { members } else { Map::new() }
 }
 
-// Applying
-
-/// Makes what does not exist yet: how many pools, clients and users were made.
-pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
-    let mut made = [0; 3];
-    let [pools, clients, users] = &mut made;
-    for pool in &seed.pools {
-        *pools +=
-            usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
-        // Before the clients, which name their scopes.
-        for server in &pool.resource_servers {
-            apply_server(cx, pool, server).await.map_err(|error| located(&server.at, error))?;
-        }
-        for client in &pool.clients {
-            *clients += usize::from(
-                apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
-            );
-        }
-        for group in &pool.groups {
-            let applied = groups::apply(cx, &pool.id, group).await;
-            applied.map_err(|error| located(&group.at, error))?;
-        }
-        for user in &pool.users {
-            *users += usize::from(
-                apply_user(cx, pool, user).await.map_err(|error| located(&user.at, error))?,
-            );
-        }
-    }
-    Ok(made)
-}
-
+/// Says where in the file.
 fn located(at: &str, mut error: Error) -> Error {
     error.message = format!("{at}: {}", error.message).into();
     error
-}
-
-async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
-    let existing = cx.app.directory.pool(cx.db(), &seed.id).await?;
-    let made = existing.is_none();
-    if made {
-        let doc = PoolDoc {
-            sessions: seed.sessions.clone(),
-            extensions: seed.extensions.clone(),
-            issuer: seed.issuer.clone(),
-            ..PoolDoc::default()
-        };
-        pools::create_as(cx, seed.id.clone(), doc, &seed.request).await?;
-    }
-    // Also for a pool that a crash left without its domain.
-    if let Some(domain) = &seed.domain {
-        let pool = find(cx, &seed.id).await?;
-        let has = store::pools::domains_of(cx.db(), &pool.id).await?;
-        if has.is_empty() {
-            let request = CreateUserPoolDomainRequest {
-                domain: domain.clone(),
-                user_pool_id: pool.id.clone(),
-                // A host name of the operator's own is told apart by this member. There is no certificate to name.
-                custom_domain_config: domain.contains('.').then(CustomDomainConfigType::default),
-                ..CreateUserPoolDomainRequest::default()
-            };
-            domains::create(cx, &pool, &request).await?;
-        }
-    }
-    Ok(made)
-}
-
-async fn apply_server(cx: &Cx, pool: &PoolSeed, seed: &ServerSeed) -> Result<()> {
-    let pool = find(cx, &pool.id).await?;
-    let CreateResourceServerRequest { identifier, name, scopes, .. } = &seed.request;
-    if store::resource_servers::find(cx.db(), &pool.id, identifier).await?.is_none() {
-        resource_servers::create(cx, &pool, identifier, name, scopes.clone()).await?;
-    }
-    Ok(())
-}
-
-async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<bool> {
-    if let Some((owner, _)) = cx.app.directory.client(cx.db(), &seed.id).await? {
-        if owner.id != pool.id {
-            return Err(Error::invalid(format!(
-                "An app client with this ClientId exists in the pool {}.",
-                owner.id
-            )));
-        }
-        return Ok(false);
-    }
-    let pool = find(cx, &pool.id).await?;
-    clients::create_as(cx, &pool, seed.id.clone(), seed.extensions.clone(), &seed.request).await?;
-    Ok(true)
-}
-
-async fn apply_user(cx: &Cx, pool: &PoolSeed, seed: &UserSeed) -> Result<bool> {
-    let pool = find(cx, &pool.id).await?;
-    if users::by_login(cx.db(), &pool, &seed.name).await?.is_some() {
-        return Ok(false);
-    }
-    if let Some(sub) = &seed.sub
-        && users::by_login(cx.db(), &pool, sub).await?.is_some()
-    {
-        return Err(Error::invalid(format!("Another user of the pool has the Sub {sub}.")));
-    }
-    let new = NewUser {
-        name: &seed.name,
-        attributes: &seed.attributes,
-        temporary_password: None,
-        mediums: None,
-        force_alias: false,
-        silent: true,
-    };
-    let seeded = Seeded {
-        sub: seed.sub.as_deref(),
-        password: seed.password.as_deref(),
-        groups: &groups::named(cx, &pool.id, &seed.groups).await?,
-    };
-    accounts::create_as(cx, &pool, new, seeded).await?;
-    Ok(true)
-}
-
-async fn find(cx: &Cx, pool_id: &str) -> Result<std::sync::Arc<Pool>> {
-    let pool = cx.app.directory.pool(cx.db(), pool_id).await?;
-    pool.ok_or_else(|| {
-        Error::internal(format!("the pool {pool_id} disappeared while it was seeded"))
-    })
 }

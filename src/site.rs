@@ -44,16 +44,18 @@ impl Visit {
     pub async fn begin(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Option<Visit>> {
         let path = own_path(parts.uri.path());
         let post = parts.method == Method::POST;
-        let mut category = Limit::of_endpoint(path, post).unwrap_or(Limit::ManagedLogin);
-        cx.admit_address(Some(category))?;
+        let known = Limit::of_endpoint(path, post);
+        cx.admit_address(known)?;
+        // The router takes anything in front of a path for a pool, also what can be none.
+        let mut category = known.ok_or_else(nothing_here)?;
         let query = parts.uri.query().unwrap_or_default();
         if query.len() > MAX_QUERY {
             return Err(too_much());
         }
         let query = Params::parse(query)?;
         let said = |name: &str| form.and_then(|form| form.get(name));
-        if category == Limit::UserAuthentication && said("grant_type") == Some("client_credentials")
-        {
+        let grant = path == "/oauth2/token";
+        if grant && said("grant_type") == Some("client_credentials") {
             category = Limit::ClientAuthentication;
         }
         let client_id =
@@ -66,9 +68,9 @@ impl Visit {
             category,
             pool: &site.pool.id,
             client: client_id.as_deref(),
-            user: said("username").filter(|_| post),
+            user: said("username").filter(|_| post && !grant),
             // The token endpoint checks codes and tokens, which nobody guesses.
-            costly: category.is_costly() && said("grant_type").is_none(),
+            costly: category.is_costly() && !grant,
         })?;
         Ok(Some(Visit { cx, site, parts, query }))
     }

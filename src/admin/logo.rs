@@ -131,11 +131,11 @@ fn too_large(width: u32, height: u32) -> Error {
     ))
 }
 
-/// Decoders promise this; the arithmetic below relies on it.
+/// The arithmetic below relies on it. A PNG may say that its first frame is smaller than itself.
 fn whole(picture: Picture) -> Result<Picture> {
     let expected = u64::from(picture.width) * u64::from(picture.height) * 4;
     if u64::try_from(picture.pixels.len()).ok() != Some(expected) {
-        return Err(Error::internal("a decoder gave another number of pixels than it announced"));
+        return Err(Error::invalid("ImageFile does not have the pixels that it announces."));
     }
     Ok(picture)
 }
@@ -215,11 +215,17 @@ mod tests {
     fn announcing(width: u32, height: u32) -> Vec<u8> {
         let mut file = png(1, 1, ColorType::Rgb, &[0; 3]);
         file.splice(16..24, [width.to_be_bytes(), height.to_be_bytes()].concat());
-        let sum = file[12..29].iter().fold(!0_u32, |sum, byte| {
+        let sum = checksum(&file[12..29]);
+        file.splice(29..33, sum);
+        file
+    }
+
+    /// Of a chunk of a PNG.
+    fn checksum(data: &[u8]) -> [u8; 4] {
+        let sum = data.iter().fold(!0_u32, |sum, byte| {
             (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 * (sum & 1)))
         });
-        file.splice(29..33, (!sum).to_be_bytes());
-        file
+        (!sum).to_be_bytes()
     }
 
     #[test]
@@ -237,6 +243,58 @@ mod tests {
     fn grey_pictures_become_coloured_ones() {
         let drawn = draw(&png(1, 1, ColorType::Grayscale, &[77])).unwrap();
         assert_eq!(from_png(&drawn.png).unwrap().pixels, [77, 77, 77, 255]);
+    }
+
+    /// Eight by eight pixels of middle grey: every block has the mean and nothing else.
+    fn jpeg(components: u8, adobe: bool) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8];
+        let mut segment = |marker: u8, body: &[u8]| {
+            let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+            file.extend([&[0xff, marker], &length[..], body].concat());
+        };
+        if adobe {
+            segment(0xee, b"Adobe\0\x64\0\0\0\0\0");
+        }
+        segment(0xdb, &[&[0][..], &[1; 64]].concat());
+        let each = |body: fn(u8) -> Vec<u8>| (1..=components).flat_map(body).collect::<Vec<u8>>();
+        let frame = [&[8, 0, 8, 0, 8, components][..], &each(|n| vec![n, 0x11, 0])].concat();
+        segment(0xc0, &frame);
+        for table in [0x00, 0x10] {
+            segment(0xc4, &[&[table, 1][..], &[0; 15], &[0]].concat());
+        }
+        segment(0xda, &[&[components][..], &each(|n| vec![n, 0]), &[0, 63, 0]].concat());
+        // Two bits for each component; what is left is filled with ones.
+        let bits = 0xff_u8.checked_shr(2 * u32::from(components)).unwrap_or(0);
+        file.extend([bits, 0xff, 0xd9]);
+        file
+    }
+
+    #[test]
+    fn jpegs_for_printers_and_without_colour_become_coloured_ones() {
+        let grey = from_png(&draw(&jpeg(1, false)).unwrap().png).unwrap();
+        assert_eq!((grey.width, grey.height, &grey.pixels[..4]), (8, 8, &[128, 128, 128, 255][..]));
+        let ink = from_png(&draw(&jpeg(4, true)).unwrap().png).unwrap();
+        let [red, green, blue, alpha] = ink.pixels[..4] else { panic!("no pixel") };
+        assert!((ink.width, ink.height, alpha) == (8, 8, 255) && red == green && green == blue);
+    }
+
+    #[test]
+    fn an_animation_whose_first_frame_is_smaller_than_itself_is_refused() {
+        let chunk = |kind: &[u8], body: &[u8]| {
+            let data = [kind, body].concat();
+            let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+            [&length[..], &data, &checksum(&data)].concat()
+        };
+        let mut control = Vec::new();
+        for number in [0_u32, 1, 1, 0, 0] {
+            control.extend(number.to_be_bytes());
+        }
+        control.extend([0, 1, 0, 1, 0, 0]);
+        let animated =
+            [chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), chunk(b"fcTL", &control)].concat();
+        let mut file = png(2, 2, ColorType::Rgb, &[9; 12]);
+        file.splice(33..33, animated);
+        assert!(refused(&file).starts_with("ImageFile "));
     }
 
     #[test]

@@ -132,6 +132,12 @@ pub async fn find(cx: &Cx, at: At<'_>, handle: &str) -> Result<Open> {
     Ok(Open { row, doc, hash })
 }
 
+/// Whose challenge it is, or was.
+pub async fn whose(cx: &Cx, at: At<'_>, handle: &str) -> Result<Option<String>> {
+    let row = codes::challenge(cx.db(), &at.pool.id, &keys::hash(handle)).await?;
+    Ok(row.filter(|row| row.client_id == at.client.id).map(|row| row.sub))
+}
+
 /// The client in a handle: where to look for it, and no proof of anything.
 pub fn client_of(handle: &str) -> Option<&str> {
     handle.split_once('.').map(|(client_id, _)| client_id)

@@ -198,6 +198,7 @@ impl HalfDone {
             return Err(invalid_session());
         }
         cx.is_about(&at.pool.id, Some(&user.sub));
+        cx.admit_token(&at.pool.id, &user.sub)?;
         Ok(HalfDone { open, user })
     }
 

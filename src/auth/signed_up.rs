@@ -7,7 +7,7 @@ use super::verdict::{Subject, after_password};
 use super::{At, Outcome};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
-use crate::pool::User;
+use crate::pool::{Status, User};
 use crate::store::clocks::{self, BornOf};
 use crate::store::{Batch, users};
 use crate::tokens;
@@ -46,4 +46,12 @@ pub async fn answer(cx: &Cx, at: At<'_>, session: &str) -> Result<Outcome> {
     let mut batch = Batch::new();
     open.consume(cx, &mut batch, at);
     after_password(cx, at, &subject, Verdict::Right, batch, Some(open.row.birth_ms)).await
+}
+
+/// Whether the account of such a challenge, answered or not, waits for no code any more. Only the browser that signed up holds it, so
+/// it may be told.
+pub async fn is_confirmed(cx: &Cx, at: At<'_>, session: &str) -> Result<bool> {
+    let Some(sub) = challenge::whose(cx, at, session).await? else { return Ok(false) };
+    let user = users::find(cx.db(), &at.pool.id, &sub).await?;
+    Ok(user.is_some_and(|user| user.status != Status::Unconfirmed))
 }

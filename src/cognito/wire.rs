@@ -101,7 +101,7 @@ async fn answer(
         cenote_interface::Refusal::Validation(message) => Error::invalid(message),
     })?;
     if let Some(category) = category {
-        let pool = pool_of(&cx, &input).await?;
+        let pool = pool_of(&cx, operation, &input).await?;
         match asked(operation, category, &input, &pool) {
             Some(asked) => cx.admit(&asked)?,
             None => cx = cx.of(category),
@@ -129,8 +129,8 @@ fn is_open(operation: &Operation) -> bool {
 }
 
 /// The pool that a request means: named, or that of its client. A client that does not exist stands for itself.
-async fn pool_of(cx: &Cx, input: &Value) -> Result<String> {
-    let text = |name: &str| input.get(name).and_then(Value::as_str);
+async fn pool_of(cx: &Cx, operation: &Operation, input: &Value) -> Result<String> {
+    let text = |name: &str| member(operation, input, name)?.as_str();
     Ok(match (text("UserPoolId"), text("ClientId")) {
         (Some(pool), _) => pool.to_owned(),
         (None, Some(client)) => {
@@ -141,16 +141,22 @@ async fn pool_of(cx: &Cx, input: &Value) -> Result<String> {
     })
 }
 
-/// What the request itself says that it is about; `None` where only its token will say so.
+/// What the request says, where its operation knows what that is: whoever adds a member that is ignored must not choose whose limit
+/// is spent.
+fn member<'a>(operation: &Operation, input: &'a Value, name: &str) -> Option<&'a Value> {
+    input.get(name).filter(|_| cenote_interface::takes(operation, name))
+}
+
+/// What the request itself says that it is about; `None` where only its token or Session will say so.
 fn asked<'a>(
     operation: &Operation,
     category: Limit,
     input: &'a Value,
     pool: &'a str,
 ) -> Option<Asked<'a>> {
-    let text = |name: &str| input.get(name).and_then(Value::as_str);
-    let within = |name: &str| input.get(name)?.get("USERNAME")?.as_str();
-    if text("AccessToken").is_some() && pool.is_empty() {
+    let text = |name: &str| member(operation, input, name)?.as_str();
+    let within = |name: &str| member(operation, input, name)?.get("USERNAME")?.as_str();
+    if operation.unsigned && pool.is_empty() {
         return None;
     }
     let refreshes = text("AuthFlow").is_some_and(|flow| flow.starts_with("REFRESH_TOKEN"))

@@ -58,7 +58,7 @@ impl Cx {
         Ok(())
     }
 
-    /// What a token says, once it is known to be genuine.
+    /// What a token or a Session says, once it is known to be genuine.
     pub fn admit_token(&self, pool: &str, sub: &str) -> Result<()> {
         let Some(category) = self.category else { return Ok(()) };
         self.take(Some(category), Limit::PerUser, "user", &[category.name(), pool, "sub", sub])?;

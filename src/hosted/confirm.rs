@@ -65,6 +65,10 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     match sign_up::confirm(&visit.cx, caller.via(visit), &who.name, &code, false).await {
         Ok(()) => confirmed(visit, &caller, &who).await,
         Err(error) => match error.kind {
+            // The form was posted twice, or an administrator was quicker.
+            Kind::CodeMismatch | Kind::ExpiredCode if is_over(visit, &caller, &who).await? => {
+                login::after(visit, &caller, Done::Confirmed, &who.name).await
+            }
             Kind::CodeMismatch | Kind::ExpiredCode => {
                 form.code.error = words::say(texts, &error);
                 form.show(visit, &caller, &who).await
@@ -95,6 +99,17 @@ async fn confirmed(visit: &Visit, caller: &Caller, who: &Who) -> Result<Response
         }
     }
     login::after(visit, caller, Done::Confirmed, &who.name).await
+}
+
+/// Whether the sign-up that this browser began needs no code any more.
+async fn is_over(visit: &Visit, caller: &Caller, who: &Who) -> Result<bool> {
+    match &who.session {
+        Some(session) => {
+            let at = challenge::at(visit, &caller.client);
+            signed_up::is_confirmed(&visit.cx, at, session).await
+        }
+        None => Ok(false),
+    }
 }
 
 pub async fn resend_page(visit: &Visit) -> Result<Response> {

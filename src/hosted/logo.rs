@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::cx::App;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::http;
 use crate::site::{self, Visit};
 use crate::store::ui_customizations;
@@ -34,11 +34,21 @@ pub async fn logo(State(app): State<Arc<App>>, request: Request) -> Response {
             }
             response
         }
-        Ok(None) => (StatusCode::NOT_FOUND, "There is no such logo.\n").into_response(),
-        Err(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "The logo cannot be read now.\n").into_response()
-        }
+        Ok(None) => no_logo(),
+        Err(error) => match error.kind {
+            Kind::TooManyRequests => {
+                (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "1")]).into_response()
+            }
+            Kind::Internal | Kind::ServiceUnavailable | Kind::Conflict => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The logo cannot be read now.\n").into_response()
+            }
+            _ => no_logo(),
+        },
     }
+}
+
+fn no_logo() -> Response {
+    (StatusCode::NOT_FOUND, "There is no such logo.\n").into_response()
 }
 
 async fn find(visit: &Visit) -> Result<Option<Vec<u8>>> {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use minijinja::{Value, context};
 
 use super::texts::Texts;
-use super::{looks, texts, words};
+use super::{fields, looks, texts, words};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::http;
@@ -18,7 +18,7 @@ use crate::site::Visit;
 use crate::templates::Book;
 
 /// A page of a pool, in the visitor's language and with the looks of the client. `target` is the redirect URI that its form may end
-/// at: Chromium applies `form-action` to the redirect after a POST, too.
+/// at: Chromium applies `form-action` to the redirects after a POST, too, and to those of the app after them.
 pub async fn page(
     visit: &Visit,
     name: &str,
@@ -95,10 +95,10 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
     let (title, hint) = if status == StatusCode::TOO_MANY_REQUESTS {
         (say("busy_title"), say("busy_hint"))
     } else {
-        // What only a developer or an operator can mend is said in the house's own words.
+        // What only a developer or an operator can mend is said in the house's own words, and may repeat the name of a parameter.
         let hint = match error.kind {
             Kind::ServiceUnavailable | Kind::Internal => words::say(&texts, error),
-            _ => error.message.to_string(),
+            _ => error.message.chars().filter(|c| !fields::is_hidden(*c)).collect(),
         };
         (say("error_title"), hint)
     };

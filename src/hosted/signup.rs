@@ -13,7 +13,7 @@ use crate::account::{address, sign_up};
 use crate::auth::signed_up;
 use crate::error::{Error, Kind, Result};
 use crate::ids;
-use crate::pool::{Client, Pool, Status, attributes, names};
+use crate::pool::{Client, Pool, Status, User, attributes, names};
 use crate::site::{Params, Visit};
 use crate::store::users;
 
@@ -48,7 +48,7 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         return closed(visit, &caller).await;
     }
     if let Err(refusal) = cookies::check_csrf(visit, posted) {
-        return refusal.page(visit).await;
+        return refusal.page_before(visit, "/signup").await;
     }
     let mut form = Form::blank(visit, client);
     if let Some(id) = posted.get("form").and_then(|id| Uuid::parse_str(id).ok()) {
@@ -69,26 +69,26 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
         return form.show(visit, &caller).await;
     }
 
-    let sub = sub_of(visit, form.id, &name, &password);
-    let (user, sent) = match users::find(visit.cx.db(), &pool.id, &sub).await? {
-        // The same form again: its first answer got lost, or the button was pressed twice.
-        Some(user) if user.status == Status::Unconfirmed => {
-            let to = address::for_sign_up(pool, &user, |_| true);
-            (user, to.map(|to| to.value))
-        }
-        Some(_) => {
-            let error = Error::new(Kind::UsernameExists, "User already exists");
-            return form.refused(visit, &caller, &error).await;
-        }
+    let sub = sub_of(visit, form.id, &name, &password, &pairs);
+    let (user, sent) = match before(visit, &sub).await? {
+        Some(before) => before,
         None => {
-            let via = caller.via(visit);
-            match sign_up::sign_up_as(&visit.cx, via, sub, &name, &password, &pairs).await {
+            let (cx, via) = (&visit.cx, caller.via(visit));
+            let made = sign_up::sign_up_as(cx, via, sub.clone(), &name, &password, &pairs).await;
+            match made {
                 Ok((user, details)) => {
                     let masked = details.and_then(|details| details.destination);
                     // They have just typed the address: in full it shows whether it is right.
                     let typed = address::all(&user).into_iter().map(|to| to.value);
                     let mut typed = typed.filter(|to| address::is_mask_of(masked.as_deref(), to));
                     (user, typed.next().or(masked))
+                }
+                // Perhaps by this very form, posted twice at once.
+                Err(error) if matches!(error.kind, Kind::UsernameExists | Kind::AliasExists) => {
+                    match before(visit, &sub).await? {
+                        Some(before) => before,
+                        None => return form.refused(visit, &caller, &error).await,
+                    }
                 }
                 Err(error) => return form.refused(visit, &caller, &error).await,
             }
@@ -107,6 +107,16 @@ pub async fn submit(visit: &Visit, posted: &Params) -> Result<Response> {
     };
     let what = What::Confirm { sent, session, again: false };
     step::go(visit, "/confirmUser", &Step::new(visit, what, &name))
+}
+
+/// The user that the same form has already made, and where their code went: its first answer got lost, or the button was pressed twice.
+async fn before(visit: &Visit, sub: &str) -> Result<Option<(User, Option<String>)>> {
+    let pool = &visit.site.pool;
+    let user = users::find(visit.cx.db(), &pool.id, sub).await?;
+    Ok(user.filter(|user| user.status == Status::Unconfirmed).map(|user| {
+        let to = address::for_sign_up(pool, &user, |_| true);
+        (user, to.map(|to| to.value))
+    }))
 }
 
 impl Form {
@@ -199,9 +209,19 @@ fn asked(pool: &Pool, client: &Client) -> Vec<String> {
     asked
 }
 
-/// The `sub` of the user that this form makes with this name and password: always the same, and nobody's guess.
-fn sub_of(visit: &Visit, form: Uuid, name: &str, password: &str) -> String {
-    let data = [&form.to_string(), name, password].join("\0");
+/// The `sub` of the user that this form makes with what was typed: always the same, and nobody's guess. Who goes back and corrects their
+/// address posts another form.
+fn sub_of(
+    visit: &Visit,
+    form: Uuid,
+    name: &str,
+    password: &str,
+    pairs: &[(String, String)],
+) -> String {
+    let form = form.to_string();
+    let pairs = pairs.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    // Nothing that was posted has a zero in it.
+    let data = [&form, name, password].into_iter().chain(pairs).collect::<Vec<_>>().join("\0");
     let mac = visit.cx.app.vault.mac(&visit.site.pool.id, "sign-up form", data.as_bytes());
     let bytes = mac.first_chunk::<16>().copied().unwrap_or_default();
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()

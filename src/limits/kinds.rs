@@ -214,6 +214,8 @@ impl Limit {
 
     /// The category of an endpoint, by its path without the pool; `None` for a path that is none.
     pub fn of_endpoint(path: &str, post: bool) -> Option<Limit> {
+        // Of a logo's path only the beginning is ours.
+        let path = if path.starts_with("/logo/") { "/logo" } else { path };
         let (_, get, form) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
         Some(if post { *form } else { *get })
     }
@@ -230,8 +232,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/error", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/forgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/login", Limit::ManagedLogin, Limit::UserAuthentication),
-    // Every path below it counts like what is not named here.
-    ("/logo/{client}/{file}", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/logo", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/logout", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/introspect", Limit::UserToken, Limit::UserToken),

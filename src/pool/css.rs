@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
                     return self.fault("a closing parenthesis is missing");
                 }
                 None => return self.fault("the closing brace } is missing"),
-                Some('!') if open == 0 => {
+                Some('!') if open == 0 && !empty => {
                     self.take();
                     self.space()?;
                     if !self.take_while(is_name).eq_ignore_ascii_case("important") {
@@ -298,7 +298,8 @@ impl<'a> Reader<'a> {
             }
             '"' | '\'' => self.string(first, out).map(|()| false),
             ',' | '/' | '+' | '-' | '*'
-                if matches!(first, ',' | '/') || (in_function && !second.is_some_and(is_name)) =>
+                if matches!(first, ',' | '/')
+                    || (in_function && (first == '*' || !second.is_some_and(is_name))) =>
             {
                 self.take();
                 out.push(first);

@@ -36,17 +36,10 @@ pub fn check(uri: &str) -> Result<()> {
     }
 }
 
-/// The origin as a Content-Security-Policy source, or the bare scheme of an app's own URI.
+/// The scheme as a Content-Security-Policy source (`http:` includes https). Not the origin: an app may redirect from its callback to
+/// another host of its own, and Chromium would block that silently, as a part of the same form's redirects.
 pub fn csp_source(uri: &str) -> Option<String> {
-    let url = Url::parse(uri).ok()?;
-    match url.scheme() {
-        // A bracketed IPv6 address is no host-source; browsers would ignore it and block the redirect.
-        "http" | "https" if url.host_str().is_some_and(|host| host.starts_with('[')) => {
-            Some(format!("{}:", url.scheme()))
-        }
-        "http" | "https" => Some(url.origin().ascii_serialization()),
-        scheme => Some(format!("{scheme}:")),
-    }
+    Url::parse(uri).ok().map(|url| format!("{}:", url.scheme()))
 }
 
 fn is_local(url: &Url) -> bool {
@@ -56,6 +49,18 @@ fn is_local(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_may_end_wherever_the_app_of_a_callback_goes_on_to() {
+        for (uri, source) in [
+            ("https://app.example.com/cb", "https:"),
+            ("http://localhost:3000", "http:"),
+            ("http://[::1]:8/cb", "http:"),
+            ("com.example.app:/cb", "com.example.app:"),
+        ] {
+            assert_eq!(csp_source(uri).as_deref(), Some(source));
+        }
+    }
 
     #[test]
     fn callbacks_are_https_or_local_or_an_apps_own_scheme() {

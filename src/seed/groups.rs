@@ -3,7 +3,8 @@
 use cenote_interface::types::CreateGroupRequest;
 use serde_json::{Value, json};
 
-use super::{Object, find, object};
+use super::apply::find;
+use super::{Object, object};
 use crate::admin::groups;
 use crate::cx::Cx;
 use crate::error::Result;

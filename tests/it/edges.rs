@@ -395,6 +395,31 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// A reader who looks for a test, or for a folder, finds it on the map.
+#[test]
+fn the_map_names_every_test_module_and_every_module() {
+    let map = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let tests = std::fs::read_to_string(repository().join("tests/it/main.rs")).unwrap();
+    let (_, listed) = map.split_once("| module | holds |").unwrap();
+    let modules = tests.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let missing: Vec<&str> =
+        modules.filter(|module| !listed.contains(&format!("`{module}`"))).collect();
+    assert!(missing.is_empty(), "the table of tests in ARCHITECTURE.md lacks {missing:?}");
+
+    let (_, folders) = map.split_once("| where | what |").unwrap();
+    let (folders, _) = folders.split_once("\n\n").unwrap();
+    let library = std::fs::read_to_string(repository().join("src/lib.rs")).unwrap();
+    let modules =
+        library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let missing: Vec<&str> = modules
+        .filter(|module| {
+            !folders.contains(&format!("src/{module}/"))
+                && !folders.contains(&format!("src/{module}.rs"))
+        })
+        .collect();
+    assert!(missing.is_empty(), "the table of folders in ARCHITECTURE.md lacks {missing:?}");
+}
+
 fn row(module: &str, below: &str) -> String {
     let names: Vec<String> =
         below.split(' ').filter(|name| !name.is_empty()).map(|name| format!("`{name}`")).collect();

@@ -334,7 +334,7 @@ async fn pages_carry_their_headers_and_cookies_their_flags() {
             policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
             "{policy}"
         );
-        assert!(policy.contains("form-action 'self' https://app.example.com;"), "{policy}");
+        assert!(policy.contains("form-action 'self' https:;"), "{policy}");
         assert!(!policy.contains("unsafe") && !policy.contains('*'));
         assert_eq!(page.header("x-frame-options"), "DENY");
         assert_eq!(page.header("x-content-type-options"), "nosniff");

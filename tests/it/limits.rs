@@ -18,24 +18,24 @@ use crate::house::{Answer, House, PASSWORD, houses, houses_with, pause, refusal,
 
 const EXCEEDED: &str = "Rate exceeded";
 
-fn limited(limits: &str) -> Settings {
+pub fn limited(limits: &str) -> Settings {
     Settings { rate_limits: Rates::off().with(&limits.parse().unwrap()), ..Settings::default() }
 }
 
 /// A pool, a client of it, and ann.
-async fn open(house: &House, client: Value) -> (String, String) {
+pub async fn open(house: &House, client: Value) -> (String, String) {
     let pool = house.pool(json!({})).await;
     let client = house.client(&pool, client).await;
     house.user(&pool, "ann").await;
     (pool, client)
 }
 
-fn sign_in(client: &str, name: &str, password: &str) -> Value {
+pub fn sign_in(client: &str, name: &str, password: &str) -> Value {
     json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client, "AuthParameters": { "USERNAME": name, "PASSWORD": password } })
 }
 
 /// A request of the JSON door from this address, with these headers.
-async fn from(
+pub async fn from(
     house: &House,
     address: &str,
     headers: &[(&str, &str)],
@@ -54,7 +54,7 @@ async fn from(
     house.send(request).await
 }
 
-fn is_limited(answer: &Answer) -> bool {
+pub fn is_limited(answer: &Answer) -> bool {
     answer.body.contains("TooManyRequestsException")
 }
 

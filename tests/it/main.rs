@@ -18,6 +18,7 @@ mod hosts;
 mod house;
 mod keys;
 mod limits;
+mod limits_evaded;
 mod list_users;
 mod looks;
 mod metrics;

@@ -14,7 +14,7 @@ use crate::totp::{Phone, activates, demands, sets_up, wrong};
 const PHONE: &str = "+12065550100";
 
 /// A pool in this mode with all factors, a client, and the user ann with a phone number and an email address.
-async fn given(house: &House, mode: &str, more: Value) -> (String, String) {
+pub async fn given(house: &House, mode: &str, more: Value) -> (String, String) {
     let pool = house.pool(json!({})).await;
     let client = house.client(&pool, json!({})).await;
     house.user(&pool, "ann").await;
@@ -32,7 +32,7 @@ fn password(client: &str) -> Value {
         "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } })
 }
 
-async fn begins(house: &House, client: &str) -> Value {
+pub async fn begins(house: &House, client: &str) -> Value {
     house.ok("InitiateAuth", password(client)).await
 }
 

@@ -190,6 +190,62 @@ async fn a_confirmation_posted_twice_signs_in_once_and_says_so() {
     }
 }
 
+/// The form that a browser shows again is the same one, but what is typed into it need not be.
+#[tokio::test]
+async fn who_goes_back_and_corrects_their_address_is_not_told_that_the_old_one_got_the_code() {
+    for house in houses().await {
+        let (pool, client) = given(&house).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        let path = format!("/signup?{}", browser.query(""));
+        let page = browser.get(&path).await;
+        let id = field(&page.body, "form");
+        let mut form = sign_up_form("ann", "ann@exmaple.com");
+        form.push(("form", id.as_str()));
+        assert_eq!(browser.fills(&path, &form).await.status, 303);
+        let mut form = sign_up_form("ann", "ann@example.com");
+        form.push(("form", id.as_str()));
+        let corrected = browser.fills(&path, &form).await;
+        assert_eq!(corrected.status, 200, "{}", corrected.body);
+        assert!(corrected.body.contains("This name is already taken."), "{}", corrected.body);
+        assert!(corrected.body.contains("value=\"ann@example.com\""), "what was typed stays");
+    }
+}
+
+/// Also where the client hides who exists: this browser has made the account.
+#[tokio::test]
+async fn a_second_press_of_confirm_learns_that_it_is_done_where_existence_is_hidden() {
+    for house in houses().await {
+        let (pool, _) = given(&house).await;
+        let mut settings = code_client();
+        settings["PreventUserExistenceErrors"] = json!("ENABLED");
+        let client = house.client(&pool, settings).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        let path = format!("/signup?{}", browser.query(""));
+        let answer = browser.fills(&path, &sign_up_form("ann", "ann@example.com")).await;
+        let confirm = local(answer.header("location"));
+        let csrf = field(&browser.get(&confirm).await.body, "_csrf");
+        let code = house.code(&pool, "ann@example.com").await;
+        let form = [("_csrf", csrf.as_str()), ("code", code.as_str())];
+        let mut early = Browser::new(&house, &pool, &client);
+        early.cookies = browser.cookies.clone();
+        let first = browser.post(&confirm, &form).await;
+        assert!(first.header("location").starts_with(CALLBACK), "{}", first.body);
+        let second = early.post(&confirm, &form).await;
+        assert_eq!(second.status, 303, "{}", second.body);
+        let login = early.get(&local(second.header("location"))).await;
+        assert!(login.body.contains("Your account is confirmed."), "{}", login.body);
+        assert!(!early.cookies.contains_key("cognito"));
+
+        // Another browser that names the user learns nothing.
+        let mut other = Browser::new(&house, &pool, &client);
+        let alone = format!("/confirmUser?{}", other.query(""));
+        let told = other.fills(&alone, &[("username", "ann"), ("code", &code)]).await;
+        let nobody = other.fills(&alone, &[("username", "bob"), ("code", &code)]).await;
+        assert_eq!((told.status.as_u16(), nobody.status.as_u16()), (200, 200));
+        assert!(!told.body.contains("confirmed."), "{}", told.body);
+    }
+}
+
 #[tokio::test]
 async fn two_tabs_in_different_steps_do_not_disturb_each_other_until_one_signs_in() {
     for house in houses().await {
@@ -232,6 +288,37 @@ async fn without_cookies_a_page_says_that_they_are_needed() {
             assert!(answer.body.contains("Please allow cookies for this site"), "{}", answer.body);
             assert!(answer.body.contains("Start again"), "{}", answer.body);
         }
+    }
+}
+
+#[tokio::test]
+async fn who_came_to_sign_up_without_a_sign_in_starts_again_there() {
+    for house in houses().await {
+        let (pool, client) = given(&house).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        let alone = format!("/signup?client_id={client}");
+        let form = sign_up_form("ann", "ann@example.com");
+        let refused = browser.post(&alone, &form).await;
+        assert_eq!(refused.status, 403);
+        let again = target(&refused.body, "href", "/signup");
+        assert_eq!(browser.get(&again).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_says_is_shown_without_characters_that_hide_and_never_cut_short() {
+    for house in houses().await {
+        let (pool, client) = given(&house).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        let page = browser.get("/login?%E2%80%AEevil=1&%E2%80%AEevil=2").await;
+        assert_eq!(page.status, 400);
+        assert!(page.body.contains("evil") && !page.body.contains('\u{202e}'), "{}", page.body);
+
+        let nonce = format!("&nonce={}", "n".repeat(1_025));
+        let refused = browser.opens(&nonce).await;
+        let location = refused.header("location");
+        assert!(location.starts_with(&format!("{CALLBACK}?error=invalid_request")), "{location}");
+        assert_eq!(browser.opens(nonce.trim_end_matches('n')).await.status, 200);
     }
 }
 

@@ -56,6 +56,12 @@ pub fn operations() -> &'static [Operation] {
     operations::OPERATIONS
 }
 
+/// Whether requests of the operation have this member. Others are ignored, so nothing may be decided by them.
+pub fn takes(operation: &Operation, member: &str) -> bool {
+    let shape = shapes::shape(operation.input).map(|shape| &shape.kind);
+    matches!(shape, Some(shapes::Kind::Structure(members)) if members.iter().any(|one| one.name == member))
+}
+
 /// Whether the operation declares this error. Clients generated from the model only have a typed
 /// error for these; any other arrives at their generic handler.
 pub fn declares(operation: &Operation, error: &str) -> bool {

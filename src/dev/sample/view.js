@@ -75,7 +75,8 @@ let alive = null
 
 /** Shows the answer to GetUser. The moment in which it turns from yes to no stands out, with what caused it. */
 export function verdict({ ok, status, answer, ms }, cause) {
-  if (!ok && status !== 400) return unreachable(new Error(`GetUser was not answered: ${answer.message ?? status}`))
+  const late = answer.__type === 'TooManyRequestsException'
+  if (!ok && (late || status !== 400)) return unreachable(new Error(`GetUser was not answered: ${answer.message ?? status}`))
   if (at('problem').textContent === LOST) say('')
   const expired = expiries[0].exp * 1000 <= Date.now()
   if (ok) {

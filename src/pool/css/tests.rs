@@ -39,6 +39,8 @@ fn css_with_every_class_is_taken_and_written_anew() {
         assert!(out.lines().any(|written| written == line), "{line} is not in {out}");
     }
     assert!(!out.contains("/*"));
+    let product = compile(".label-customizable { width: calc(2*3px) }");
+    assert_eq!(product.as_deref(), Ok(".label-customizable { width: calc( 2 * 3px ); }\n"));
     assert_eq!(compile(""), Ok(String::new()));
     assert_eq!(compile(" /* nothing */ \n"), Ok(String::new()));
 }
@@ -99,6 +101,15 @@ fn hostile_css_is_refused_with_its_place() {
         ),
         (inside("color: rgb(0;"), (1, 35), "a closing parenthesis is missing"),
         (inside("color:;"), (1, 29), "color has no value"),
+        (inside("color: !important"), (1, 30), "unexpected !"),
+        (
+            inside("background: -webkit-image-set('a.png' 1x)"),
+            (1, 35),
+            "the function -webkit-image-set( is not",
+        ),
+        (inside("background: src('a.png')"), (1, 35), "src( is not allowed"),
+        (inside("background: \u{212a}url(x)"), (1, 35), "unexpected character U+212A"),
+        (".label-customizable:is(body) {}".to_owned(), (1, 1), ":is is not allowed"),
         (inside("color red"), (1, 29), "unexpected r: a colon is expected"),
         (inside("color: #12"), (1, 33), "#12 is not a colour"),
         (inside("width: 1px2"), (1, 33), "not a number with a unit"),
