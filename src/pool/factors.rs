@@ -146,7 +146,7 @@ pub fn asked(pool: &Pool, user: &User) -> Asked {
 }
 
 /// The factors that this user can answer with: those that were activated, whether or not the pool still offers them. Where a
-/// factor is required and none was activated, a verified token, or else every address that the pool offers to use.
+/// factor is required and none of them works, a verified token; where none was activated, the addresses.
 pub fn usable(pool: &Pool, user: &User) -> Vec<Factor> {
     let factors = &user.doc.factors;
     let activated: Vec<Factor> = Factor::ALL
@@ -156,11 +156,17 @@ pub fn usable(pool: &Pool, user: &User) -> Vec<Factor> {
     match pool.mfa_mode() {
         Mode::Off => Vec::new(),
         Mode::On if activated.is_empty() && factors.token => vec![Factor::SoftwareToken],
-        Mode::On if activated.is_empty() => {
-            Factor::ALL.into_iter().filter(|one| pool.offers(*one) && has(user, *one)).collect()
-        }
+        Mode::On if factors.enabled.is_empty() => addresses(pool, user),
         Mode::On | Mode::Optional => activated,
     }
+}
+
+/// The addresses that the pool offers to use. Beside one that was proved, one that anybody may have written there does not count.
+fn addresses(pool: &Pool, user: &User) -> Vec<Factor> {
+    let all = Factor::ALL.into_iter().filter(|one| pool.offers(*one) && has(user, *one));
+    let proved = |one: &Factor| one.attribute().is_some_and(|name| user.doc.is_verified(name));
+    let (proved, unproved): (Vec<_>, Vec<_>) = all.partition(proved);
+    if proved.is_empty() { unproved } else { proved }
 }
 
 /// Whether the codes of the user's second factor go to this attribute: whoever reads them needs nothing else for a new password.

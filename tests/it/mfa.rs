@@ -760,6 +760,21 @@ async fn an_address_that_is_a_factor_gets_no_code_for_a_new_password() {
 }
 
 #[tokio::test]
+async fn where_a_factor_is_required_one_that_was_activated_is_not_replaced_by_another_address() {
+    for house in houses().await {
+        let (pool, client) = given(&house, "ON", json!({})).await;
+        prefers(&house, &pool, json!({ "SMSMfaSettings": on(true) })).await;
+        let names = json!(["phone_number"]);
+        let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": names });
+        house.ok("AdminDeleteUserAttributes", input).await;
+        let refused = house.refused("InitiateAuth", password(&client)).await;
+        assert_eq!(refused.0, "MFAMethodNotFoundException");
+        prefers(&house, &pool, json!({ "SMSMfaSettings": { "Enabled": false } })).await;
+        assert_eq!(begins(&house, &client).await["ChallengeName"], "EMAIL_OTP");
+    }
+}
+
+#[tokio::test]
 async fn a_temporary_password_does_not_choose_where_the_codes_of_a_factor_go() {
     for house in houses().await {
         for (mode, settings, gone) in [
@@ -803,6 +818,22 @@ async fn a_temporary_password_does_not_choose_where_the_codes_of_a_factor_go() {
                 _ => assert_eq!(answer["ChallengeName"], "SMS_MFA"),
             }
         }
+        // What is added beside a proved address gets no codes.
+        let (pool, client) = given(&house, "ON", json!({})).await;
+        let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
+        house.ok("AdminDeleteUserAttributes", input).await;
+        let input =
+            json!({ "UserPoolId": pool, "Username": "ann", "Password": "Temporary-horse-9" });
+        house.ok("AdminSetUserPassword", input).await;
+        let mut begin = password(&client);
+        begin["AuthParameters"]["PASSWORD"] = json!("Temporary-horse-9");
+        let first = house.ok("InitiateAuth", begin).await;
+        let mut input = reply(&client, &first, "NEW_PASSWORD", PASSWORD);
+        input["ChallengeResponses"]["userAttributes.phone_number"] = json!("+12065550999");
+        let asked = house.ok("RespondToAuthChallenge", input).await;
+        assert_eq!(asked["ChallengeName"], "EMAIL_OTP");
+        assert_eq!(begins(&house, &client).await["ChallengeName"], "EMAIL_OTP");
+
         // Who has no factor yet names the first.
         let (pool, client) = given(&house, "ON", json!({ "EmailMfaConfiguration": null })).await;
         let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
