@@ -261,7 +261,7 @@ async fn a_logo_is_drawn_anew_and_served_at_an_address_that_changes_with_it() {
         }
         // No less final where the address cannot be read or belongs to nobody.
         assert_eq!(get(&format!("{}?a=1&a=2", path(&second))).await.status, 404);
-        let nobody = Request::get("/logo/ALL/0.png").header("host", "nobody.example");
+        let nobody = Request::get("/logo/ALL/0.png").header("host", "nobody.localhost:9230");
         assert_eq!(house.send(nobody.body(Body::empty()).unwrap()).await.status, 404);
     }
 }
