@@ -54,7 +54,7 @@ fn found() -> Option<PathBuf> {
 }
 
 /// Milliseconds from the beginning of the navigation to the first paint: at the first visit, and at the others.
-fn paints(program: &PathBuf, profile: &PathBuf, page: &str) -> Result<(f64, Vec<f64>)> {
+fn paints(program: &Path, profile: &Path, page: &str) -> Result<(f64, Vec<f64>)> {
     let mut browser = Browser::start(program, profile)?;
     let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }), None)?;
     let target = target.get("targetId").cloned().unwrap_or_default();
