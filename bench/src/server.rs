@@ -52,7 +52,7 @@ impl Server {
             }
         }
         command
-            .args(["serve", "--public-url", PUBLIC_URL, "--allow-plain-http", "--rate-limits", "off"])
+            .args(["serve", "--public-url", PUBLIC_URL, "--allow-plain-http"])
             // A bench is the flood that limits are there for.
             .args(["--rate-limits", "off"])
             .args(["--listen", &listen.to_string(), "--health-listen", &health.to_string()])
