@@ -1,17 +1,12 @@
 //! Second factors at sign-in: which one is asked, in the pool's modes OFF, OPTIONAL and ON; codes that are sent; setting a factor up
 //! on the way; what ends a half-done sign-in; guesses.
 
-use cenote::account::admin::{self, NewUser, Seeded};
-use cenote::config::Settings;
-use cenote::cx::Cx;
-use cenote::pool::{Client, ClientDoc, Pool, PoolDoc, schema};
-use cenote::store::{Batch, pools};
 use serde_json::{Value, json};
 
-use crate::house::{House, NOW, PASSWORD, another_code, houses, refusal, together};
-use crate::totp::{Phone, activates, demands, sets_up, wrong};
+use crate::house::{House, PASSWORD, houses, refusal};
+use crate::totp::{Phone, activates, demands, sets_up};
 
-const PHONE: &str = "+12065550100";
+pub const PHONE: &str = "+12065550100";
 
 /// A pool in this mode with all factors, a client, and the user ann with a phone number and an email address.
 pub async fn given(house: &House, mode: &str, more: Value) -> (String, String) {
@@ -27,7 +22,7 @@ pub async fn given(house: &House, mode: &str, more: Value) -> (String, String) {
     (pool, client)
 }
 
-fn password(client: &str) -> Value {
+pub fn password(client: &str) -> Value {
     json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": client,
         "AuthParameters": { "USERNAME": "ann", "PASSWORD": PASSWORD } })
 }
@@ -37,37 +32,37 @@ pub async fn begins(house: &House, client: &str) -> Value {
 }
 
 /// An answer to a challenge.
-fn reply(client: &str, challenge: &Value, name: &str, value: &str) -> Value {
+pub fn reply(client: &str, challenge: &Value, name: &str, value: &str) -> Value {
     json!({ "ClientId": client, "ChallengeName": challenge["ChallengeName"], "Session": challenge["Session"],
         "ChallengeResponses": { "USERNAME": "ann", name: value } })
 }
 
-fn code(client: &str, challenge: &Value, value: &str) -> Value {
+pub fn code(client: &str, challenge: &Value, value: &str) -> Value {
     let name = format!("{}_CODE", challenge["ChallengeName"].as_str().unwrap());
     reply(client, challenge, &name, value)
 }
 
 /// AdminSetUserMFAPreference: factors by Cognito's names of their settings.
-async fn prefers(house: &House, pool: &str, settings: Value) {
+pub async fn prefers(house: &House, pool: &str, settings: Value) {
     let mut input = json!({ "UserPoolId": pool, "Username": "ann" });
     crate::house::merge(&mut input, settings);
     house.ok("AdminSetUserMFAPreference", input).await;
 }
 
-fn on(preferred: bool) -> Value {
+pub fn on(preferred: bool) -> Value {
     json!({ "Enabled": true, "PreferredMfa": preferred })
 }
 
-fn signed_in(answer: &Value) -> bool {
+pub fn signed_in(answer: &Value) -> bool {
     answer["AuthenticationResult"]["AccessToken"].is_string()
 }
 
-fn parameter<'a>(challenge: &'a Value, name: &str) -> &'a str {
+pub fn parameter<'a>(challenge: &'a Value, name: &str) -> &'a str {
     challenge["ChallengeParameters"][name].as_str().unwrap_or_default()
 }
 
 /// The newest code to an address.
-async fn sent(house: &House, pool: &str, to: &str) -> String {
+pub async fn sent(house: &House, pool: &str, to: &str) -> String {
     house.code(pool, to).await
 }
 
@@ -216,255 +211,6 @@ async fn a_sent_code_says_where_it_went_and_works_once_and_only_in_its_challenge
 }
 
 #[tokio::test]
-async fn on_asks_everybody_and_lets_who_has_no_factor_set_one_up() {
-    for house in houses().await {
-        let only_token = json!({ "EmailMfaConfiguration": null, "SmsMfaConfiguration": null });
-        let (pool, client) = given(&house, "ON", only_token).await;
-        let challenge = begins(&house, &client).await;
-        assert_eq!(challenge["ChallengeName"], "MFA_SETUP");
-        assert!(challenge.get("AuthenticationResult").is_none());
-        assert_eq!(parameter(&challenge, "MFAS_CAN_SETUP"), r#"["SOFTWARE_TOKEN_MFA"]"#);
-
-        // Not before a token is verified.
-        let setup = |session: &Value| json!({ "ClientId": client, "ChallengeName": "MFA_SETUP", "Session": session, "ChallengeResponses": { "USERNAME": "ann" } });
-        let early = house.refused("RespondToAuthChallenge", setup(&challenge["Session"])).await;
-        assert_eq!(early, refusal("InvalidParameter", "User has not verified software token mfa"));
-        let input = json!({ "Session": challenge["Session"], "UserCode": "123456" });
-        let early = house.refused("VerifySoftwareToken", input).await;
-        assert_eq!(early.0, "SoftwareTokenMFANotFoundException");
-
-        let associated =
-            house.ok("AssociateSoftwareToken", json!({ "Session": challenge["Session"] })).await;
-        let phone = Phone::new(associated["SecretCode"].as_str().unwrap());
-        let again = house
-            .refused("AssociateSoftwareToken", json!({ "Session": challenge["Session"] }))
-            .await;
-        assert_eq!(again.1, "Invalid session for the user, session can only be used once.");
-        let verify = |code: String| json!({ "Session": associated["Session"], "UserCode": code, "FriendlyDeviceName": "Pixel" });
-        let refused = house.refused("VerifySoftwareToken", verify(wrong(&phone, &house))).await;
-        assert_eq!(refused, refusal("EnableSoftwareTokenMFA", "Code mismatch"));
-        let verified = house.ok("VerifySoftwareToken", verify(phone.next(&house))).await;
-        assert_eq!(verified["Status"], "SUCCESS");
-        let done = house.ok("RespondToAuthChallenge", setup(&verified["Session"])).await;
-        assert!(signed_in(&done));
-        let refused = house.refused("RespondToAuthChallenge", setup(&verified["Session"])).await;
-        assert_eq!(refused.1, "Invalid session for the user, session can only be used once.");
-
-        let challenge = begins(&house, &client).await;
-        assert_eq!(challenge["ChallengeName"], "SOFTWARE_TOKEN_MFA");
-        assert_eq!(parameter(&challenge, "FRIENDLY_DEVICE_NAME"), "Pixel");
-        let input = json!({ "UserPoolId": pool, "Username": "ann" });
-        let user = house.ok("AdminGetUser", input.clone()).await;
-        assert_eq!(user["UserMFASettingList"], json!(["SOFTWARE_TOKEN_MFA"]));
-        // Refreshing never asks.
-        let token = &done["AuthenticationResult"]["RefreshToken"];
-        let refresh = json!({ "AuthFlow": "REFRESH_TOKEN_AUTH", "ClientId": client, "AuthParameters": { "REFRESH_TOKEN": token } });
-        assert!(signed_in(&house.ok("InitiateAuth", refresh).await));
-        // A lost phone: set up another.
-        house.ok("AdminDeleteSoftwareToken", input).await;
-        assert_eq!(begins(&house, &client).await["ChallengeName"], "MFA_SETUP");
-    }
-}
-
-#[tokio::test]
-async fn on_takes_a_verified_token_or_else_the_addresses_that_the_user_has() {
-    for house in houses().await {
-        let (pool, client) = given(&house, "ON", json!({})).await;
-        let choice = begins(&house, &client).await;
-        assert_eq!(parameter(&choice, "MFAS_CAN_CHOOSE"), r#"["SMS_MFA","EMAIL_OTP"]"#);
-        demands(&house, &pool, "ON", json!({ "SmsMfaConfiguration": null })).await;
-        let asked = begins(&house, &client).await;
-        assert_eq!(asked["ChallengeName"], "EMAIL_OTP");
-        let right = sent(&house, &pool, "ann@example.com").await;
-        let done = house.ok("RespondToAuthChallenge", code(&client, &asked, &right)).await;
-        // A verified token is enough, and switching it off means nothing where a factor is required.
-        let token = &done["AuthenticationResult"]["AccessToken"];
-        let phone = sets_up(&house, token).await;
-        let input =
-            json!({ "AccessToken": token, "SoftwareTokenMfaSettings": { "Enabled": false } });
-        house.ok("SetUserMFAPreference", input).await;
-        let asked = begins(&house, &client).await;
-        assert_eq!(asked["ChallengeName"], "SOFTWARE_TOKEN_MFA");
-        let right = phone.next(&house);
-        assert!(signed_in(
-            &house.ok("RespondToAuthChallenge", code(&client, &asked, &right)).await
-        ));
-    }
-}
-
-#[tokio::test]
-async fn an_address_can_be_set_up_by_its_code() {
-    for house in houses().await {
-        let (pool, client) = given(&house, "ON", json!({ "SmsMfaConfiguration": null })).await;
-        let names = json!(["email", "phone_number"]);
-        let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": names });
-        house.ok("AdminDeleteUserAttributes", input).await;
-        let challenge = begins(&house, &client).await;
-        assert_eq!(
-            parameter(&challenge, "MFAS_CAN_SETUP"),
-            r#"["SOFTWARE_TOKEN_MFA","EMAIL_OTP"]"#
-        );
-        let refused = house
-            .refused("RespondToAuthChallenge", reply(&client, &challenge, "EMAIL", "no address"))
-            .await;
-        assert_eq!(refused.0, "InvalidParameterException");
-        let asked = house
-            .ok(
-                "RespondToAuthChallenge",
-                reply(&client, &challenge, "EMAIL", "ann@new.example.com"),
-            )
-            .await;
-        assert_eq!(asked["ChallengeName"], "EMAIL_OTP");
-        assert_eq!(parameter(&asked, "CODE_DELIVERY_DESTINATION"), "a***@n***");
-        assert_eq!(house.attribute(&pool, "ann", "email").await, None, "not before it is proved");
-        let right = sent(&house, &pool, "ann@new.example.com").await;
-        assert!(signed_in(
-            &house.ok("RespondToAuthChallenge", code(&client, &asked, &right)).await
-        ));
-        assert_eq!(
-            house.attribute(&pool, "ann", "email").await.as_deref(),
-            Some("ann@new.example.com")
-        );
-        assert_eq!(house.attribute(&pool, "ann", "email_verified").await.as_deref(), Some("true"));
-        assert_eq!(begins(&house, &client).await["ChallengeName"], "EMAIL_OTP");
-    }
-}
-
-#[tokio::test]
-async fn who_begins_to_set_up_a_factor_cannot_replace_one_that_came_first() {
-    for house in houses().await {
-        let only_token = json!({ "EmailMfaConfiguration": null, "SmsMfaConfiguration": null });
-        let (_, client) = given(&house, "ON", only_token).await;
-        let begin = async || {
-            let challenge = begins(&house, &client).await;
-            house.ok("AssociateSoftwareToken", json!({ "Session": challenge["Session"] })).await
-        };
-        let (thief, owner) = (begin().await, begin().await);
-        let verify = |associated: &Value| {
-            let phone = Phone::new(associated["SecretCode"].as_str().unwrap());
-            json!({ "Session": associated["Session"], "UserCode": phone.code(&house) })
-        };
-        house.ok("VerifySoftwareToken", verify(&owner)).await;
-        let late = house.refused("VerifySoftwareToken", verify(&thief)).await;
-        assert_eq!(late, refusal("NotAuthorized", "Invalid session for the user."));
-        let late = json!({ "Session": thief["Session"] });
-        let late = house.refused("AssociateSoftwareToken", late).await;
-        assert_eq!(late, refusal("NotAuthorized", "Invalid session for the user."));
-    }
-}
-
-#[tokio::test]
-async fn of_many_who_set_up_a_factor_at_once_one_does() {
-    for house in houses().await {
-        let only_token = json!({ "EmailMfaConfiguration": null, "SmsMfaConfiguration": null });
-        let (_, client) = given(&house, "ON", only_token).await;
-        let mut inputs = Vec::new();
-        for _ in 0..8 {
-            let challenge = begins(&house, &client).await;
-            let input = json!({ "Session": challenge["Session"] });
-            let associated = house.ok("AssociateSoftwareToken", input).await;
-            let phone = Phone::new(associated["SecretCode"].as_str().unwrap());
-            inputs
-                .push(json!({ "Session": associated["Session"], "UserCode": phone.code(&house) }));
-        }
-        let answers =
-            together(inputs.into_iter().map(|input| house.call("VerifySoftwareToken", input)))
-                .await;
-        assert_eq!(
-            answers.iter().filter(|answer| answer.status == 200).count(),
-            1,
-            "{}",
-            house.url
-        );
-    }
-}
-
-#[tokio::test]
-async fn who_can_neither_answer_nor_set_up_stays_out() {
-    for house in houses().await {
-        let only_sms =
-            json!({ "EmailMfaConfiguration": null, "SoftwareTokenMfaConfiguration": null });
-        let (pool, client) = given(&house, "ON", only_sms.clone()).await;
-        assert_eq!(begins(&house, &client).await["ChallengeName"], "SMS_MFA");
-        let without = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
-        house.ok("AdminDeleteUserAttributes", without.clone()).await;
-        let no_method = refusal("MFAMethodNotFound", "No MFA mechanism registered in the account.");
-        assert_eq!(house.refused("InitiateAuth", password(&client)).await, no_method);
-
-        // Nor does a factor that the user activated fall away with its address.
-        let (pool, client) = given(&house, "OPTIONAL", json!({})).await;
-        prefers(&house, &pool, json!({ "SMSMfaSettings": on(true) })).await;
-        let without = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributeNames": ["phone_number"] });
-        house.ok("AdminDeleteUserAttributes", without).await;
-        assert_eq!(house.refused("InitiateAuth", password(&client)).await, no_method);
-        prefers(&house, &pool, json!({ "SMSMfaSettings": { "Enabled": false } })).await;
-        assert!(signed_in(&begins(&house, &client).await));
-    }
-}
-
-#[tokio::test]
-async fn a_pool_made_with_on_and_no_factor_lets_nobody_in() {
-    for house in houses().await {
-        let pool = house.pool(json!({ "MfaConfiguration": "ON" })).await;
-        let client = house.client(&pool, json!({})).await;
-        house.user(&pool, "ann").await;
-        let refused = house.refused("InitiateAuth", password(&client)).await;
-        assert_eq!(refused.0, "MFAMethodNotFoundException");
-    }
-}
-
-#[tokio::test]
-async fn where_a_text_message_cannot_be_sent_nobody_is_let_in_without_it() {
-    let house = House::on_sqlite(Settings { dev: false, ..Settings::default() }).await;
-    let mut pool = Pool {
-        id: "us-east-1_Serve0001".into(),
-        doc: PoolDoc::default(),
-        ver: 1,
-        epoch_ms: 0,
-        longest_token_ms: 0,
-        created_ms: NOW,
-        modified_ms: NOW,
-    };
-    pool.doc.model.schema_attributes = Some(schema::build(&[]).unwrap());
-    pool.doc.model.mfa_configuration = Some("ON".into());
-    pool.doc.mfa.sms_mfa_configuration = Some(Default::default());
-    let mut client = Client {
-        id: "serveclient".into(),
-        pool_id: pool.id.clone(),
-        doc: ClientDoc::default(),
-        ver: 1,
-        epoch_ms: 0,
-        created_ms: NOW,
-        modified_ms: NOW,
-    };
-    client.doc.model.explicit_auth_flows = Some(vec!["ALLOW_USER_PASSWORD_AUTH".into()]);
-    let mut batch = Batch::new();
-    pools::insert(&mut batch, &pool).unwrap();
-    pools::insert_client(&mut batch, &client).unwrap();
-    house.app.db.commit(batch).await.unwrap();
-    let attributes = [("phone_number".to_owned(), PHONE.to_owned())];
-    let new = NewUser {
-        name: "ann",
-        attributes: &attributes,
-        temporary_password: None,
-        mediums: None,
-        force_alias: false,
-        silent: true,
-    };
-    let seeded = Seeded { password: Some(PASSWORD), ..Seeded::default() };
-    admin::create_as(&Cx::system(house.app.clone()), &pool, new, seeded).await.unwrap();
-
-    let refused = house.refused("InitiateAuth", password(&client.id)).await;
-    assert_eq!(refused.0, "CodeDeliveryFailureException");
-    assert!(refused.1.contains("SMS"), "{refused:?}");
-    assert_eq!(house.rows("SELECT COUNT(*) FROM challenges WHERE pool_id = ?1", &pool.id).await, 0);
-    // Only whoever knows the password learns of it.
-    let mut wrong = password(&client.id);
-    wrong["AuthParameters"]["PASSWORD"] = json!("Wrong-horse-9");
-    assert_eq!(house.refused("InitiateAuth", wrong).await.0, "NotAuthorizedException");
-}
-
-#[tokio::test]
 async fn a_second_factor_is_asked_after_a_new_password() {
     for house in houses().await {
         let only_token = json!({ "EmailMfaConfiguration": null, "SmsMfaConfiguration": null });
@@ -505,162 +251,6 @@ async fn administrators_flows_ask_too() {
         let mut input = code(&client, &challenge, &phone.next(&house));
         input["UserPoolId"] = json!(pool);
         assert!(signed_in(&house.ok("AdminRespondToAuthChallenge", input).await));
-    }
-}
-
-#[tokio::test]
-async fn wrong_codes_lock_the_account_across_challenges_and_a_password_does_not_unlock_it() {
-    for house in houses().await {
-        let (_, client) = given(&house, "OPTIONAL", json!({})).await;
-        let token = &begins(&house, &client).await["AuthenticationResult"]["AccessToken"];
-        let phone = activates(&house, token).await;
-        let bad = wrong(&phone, &house);
-        for _ in 0..4 {
-            let challenge = begins(&house, &client).await;
-            let refused =
-                house.refused("RespondToAuthChallenge", code(&client, &challenge, &bad)).await;
-            assert_eq!(refused.0, "CodeMismatchException");
-        }
-        let challenge = begins(&house, &client).await;
-        house.refused("RespondToAuthChallenge", code(&client, &challenge, &bad)).await;
-        // Locked: neither a right code nor the password is looked at.
-        let right = phone.code_at(crate::totp::step(&house) + 1);
-        let refused =
-            house.refused("RespondToAuthChallenge", code(&client, &challenge, &right)).await;
-        assert_eq!(refused, refusal("NotAuthorized", "Code attempts exceeded"));
-        let refused = house.refused("InitiateAuth", password(&client)).await;
-        assert_eq!(refused.1, "Password attempts exceeded");
-        house.advance(1_000);
-        // The sixth failure locks for two seconds.
-        house.refused("RespondToAuthChallenge", code(&client, &challenge, &bad)).await;
-        house.advance(1_999);
-        let refused =
-            house.refused("RespondToAuthChallenge", code(&client, &challenge, &right)).await;
-        assert_eq!(refused.1, "Code attempts exceeded");
-        house.advance(1);
-        assert!(signed_in(
-            &house.ok("RespondToAuthChallenge", code(&client, &challenge, &right)).await
-        ));
-        // All proved: the count starts again.
-        let challenge = begins(&house, &client).await;
-        let refused =
-            house.refused("RespondToAuthChallenge", code(&client, &challenge, &bad)).await;
-        assert_eq!(refused.0, "CodeMismatchException");
-    }
-}
-
-#[tokio::test]
-async fn racing_guesses_are_counted_one_by_one() {
-    for house in houses().await {
-        let (pool, client) = given(&house, "OPTIONAL", json!({})).await;
-        prefers(&house, &pool, json!({ "EmailMfaSettings": on(true) })).await;
-        let challenge = begins(&house, &client).await;
-        let right = sent(&house, &pool, "ann@example.com").await;
-        let bad = another_code(&right);
-        let answers = together(
-            (0..32).map(|_| house.call("RespondToAuthChallenge", code(&client, &challenge, &bad))),
-        )
-        .await;
-        let looked = answers.iter().filter(|answer| answer.body.contains("CodeMismatch")).count();
-        assert!(looked <= 5, "{looked} guesses were looked at");
-        let sql = "SELECT failures FROM users WHERE pool_id = ?1";
-        assert_eq!(house.rows(sql, &pool).await, 5, "{}", house.url);
-    }
-}
-
-#[tokio::test]
-async fn a_half_done_sign_in_dies_with_what_it_stands_on() {
-    for house in houses().await {
-        let (pool, client) = given(&house, "OPTIONAL", json!({})).await;
-        let token = begins(&house, &client).await["AuthenticationResult"]["AccessToken"].clone();
-        let phone = activates(&house, &token).await;
-        let user = json!({ "UserPoolId": pool, "Username": "ann" });
-        let other = house.client(&pool, json!({})).await;
-        let dead = |refused: (String, String)| {
-            assert_eq!(refused, refusal("NotAuthorized", "Invalid session for the user."));
-        };
-        let respond = async |challenge: &Value| {
-            let code = code(&client, challenge, &phone.next(&house));
-            house.refused("RespondToAuthChallenge", code).await
-        };
-
-        // Another client, another user, another kind of challenge.
-        let challenge = begins(&house, &client).await;
-        let right = phone.next(&house);
-        dead(house.refused("RespondToAuthChallenge", code(&other, &challenge, &right)).await);
-        house.user(&pool, "bob").await;
-        let mut input = code(&client, &challenge, &right);
-        input["ChallengeResponses"]["USERNAME"] = json!("bob");
-        dead(house.refused("RespondToAuthChallenge", input).await);
-        let mut input = reply(&client, &challenge, "NEW_PASSWORD", PASSWORD);
-        input["ChallengeName"] = json!("NEW_PASSWORD_REQUIRED");
-        dead(house.refused("RespondToAuthChallenge", input).await);
-        let mut input = reply(&client, &challenge, "ANSWER", "SMS_MFA");
-        input["ChallengeName"] = json!("SELECT_MFA_TYPE");
-        dead(house.refused("RespondToAuthChallenge", input).await);
-        let mut input = reply(&client, &challenge, "SMS_MFA_CODE", "123456");
-        input["ChallengeName"] = json!("SMS_MFA");
-        let refused = house.refused("RespondToAuthChallenge", input).await;
-        assert_eq!(refused, refusal("CodeMismatch", "Invalid code or auth state for the user."));
-        assert!(signed_in(
-            &house.ok("RespondToAuthChallenge", code(&client, &challenge, &right)).await
-        ));
-
-        // Time.
-        let challenge = begins(&house, &client).await;
-        house.advance(3 * 60_000);
-        let late = respond(&challenge).await;
-        assert_eq!(late.1, "Invalid session for the user, session is expired.");
-
-        // Sign-out everywhere, a new password, a disabled and a deleted user.
-        let challenge = begins(&house, &client).await;
-        house.ok("AdminUserGlobalSignOut", user.clone()).await;
-        dead(respond(&challenge).await);
-        let challenge = begins(&house, &client).await;
-        let input = json!({ "UserPoolId": pool, "Username": "ann", "Password": PASSWORD, "Permanent": true });
-        house.ok("AdminSetUserPassword", input).await;
-        dead(respond(&challenge).await);
-        let challenge = begins(&house, &client).await;
-        house.ok("AdminResetUserPassword", user.clone()).await;
-        dead(respond(&challenge).await);
-        let input = json!({ "UserPoolId": pool, "Username": "ann", "Password": PASSWORD, "Permanent": true });
-        house.ok("AdminSetUserPassword", input).await;
-        let challenge = begins(&house, &client).await;
-        house.ok("AdminDisableUser", user.clone()).await;
-        dead(respond(&challenge).await);
-        house.ok("AdminEnableUser", user.clone()).await;
-        dead(respond(&challenge).await);
-        let challenge = begins(&house, &client).await;
-        house.ok("AdminDeleteUser", user).await;
-        dead(respond(&challenge).await);
-    }
-}
-
-#[tokio::test]
-async fn a_factor_that_was_switched_off_proves_nothing_in_a_sign_in_that_began_before() {
-    for house in houses().await {
-        let (pool, client) = given(&house, "OPTIONAL", json!({})).await;
-        let token = &begins(&house, &client).await["AuthenticationResult"]["AccessToken"];
-        let _phone = activates(&house, token).await;
-        prefers(&house, &pool, json!({ "SMSMfaSettings": on(true) })).await;
-        // The telephone is stolen.
-        let challenge = begins(&house, &client).await;
-        let right = sent(&house, &pool, PHONE).await;
-        prefers(&house, &pool, json!({ "SMSMfaSettings": { "Enabled": false } })).await;
-        let refused =
-            house.refused("RespondToAuthChallenge", code(&client, &challenge, &right)).await;
-        assert_eq!(refused, refusal("NotAuthorized", "Invalid session for the user."));
-
-        // A code proves the number that it went to.
-        prefers(&house, &pool, json!({ "SMSMfaSettings": on(true) })).await;
-        let challenge = begins(&house, &client).await;
-        let right = sent(&house, &pool, PHONE).await;
-        let attributes = json!([{ "Name": "phone_number", "Value": "+12065550199" }]);
-        let input = json!({ "UserPoolId": pool, "Username": "ann", "UserAttributes": attributes });
-        house.ok("AdminUpdateUserAttributes", input).await;
-        let refused =
-            house.refused("RespondToAuthChallenge", code(&client, &challenge, &right)).await;
-        assert_eq!(refused, refusal("NotAuthorized", "Invalid session for the user."));
     }
 }
 
