@@ -13,6 +13,7 @@ use crate::xml;
 pub struct Assertion {
     /// To be remembered until `replay_until_ms`, and refused if it was seen before.
     pub id: String,
+    /// For a log: where only the assertion is signed, nobody vouches for it.
     pub response_id: String,
     /// Always [`Expect::idp_entity_id`].
     pub issuer: String,
