@@ -13,6 +13,7 @@ mod domains;
 mod edges;
 mod failures;
 mod groups;
+mod handshakes;
 mod hosted;
 mod hosts;
 mod house;
