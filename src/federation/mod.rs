@@ -4,9 +4,11 @@
 pub mod handshake;
 pub mod seen;
 pub mod upstream;
+pub mod learned;
+pub mod oidc;
 
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::Place;
 use crate::pool::Provider;
 use crate::pool::provider::ProviderSecret;
@@ -51,6 +53,17 @@ impl Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
+    }
+}
+
+/// At a door that has no better words for it.
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        match trouble.kind {
+            TroubleKind::Refused => Error::invalid(trouble.text),
+            TroubleKind::Unreachable => Error::new(Kind::ServiceUnavailable, trouble.text),
+            TroubleKind::Internal => Error::internal(trouble.text),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod handshakes;
 pub mod identities;
 pub mod jobs;
 pub mod keys;
+pub mod learned;
 mod migrate;
 mod pg;
 mod pg_tls;
