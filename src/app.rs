@@ -20,6 +20,7 @@ use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
+use crate::federation::certificates;
 use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
 use crate::meters::{self, Meters};
@@ -61,6 +62,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            saml_keys: Cache::new(1_000),
             seen: SeenTokens::default(),
             vault,
             clock,
@@ -138,6 +140,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "certificates", certificates::renew));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

@@ -1,6 +1,9 @@
 //! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
 //! visit on the way are in `hosted`.
 
+pub mod certificates;
+pub mod private_key;
+
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::Place;
