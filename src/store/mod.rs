@@ -10,6 +10,7 @@ pub mod factors;
 pub mod groups;
 pub mod jobs;
 pub mod keys;
+pub mod learned;
 mod migrate;
 mod pg;
 mod pg_tls;
