@@ -144,7 +144,12 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
-    loops.spawn(repeat(app.clone(), stopped.clone(), "certificates", federation::certificates::renew));
+    loops.spawn(repeat(
+        app.clone(),
+        stopped.clone(),
+        "certificates",
+        federation::certificates::renew,
+    ));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops

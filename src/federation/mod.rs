@@ -4,7 +4,8 @@
 pub mod certificates;
 pub mod learned;
 pub mod oidc;
-pub mod private_key;
+
+use cenote_saml::{Binding, Endpoint};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -64,6 +65,19 @@ impl From<Trouble> for Error {
             TroubleKind::Internal => Error::internal(trouble.text),
         }
     }
+}
+
+/// Where a SAML provider takes redirects, for signing in and for signing out.
+pub async fn redirect_addresses(
+    cx: &Cx,
+    provider: &Provider,
+) -> Result<(Option<String>, Option<String>), Trouble> {
+    let metadata = learned::saml_metadata(cx, provider).await?;
+    let redirect = |endpoints: &[Endpoint]| {
+        let found = endpoints.iter().find(|endpoint| endpoint.binding == Binding::Redirect);
+        found.map(|endpoint| endpoint.location.clone())
+    };
+    Ok((redirect(&metadata.sso), redirect(&metadata.slo)))
 }
 
 /// A provider's secrets, opened.
