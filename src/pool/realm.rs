@@ -30,6 +30,9 @@ pub struct PoolDoc {
     pub extensions: Extensions,
     /// The issuer that tokens name instead of `{public_url}/{pool}`, for migrations.
     pub issuer: Option<String>,
+    /// Whether it ever had an identity provider: what need not be looked for in a pool without one.
+    #[serde(default)]
+    pub has_providers: bool,
 }
 
 /// SetUserPoolSessionConfiguration.

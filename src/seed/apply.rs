@@ -49,6 +49,7 @@ async fn apply_pool(cx: &Cx, seed: &PoolSeed) -> Result<bool> {
             sessions: seed.sessions.clone(),
             extensions: seed.extensions.clone(),
             issuer: seed.issuer.clone(),
+            has_providers: false,
             ..PoolDoc::default()
         };
         pools::create_as(cx, seed.id.clone(), doc, &seed.request).await?;

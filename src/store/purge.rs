@@ -59,6 +59,9 @@ const RULES: &[Rule] = &[
     rule!(Code, KEEP_MS, "challenges", "pool_id, hash", "expires_ms < ?1"),
     rule!(Code, KEEP_MS, "user_codes", "pool_id, sub, purpose", "expires_ms < ?1"),
     rule!(Code, KEEP_MS, "allowances", "pool_id, subject, purpose", "since_ms < ?1"),
+    rule!(Code, KEEP_MS, "handshakes", "pool_id, hash", "expires_ms < ?1"),
+    rule!(Code, KEEP_MS, "seen_messages", "pool_id, provider, message_key", "expires_ms < ?1"),
+    rule!(Job, KEEP_RECORDS_MS, "upstream_signouts", "pool_id, signout_id, upstream_id", "created_ms < ?1"),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
@@ -94,6 +97,7 @@ const REMAINS: &[Rule] = &[
     of_pool!(Member, "group_members", "name, sub"),
     of_pool!(Login, "logins", "login"),
     of_pool!(Login, "user_attributes", "name, value, sub"),
+    of_pool!(Login, "identities", "provider, attribute, value_key"),
     of_pool!(User, "strangers", "login"),
     of_pool!(SsoSession, "sso_sessions", "session_id"),
     of_pool!(TokenSession, "token_sessions", "session_id"),
@@ -102,7 +106,13 @@ const REMAINS: &[Rule] = &[
     of_pool!(Code, "challenges", "hash"),
     of_pool!(Code, "user_codes", "sub, purpose"),
     of_pool!(Code, "allowances", "subject, purpose"),
+    of_pool!(Code, "handshakes", "hash"),
+    of_pool!(Code, "seen_messages", "provider, message_key"),
     of_pool!(Job, "messages", "message_id"),
+    of_pool!(Job, "upstream_sessions", "upstream_id"),
+    of_pool!(Job, "upstream_signouts", "signout_id, upstream_id"),
+    of_pool!(Domain, "provider_identifiers", "identifier"),
+    of_pool!(Domain, "provider_learned", "name, what"),
     of_pool!(Client, "ui_customizations", "client_id"),
 ];
 

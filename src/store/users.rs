@@ -200,6 +200,7 @@ pub fn delete(batch: &mut Batch, user: &User) {
         "DELETE FROM logins WHERE pool_id = ?1 AND sub = ?2",
         "DELETE FROM user_attributes WHERE pool_id = ?1 AND sub = ?2",
         "DELETE FROM password_history WHERE pool_id = ?1 AND sub = ?2",
+        "DELETE FROM identities WHERE pool_id = ?1 AND sub = ?2",
     ] {
         batch.any(Rank::Login, sql, params![user.pool_id.as_str(), user.sub.as_str()]);
     }

@@ -1,0 +1,68 @@
+//! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
+//! visit on the way are in `hosted`.
+
+use crate::cx::Cx;
+use crate::error::{Error, Result};
+use crate::keys::Place;
+use crate::pool::Provider;
+use crate::pool::provider::ProviderSecret;
+
+/// Something went wrong with a provider. `text` is for the app's `error_description`: it names the provider and what
+/// it did, and nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub kind: TroubleKind,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// It answered, and the answer is no good or is a refusal.
+    Refused,
+    /// It did not answer, or not in time.
+    Unreachable,
+    /// Ours.
+    Internal,
+}
+
+impl Trouble {
+    pub fn refused(text: impl Into<String>) -> Trouble {
+        Trouble { kind: TroubleKind::Refused, text: text.into() }
+    }
+
+    pub fn unreachable(text: impl Into<String>) -> Trouble {
+        Trouble { kind: TroubleKind::Unreachable, text: text.into() }
+    }
+
+    /// The OAuth error code that tells the app (`cognito-behaviour`, 4.1: also a provider that is away is `invalid_request`).
+    pub fn error(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused | TroubleKind::Unreachable => "invalid_request",
+            TroubleKind::Internal => "server_error",
+        }
+    }
+}
+
+/// The cause is logged by whoever turns it into an answer.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
+    }
+}
+
+/// A provider's secrets, opened.
+pub fn secrets(cx: &Cx, provider: &Provider) -> Result<ProviderSecret> {
+    let Some(sealed) = &provider.secret else { return Ok(ProviderSecret::default()) };
+    let plain = cx.app.vault.open(&place(&provider.pool_id, &provider.name), sealed)?;
+    serde_json::from_slice(&plain).map_err(Error::internal)
+}
+
+/// The same, sealed for its row.
+pub fn seal(cx: &Cx, pool_id: &str, name: &str, secret: &ProviderSecret) -> Result<Vec<u8>> {
+    let plain = serde_json::to_vec(secret).map_err(Error::internal)?;
+    Ok(cx.app.vault.seal(cx.rng(), &place(pool_id, name), &plain)?.0)
+}
+
+fn place<'a>(pool_id: &'a str, name: &'a str) -> Place<'a> {
+    Place { table: "identity_providers", pool: pool_id, row: name, column: "secret" }
+}
