@@ -8,10 +8,11 @@ import Provider from 'oidc-provider'
 
 import { Gate } from './gate.js'
 
-/** What its users are like. */
-export const PEOPLE = {
-  ann: { email: 'ann@example.net', email_verified: true, given_name: 'Ann', family_name: 'Müller & <Söhne>', groups: ['staff', 'admins'] },
-  bob: { email: 'bob@example.net', email_verified: false, given_name: 'Bob', family_name: 'Builder', groups: ['staff'] },
+/** Everybody has an account; who is called Bob has not shown that the address is his. */
+function claimsOf(sub) {
+  const bob = sub.startsWith('bob')
+  const names = bob ? { given_name: 'Bob', family_name: 'Builder' } : { given_name: 'Ann', family_name: 'Müller & <Söhne>' }
+  return { sub, email: `${sub}@example.net`, email_verified: !bob, groups: bob ? ['staff'] : ['staff', 'admins'], ...names }
 }
 
 /** `fetch` is what it calls relying parties with. */
@@ -31,7 +32,7 @@ export async function startOpenIdProvider({ fetch = globalThis.fetch } = {}) {
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'],
     ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 3600, IdToken: 600, Interaction: 600, RefreshToken: 3600, Session: 3600 },
     issueRefreshToken: async (_, client) => client.grantTypeAllowed('refresh_token'),
-    findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...PEOPLE[sub] }) }),
+    findAccount: (_, sub) => ({ accountId: sub, claims: () => claimsOf(sub) }),
     interactions: { url: (_, { uid }) => `/interaction/${uid}` },
     features: {
       devInteractions: { enabled: false },
@@ -99,12 +100,14 @@ async function interaction(provider, request, response) {
   if (request.method === 'POST') {
     const chunks = []
     for await (const chunk of request) chunks.push(chunk)
-    const user = new URLSearchParams(Buffer.concat(chunks).toString()).get('user')
-    if (!PEOPLE[user]) throw new Error(`${user} is not known here`)
-    return provider.interactionFinished(request, response, { login: { accountId: user, remember: false } })
+    const form = new URLSearchParams(Buffer.concat(chunks).toString())
+    const refused = { error: 'access_denied', error_description: 'The person did not want to' }
+    const result = form.has('cancel') ? refused : { login: { accountId: form.get('user'), remember: false } }
+    return provider.interactionFinished(request, response, result)
   }
   const hint = (params.login_hint ?? '').replace(/[^\w@.]/g, '')
-  const form = `<form method=post><input name=user value="${hint}" autocomplete=off> <button>Sign in</button></form>`
+  const form = `<form method=post><input name=user value="${hint}" autocomplete=off>
+    <button>Sign in</button> <button name=cancel>Cancel</button></form>`
   response.writeHead(200, { 'content-type': 'text/html' }).end(page(`oidc-provider asks for ${prompt.name}`, form))
 }
 
@@ -117,7 +120,7 @@ function signingKey(alg) {
 }
 
 /** Fills in its sign-in page. */
-export async function signInAtOpenIdProvider(page, user = 'ann') {
+export async function signInAtOpenIdProvider(page, user) {
   await page.locator('input[name=user]').fill(user)
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
 }

@@ -51,7 +51,7 @@ export async function startPysaml2() {
 }
 
 /** Fills in its sign-in page. */
-export async function signInAtPysaml2(page, user = 'ann') {
+export async function signInAtPysaml2(page, user) {
   await page.locator('input[name=user]').fill(user)
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
 }

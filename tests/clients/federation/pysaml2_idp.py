@@ -42,10 +42,16 @@ CIPHERS = {
     "aes256-cbc": (XMLENC + "aes256-cbc", "aes-256"),
     "tripledes-cbc": (XMLENC + "tripledes-cbc", "des-192"),
 }
-PEOPLE = {
-    "ann": {"mail": "ann@example.org", "givenName": "Ann", "sn": "Müller & <Söhne>", "eduPersonAffiliation": ["member", "employee"]},
-    "bob": {"mail": "bob@example.org", "givenName": "Bob", "sn": "Builder", "eduPersonAffiliation": ["member"]},
-}
+
+
+def person(user: str) -> dict:
+    """Everybody whose name begins with ann or bob has an account: each test can have a person of its own."""
+    mail = f"{user}@example.org"
+    if user.startswith("ann"):
+        return {"uid": user, "mail": mail, "givenName": "Ann", "sn": "Müller & <Söhne>", "eduPersonAffiliation": ["member", "employee"]}
+    if user.startswith("bob"):
+        return {"uid": user, "mail": mail, "givenName": "Bob", "sn": "Builder", "eduPersonAffiliation": ["member"]}
+    raise ValueError(f"{user} is not known here")
 
 
 class Provider:
@@ -59,6 +65,7 @@ class Provider:
             "encrypt": None,
             "encryption_certificate": None,
             "want_signed_requests": False,
+            "sign_in_bindings": ["redirect", "post"],
             "logout_bindings": ["redirect", "post", "soap"],
             "logout_status": "success",
         }
@@ -71,7 +78,7 @@ class Provider:
     def begin(self):
         """A new pysaml2 server, as the options and the known service providers have it."""
         slo = [(f"{ORIGIN}/slo", BINDINGS[name]) for name in self.options["logout_bindings"]]
-        sso = [(f"{ORIGIN}/sso", BINDING_HTTP_REDIRECT), (f"{ORIGIN}/sso", BINDING_HTTP_POST)]
+        sso = [(f"{ORIGIN}/sso", BINDINGS[name]) for name in self.options["sign_in_bindings"]]
         config = IdPConfig().load(
             {
                 "entityid": f"{ORIGIN}/idp",
@@ -241,17 +248,17 @@ def encrypt_with(cipher: str):
 
 def sign_in_response(entity, acs, in_response_to, session, name_format=None):
     options = idp.options
-    person = {key: value for key, value in PEOPLE[session["user"]].items()}
+    attributes = person(session["user"])
     name_id = persistent(session["user"], entity)
     if name_format == NAMEID_FORMAT_EMAILADDRESS:
-        name_id = NameID(format=name_format, text=person["mail"])
+        name_id = NameID(format=name_format, text=attributes["mail"])
     session["name_ids"][entity] = name_id
     if options["encrypt"]:
         encrypt_with(options["encrypt"])
     # pysaml2 makes a new SessionIndex for each answer and tells nobody; here it is the session's.
     saml2.assertion.sid = lambda: session["index"]
     return idp.saml.create_authn_response(
-        {"uid": session["user"], **person},
+        attributes,
         in_response_to,
         acs,
         entity,
@@ -332,7 +339,7 @@ class Pages(http.server.BaseHTTPRequestHandler):
 
     def login(self):
         user = self.form["user"]
-        assert user in PEOPLE, f"{user} is not known here"
+        person(user)
         cookie = secrets.token_urlsafe(16)
         idp.sessions[cookie] = {"user": user, "index": f"s{secrets.token_hex(8)}", "name_ids": {}, "at": time.time()}
         self.go_back(idp.waiting.pop(self.form["handle"]), idp.sessions[cookie], cookie)
