@@ -1,6 +1,6 @@
 // oidc-provider as OpenID provider, with pages of two lines: who is it, and a question before the sign-out.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 
@@ -22,10 +22,11 @@ export async function startOpenIdProvider({ fetch = globalThis.fetch } = {}) {
   await once(server, 'listening')
   const gate = await Gate.open(server.address().port)
   const events = []
+  const keys = [signingKey('RS256'), signingKey('ES256')]
   const provider = new Provider(gate.origin, {
     // Its own guard against addresses like these would refuse the relying party under test.
     fetch: (url, { method, body, headers, signal, redirect }) => fetch(url, { method, body, headers: Object.fromEntries(headers), signal, redirect }),
-    jwks: { keys: [signingKey('RS256'), signingKey('ES256')] },
+    jwks: { keys },
     cookies: { keys: [randomBytes(16).toString('hex')] },
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['given_name', 'family_name', 'groups'] },
     scopes: ['openid', 'email', 'profile', 'offline_access'],
@@ -76,6 +77,11 @@ export async function startOpenIdProvider({ fetch = globalThis.fetch } = {}) {
     provider,
     events,
     issuer: gate.origin,
+    /** What it signs with, for tokens that it would not make. */
+    signingKey(alg) {
+      const jwk = keys.find(key => key.alg === alg)
+      return { kid: jwk.kid, key: createPrivateKey({ format: 'jwk', key: jwk }) }
+    },
     /** Registers a relying party (RFC 7591); answers what it was given. */
     async register(metadata) {
       const response = await globalThis.fetch(`${gate.origin}/reg`, {

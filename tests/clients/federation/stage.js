@@ -8,6 +8,7 @@ import {
   CreateIdentityProviderCommand,
   CreateUserPoolClientCommand,
   GetUserCommand,
+  UpdateIdentityProviderCommand,
 } from '@aws-sdk/client-cognito-identity-provider'
 
 import { launchChromium, startApp } from '../browser/stage.js'
@@ -166,6 +167,12 @@ class Door {
 
   get logoutUrl() {
     return `${this.domain}/logout?${new URLSearchParams({ client_id: this.clientId, logout_uri: this.signedOutUrl })}`
+  }
+
+  /** The provider with these details, as if an administrator had pressed save. */
+  update(ProviderDetails) {
+    const names = { UserPoolId: this.tenant.poolId, ProviderName: this.provider }
+    return this.stage.idp.send(new UpdateIdentityProviderCommand({ ...names, ProviderDetails }))
   }
 
   async describe(tokens) {
