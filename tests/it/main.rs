@@ -40,6 +40,7 @@ mod providers;
 mod purge;
 mod recovery;
 mod resource_servers;
+mod saml_certificates;
 mod sample;
 mod seed;
 mod seen_tokens;
