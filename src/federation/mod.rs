@@ -7,6 +7,7 @@ pub mod learned;
 pub mod oidc;
 pub mod seen;
 pub mod upstream;
+pub mod sp_metadata;
 
 use cenote_saml::{Binding, Endpoint};
 

@@ -45,6 +45,7 @@ mod provider;
 mod purge;
 mod recovery;
 mod resource_servers;
+mod saml_certificates;
 mod sample;
 mod seed;
 mod seen_tokens;
