@@ -27,7 +27,7 @@ use crate::notify::smtp;
 use crate::outgoing::Outgoing;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
-use crate::{cognito, dev, health, hosted, http, oauth};
+use crate::{cognito, dev, federation, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -71,6 +71,7 @@ impl App {
             keygen,
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
+            learned: Cache::new(1_000),
             templates,
         }))
     }
@@ -142,6 +143,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

@@ -2,6 +2,7 @@
 
 mod admit;
 
+use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use quick_cache::sync::Cache;
@@ -40,7 +41,11 @@ pub struct App {
     pub templates: Templates,
     /// The way to identity providers.
     pub outgoing: Outgoing,
+    /// Parsed documents of providers, by pool, provider, what it is, its address, and which copy. Their types are `federation`'s.
+    pub learned: Cache<LearnedKey, Arc<dyn Any + Send + Sync>>,
 }
+
+pub type LearnedKey = (String, String, &'static str, String, Ms);
 
 /// Where operations wait that lost a race for the same row.
 #[derive(Default)]
