@@ -24,9 +24,10 @@ use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
 use crate::meters::{self, Meters};
 use crate::notify::smtp;
+use crate::outgoing::Outgoing;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
-use crate::{cognito, dev, health, hosted, http, oauth};
+use crate::{cognito, dev, federation, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -54,9 +55,11 @@ impl App {
         claim(&db, &vault, &*random, settings.dev).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let counted = meters::Compute::default();
+        let sent = meters::Outgoing::default();
         Ok(Arc::new(App {
-            meters: Meters::new(&counted, db.meters()),
+            meters: Meters::new(&counted, db.meters(), &sent),
             limits: Limits::new(settings.rate_limits.clone()),
+            outgoing: Outgoing::new(&settings, sent)?,
             settings,
             db,
             directory: Default::default(),
@@ -68,6 +71,7 @@ impl App {
             keygen,
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
+            learned: Cache::new(1_000),
             templates,
         }))
     }
@@ -139,6 +143,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

@@ -103,7 +103,7 @@ async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.
-pub(super) fn end_by_reset(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why) {
+pub(super) fn end_by_reset(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why<'_>) {
     let end = if pool.doc.extensions.password_reset_ends_sessions {
         End::User { user, browsers: true }
     } else {

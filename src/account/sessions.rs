@@ -45,7 +45,7 @@ pub async fn sign_out_user(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     cx.db().commit(batch).await
 }
 
-fn end_user(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why) {
+fn end_user(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why<'_>) {
     let browsers = pool.doc.extensions.global_sign_out_ends_browser_sessions;
     signout::end(cx, batch, pool, &[End::User { user, browsers }], why);
 }

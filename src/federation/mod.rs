@@ -2,11 +2,13 @@
 //! visit on the way are in `hosted`.
 
 pub mod handshake;
+pub mod learned;
+pub mod oidc;
 pub mod seen;
 pub mod upstream;
 
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::Place;
 use crate::pool::Provider;
 use crate::pool::provider::ProviderSecret;
@@ -51,6 +53,17 @@ impl Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
+    }
+}
+
+/// At a door that has no better words for it.
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        match trouble.kind {
+            TroubleKind::Refused => Error::invalid(trouble.text),
+            TroubleKind::Unreachable => Error::new(Kind::ServiceUnavailable, trouble.text),
+            TroubleKind::Internal => Error::internal(trouble.text),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod groups;
 pub mod handshakes;
 pub mod jobs;
 pub mod keys;
+pub mod learned;
 mod migrate;
 mod pg;
 mod pg_tls;

@@ -51,4 +51,5 @@ mod sigv4;
 mod store;
 mod tls;
 mod totp;
+mod upstream_sign_out;
 mod wire;
