@@ -1,9 +1,12 @@
 //! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
 //! visit on the way are in `hosted`.
 
+pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
+pub mod private_key;
+pub mod saml;
 pub mod seen;
 pub mod upstream;
 
@@ -45,6 +48,15 @@ impl Trouble {
         match self.kind {
             TroubleKind::Refused | TroubleKind::Unreachable => "invalid_request",
             TroubleKind::Internal => "server_error",
+        }
+    }
+
+    /// What it counts as among the sign-ins of `/metrics`.
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused => "ProviderRefused",
+            TroubleKind::Unreachable => "ProviderUnreachable",
+            TroubleKind::Internal => "InternalErrorException",
         }
     }
 }

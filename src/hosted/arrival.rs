@@ -3,11 +3,11 @@
 
 use axum::response::Response;
 
+use super::finish;
 use super::from_provider::Answer;
 use super::providers::{Offered, UNAVAILABLE};
 use super::request::AuthorizeRequest;
 use super::to_provider::{self, SignIn};
-use super::finish;
 use crate::ambient::MINUTE;
 use crate::auth::federated::{self, Arrival};
 use crate::auth::{At, Door};
@@ -16,8 +16,8 @@ use crate::error::{Kind, Result};
 use crate::federation::Trouble;
 use crate::federation::oidc::{self, Callback};
 use crate::http;
-use crate::pool::provider::{self, Provider};
 use crate::pool::Identity;
+use crate::pool::Provider;
 use crate::site::{Params, Visit};
 
 /// Error codes of a provider that mean the same to the app (RFC 6749, 4.1.2.1; OIDC Core, 3.1.2.6).
@@ -49,7 +49,8 @@ pub async fn answered(visit: &Visit, sign_in: &SignIn, answer: &Answer) -> Resul
         });
     }
     let Some(code) = &answer.code else {
-        let text = format!("{} sent the browser back with neither a code nor an error", provider.name);
+        let text =
+            format!("{} sent the browser back with neither a code nor an error", provider.name);
         return Ok(back.refuse(&Trouble::refused(text)));
     };
     let callback = Callback {
@@ -123,17 +124,13 @@ impl<'a> Back<'a> {
         }
     }
 
-    async fn attempt(
-        &self,
-        cx: Cx,
-        provider: &Provider,
-        identity: &Identity,
-    ) -> Result<Response> {
+    async fn attempt(&self, cx: Cx, provider: &Provider, identity: &Identity) -> Result<Response> {
         let mut visit = Visit { cx, ..self.visit.clone() };
         if let Some(pool) = visit.cx.app.directory.pool(visit.cx.db(), &visit.site.pool.id).await? {
             visit.site.pool = pool;
         }
-        let at = At { pool: &visit.site.pool, client: &self.request.client, door: Door::Federation };
+        let at =
+            At { pool: &visit.site.pool, client: &self.request.client, door: Door::Federation };
         match self.is_fresh(&visit, identity) {
             Fresh::Enough => {}
             Fresh::AskAgain => return to_provider::go(&visit, &self.request, provider, true).await,
@@ -154,7 +151,8 @@ impl<'a> Back<'a> {
             }
             Err(error) => {
                 let trouble = federated::trouble(error)?;
-                Ok(to_provider::refuse(&visit, &self.request, &trouble))
+                // Counted and noted there.
+                Ok(self.request.refuse(trouble.error(), &to_provider::shortened(&trouble.text)))
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use axum::response::Response;
 
-use super::request::AuthorizeRequest;
 use super::providers::{Named, Offered, UNAVAILABLE};
+use super::request::AuthorizeRequest;
 use super::{cookies, finish, pages, to_provider};
 use crate::error::{Kind, Result};
 use crate::http;

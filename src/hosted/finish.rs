@@ -160,7 +160,10 @@ pub async fn sign_in(
         }
     };
     if let Some(identity) = identity {
-        upstream::insert(&mut batch, &federation::upstream::seal(cx, pool, identity, &sso_id, &user.sub)?);
+        upstream::insert(
+            &mut batch,
+            &federation::upstream::seal(cx, pool, identity, &sso_id, &user.sub)?,
+        );
     }
     let made = Made { user: &user, sso_id: &sso_id, auth_ms: cx.now };
     let granted = grant(visit, request, &mut batch, birth, &made).await?;

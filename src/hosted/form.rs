@@ -105,7 +105,9 @@ async fn render(
     };
     let values = context! { ..values, ..common };
     let mut allow = pages::Allow::form(request.map(|request| request.redirect_uri.as_str()));
-    allow.forms.extend(ends.into_iter().filter(|source| !allow.forms.contains(source)).collect::<Vec<_>>());
+    allow.forms.extend(
+        ends.into_iter().filter(|source| !allow.forms.contains(source)).collect::<Vec<_>>(),
+    );
     let mut response = pages::page(visit, template, values, &allow).await?;
     cookies::set_csrf(visit, &mut response, &csrf);
     Ok(response)

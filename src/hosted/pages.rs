@@ -46,10 +46,9 @@ pub async fn handoff(
     let name = fields::isolated(name);
     let say = |key| texts.say(key, &[("name", name.as_str())]);
     let fields: Vec<Value> =
-        fields.iter().map(|(name, value)| context! { name, value }).collect();
+        fields.iter().map(|(name, value)| context! { name => *name, value }).collect();
     let values = context! { title => say(title), text => say(text), to, fields };
-    let allow =
-        Allow { script: Some("document.forms[0].submit()"), ..Allow::form(Some(to)) };
+    let allow = Allow { script: Some("document.forms[0].submit()"), ..Allow::form(Some(to)) };
     page(visit, "handoff.html", values, &allow).await
 }
 

@@ -13,10 +13,10 @@ use super::{cookies, fields, pages};
 use crate::ambient::{MINUTE, Ms};
 use crate::auth::Door;
 use crate::error::Result;
+use crate::federation::Trouble;
 use crate::federation::handshake::{self, Handshake};
 use crate::federation::oidc::{self, AskOidc};
 use crate::federation::saml::{self, ToProvider};
-use crate::federation::Trouble;
 use crate::pool::Provider;
 use crate::pool::provider::Kind;
 use crate::site::{Params, Visit};
@@ -143,14 +143,19 @@ async fn written(
 
 /// Tells the app what went wrong with the provider.
 pub fn refuse(visit: &Visit, request: &AuthorizeRequest, trouble: &Trouble) -> Response {
+    tell(visit, request, trouble.error(), trouble)
+}
+
+/// The same under another code.
+pub fn tell(visit: &Visit, request: &AuthorizeRequest, error: &str, trouble: &Trouble) -> Response {
     let (request_id, kind) = (&visit.cx.request.id, trouble.kind);
     tracing::info!(%request_id, ?kind, reason = trouble.text, "a sign-in through a provider was refused");
     visit.cx.app.meters.signed_in(Door::Federation.as_str(), trouble.outcome());
-    request.refuse(trouble.error(), &shortened(&trouble.text))
+    request.refuse(error, &shortened(&trouble.text))
 }
 
 /// A provider's own words may be among them: no longer than an address can bear, and nothing that cannot be seen.
-fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     text.chars().filter(|c| !fields::is_hidden(*c)).take(512).collect()
 }
 

@@ -24,7 +24,9 @@ pub fn refusal(why: &str) -> Error {
 /// Takes a response that answers no request of ours.
 pub async fn begin(visit: &Visit, message: &str, relay_state: &str) -> Result<Response> {
     let query = match Params::parse(relay_state) {
-        Ok(query) if relay_state.len() <= MAX_RELAY_STATE && query.get("client_id").is_some() => query,
+        Ok(query) if relay_state.len() <= MAX_RELAY_STATE && query.get("client_id").is_some() => {
+            query
+        }
         _ => {
             return Err(refusal(
                 "the RelayState is of no sign-in that was begun here, and is no query with identity_provider, client_id, redirect_uri, \
