@@ -5,7 +5,10 @@ pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
-pub mod private_key;
+pub mod certificates;
+pub mod handshake;
+pub mod learned;
+pub mod oidc;
 pub mod saml;
 pub mod seen;
 pub mod upstream;
@@ -77,6 +80,19 @@ impl From<Trouble> for Error {
             TroubleKind::Internal => Error::internal(trouble.text),
         }
     }
+}
+
+/// Where a SAML provider takes redirects, for signing in and for signing out.
+pub async fn redirect_addresses(
+    cx: &Cx,
+    provider: &Provider,
+) -> Result<(Option<String>, Option<String>), Trouble> {
+    let metadata = learned::saml_metadata(cx, provider).await?;
+    let redirect = |endpoints: &[Endpoint]| {
+        let found = endpoints.iter().find(|endpoint| endpoint.binding == Binding::Redirect);
+        found.map(|endpoint| endpoint.location.clone())
+    };
+    Ok((redirect(&metadata.sso), redirect(&metadata.slo)))
 }
 
 /// A provider's secrets, opened.
