@@ -5,13 +5,11 @@ pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
-pub mod certificates;
-pub mod handshake;
-pub mod learned;
-pub mod oidc;
 pub mod saml;
 pub mod seen;
 pub mod upstream;
+
+use cenote_saml::{Binding, Endpoint};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
