@@ -25,6 +25,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("error.html", include_str!("hosted/templates/error.html")),
     ("field.html", include_str!("hosted/templates/field.html")),
     ("forgot.html", include_str!("hosted/templates/forgot.html")),
+    ("handoff.html", include_str!("hosted/templates/handoff.html")),
     ("login.html", include_str!("hosted/templates/login.html")),
     ("message.html", include_str!("hosted/templates/message.html")),
     ("new-password.html", include_str!("hosted/templates/new-password.html")),

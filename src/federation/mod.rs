@@ -8,6 +8,9 @@ pub mod oidc;
 pub mod seen;
 pub mod upstream;
 pub mod sp_metadata;
+pub mod saml;
+pub mod seen;
+pub mod upstream;
 
 use cenote_saml::{Binding, Endpoint};
 
@@ -49,6 +52,15 @@ impl Trouble {
         match self.kind {
             TroubleKind::Refused | TroubleKind::Unreachable => "invalid_request",
             TroubleKind::Internal => "server_error",
+        }
+    }
+
+    /// What it counts as among the sign-ins of `/metrics`.
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused => "ProviderRefused",
+            TroubleKind::Unreachable => "ProviderUnreachable",
+            TroubleKind::Internal => "InternalErrorException",
         }
     }
 }

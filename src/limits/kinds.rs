@@ -230,11 +230,13 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/confirmForgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/confirmUser", Limit::ManagedLogin, Limit::UserCreation),
     ("/error", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/federation/continue", Limit::UserFederation, Limit::UserFederation),
     ("/forgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/login", Limit::ManagedLogin, Limit::UserAuthentication),
     ("/logo", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/logout", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/oauth2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     ("/oauth2/introspect", Limit::UserToken, Limit::UserToken),
     ("/oauth2/revoke", Limit::UserToken, Limit::UserToken),
     // With client credentials it is ClientAuthentication.
@@ -242,6 +244,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 

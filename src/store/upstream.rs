@@ -150,7 +150,7 @@ pub enum State {
     Left,
     /// Given up.
     Failed,
-    /// The person has authenticated there again since.
+    /// The user has authenticated there again since (`store::fresh`).
     Satisfied,
 }
 
@@ -328,27 +328,7 @@ pub fn leave_to_worker(
     batch.any(
         Rank::Job,
         "UPDATE upstream_signouts SET state = 'pending', due_ms = ?4 \
-         WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND state = 'browser' AND done_ms IS NULL",
+         WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL",
         params![pool_id, signout_id, upstream_id, now],
-    );
-}
-
-/// When the newest sign-out was after which this provider must authenticate the user afresh.
-pub async fn fresh_since(db: &Db, pool_id: &str, sub: &str, provider: &str) -> Result<Option<Ms>> {
-    let sql = "SELECT MAX(created_ms) FROM upstream_signouts WHERE pool_id = ?1 AND sub = ?2 AND provider = ?3 \
-               AND state IN ('pending', 'browser', 'revoked', 'fresh', 'failed')";
-    match db.one(sql, &params![pool_id, sub, provider]).await? {
-        Some(row) => row.opt_i64(0),
-        None => Ok(None),
-    }
-}
-
-/// The user has authenticated afresh. What is still to be told is told all the same.
-pub fn satisfy(batch: &mut Batch, pool_id: &str, sub: &str, provider: &str) {
-    batch.any(
-        Rank::Job,
-        "UPDATE upstream_signouts SET state = 'satisfied' WHERE pool_id = ?1 AND sub = ?2 AND provider = ?3 \
-         AND state IN ('revoked', 'fresh', 'failed')",
-        params![pool_id, sub, provider],
     );
 }

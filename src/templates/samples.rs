@@ -58,11 +58,33 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
             }),
         ),
         (
+            "handoff.html",
+            vec![context! {
+                title => "On to Example", text => "You go on at Example.", to => "https://idp.example.com/sso",
+                fields => vec![context! { name => "SAMLRequest", value => "PHNhbWw+" }, context! { name => "RelayState", value => "x" }],
+            }],
+        ),
+        (
             "login.html",
             forms(|alert, wrong| {
+                let provider = |social: bool| context! { href => LINK, name => "Example", social };
+                let providers = || vec![provider(false), provider(true)];
+                let ways = |own: bool, corporate: Value, providers: Vec<Value>| {
+                    context! {
+                        own, corporate, providers, alert, wrong, username => username(), password => field("password", "password"),
+                        notice => "",
+                    }
+                };
+                let corporate = || field("corporate_email", "text");
                 vec![
-                    context! { username => username(), password => field("password", "password"), alert, wrong, notice => "" },
-                    context! { username => refused(username()), password => refused(field("password", "password")), alert, wrong, notice => "Done." },
+                    ways(true, nobody(), Vec::new()),
+                    ways(true, corporate(), providers()),
+                    ways(false, nobody(), providers()),
+                    ways(false, refused(corporate()), Vec::new()),
+                    context! {
+                        username => refused(username()), password => refused(field("password", "password")), notice => "Done.",
+                        ..ways(true, nobody(), providers())
+                    },
                 ]
             }),
         ),
