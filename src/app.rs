@@ -144,6 +144,7 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

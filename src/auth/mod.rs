@@ -7,6 +7,7 @@
 pub mod challenge;
 pub mod claims;
 pub mod credential;
+pub mod federated;
 pub mod lockout;
 pub mod machine;
 pub mod new_password;

@@ -1,10 +1,12 @@
 //! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
 //! visit on the way are in `hosted`.
 
+pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
 pub mod seen;
+pub mod sign_out;
 pub mod upstream;
 
 use crate::cx::Cx;

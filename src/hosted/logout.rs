@@ -81,7 +81,7 @@ async fn end_session(visit: &Visit) -> Result<()> {
     };
     let mut ends = vec![End::Browser(&session)];
     if pool.doc.extensions.logout_ends_token_sessions {
-        ends.push(End::Through { sso: &session, tokens: &tokens });
+        ends.push(End::Through { sso_id: &session.id, tokens: &tokens });
     }
     let mut batch = Batch::new();
     signout::end(cx, &mut batch, pool, &ends, Why::user("logout"));

@@ -457,6 +457,7 @@ CREATE TABLE upstream_signouts (
   due_ms BIGINT NOT NULL,
   created_ms BIGINT NOT NULL,
   done_ms BIGINT,
+  satisfied_ms BIGINT,
   PRIMARY KEY (pool_id, signout_id, upstream_id)
 );
 CREATE INDEX upstream_signouts_by_user ON upstream_signouts (pool_id, sub, provider);
