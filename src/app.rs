@@ -64,6 +64,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            saml_keys: Cache::new(1_000),
             seen: SeenTokens::default(),
             vault,
             clock,
@@ -143,6 +144,12 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(
+        app.clone(),
+        stopped.clone(),
+        "certificates",
+        federation::certificates::renew,
+    ));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
     loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
+pub mod private_key;
 pub mod seen;
 pub mod sign_out;
 pub mod upstream;

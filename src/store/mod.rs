@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod browsers;
+pub mod certificates;
 pub mod clocks;
 pub mod codes;
 pub mod factors;

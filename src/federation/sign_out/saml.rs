@@ -62,13 +62,12 @@ pub async fn by_soap(cx: &Cx, pool: &Pool, provider: &Provider, doc: &UpstreamDo
     let status = cenote_saml::decode_soap(&answer.body)
         .and_then(|incoming| check(cx, &metadata, &incoming, "", &id));
     Ok(match status {
-        Ok(status) => match status.code {
-            StatusCode::Success => Told::Settled(State::Done, "logged out by SOAP".to_owned()),
-            StatusCode::PartialLogout => {
-                Told::Settled(State::Done, "logged out by SOAP, others in part".to_owned())
-            }
-            _ => Told::Settled(State::Failed, format!("it answers {status}")),
-        },
+        Ok(status) if is_over(&status) => {
+            Told::Settled(State::Done, "signed out by SOAP".to_owned())
+        }
+        Ok(status) => Told::Settled(State::Failed, format!("it answers {status}")),
+        // It will not be signed the next time either.
+        Err(fault @ Fault::Unsigned { .. }) => Told::Settled(State::Failed, fault.to_string()),
         Err(fault) if answer.is_success() => Told::Later(fault.to_string()),
         Err(fault) => Told::Later(format!("it answers {}: {fault}", answer.status)),
     })
@@ -141,6 +140,18 @@ pub async fn answer(
         checked => checked,
     }
     .map_err(|fault| Trouble::refused(fault.to_string()))
+}
+
+/// Whether the provider's own session is over; those of other parties may not be.
+pub fn is_over(status: &Status) -> bool {
+    matches!(status.code, StatusCode::Success | StatusCode::PartialLogout)
+}
+
+/// Whether the provider says that another party did not sign the user out.
+pub fn is_partial(status: &Status) -> bool {
+    let below =
+        status.detail.as_ref().is_some_and(|detail| detail.to_string().contains(":PartialLogout"));
+    below || status.code == StatusCode::PartialLogout
 }
 
 fn check(
