@@ -136,8 +136,8 @@ pub fn to_error(visit: &Visit, error: &str, client_id: &str) -> Response {
     see(&visit.page("/error", &query))
 }
 
-/// To `/error?<original query>`, as Cognito does for a sign-out that cannot go on. The reason is logged.
-pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
+/// `/error?<original query>`, where Cognito sends a sign-out that cannot go on. The reason is logged.
+pub fn logout_error(visit: &Visit, reason: &str) -> String {
     tracing::info!(request_id = %visit.cx.request.id, reason, "a sign-out request was refused");
     let mut query = visit.query.only(&[
         "client_id",
@@ -151,7 +151,7 @@ pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
         // Not the token itself: it names a user.
         query.set("id_token_hint", "present");
     }
-    see(&visit.page("/error", &query))
+    visit.page("/error", &query)
 }
 
 fn redirect(status: StatusCode, location: &str) -> Response {
