@@ -10,12 +10,13 @@ use cenote_interface::types::{
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind as Fault, Result};
-use crate::federation::{self, certificates, private_key};
+use crate::federation::{self, certificates, learned};
+use crate::keys::foreign::PrivateKey;
 use crate::pool::group::GroupDoc;
 use crate::pool::provider::details::{self, Details};
 use crate::pool::provider::{Kind, ProviderDoc, ProviderSecret, Providers, rules};
 use crate::pool::{Group, Pool, Provider, names};
-use crate::store::{Batch, groups, pools, providers as store};
+use crate::store::{Batch, groups, learned as documents, pools, providers as store};
 
 /// As in Cognito.
 const MAX_PROVIDERS: usize = 300;
@@ -60,6 +61,7 @@ pub async fn create(
         modified_ms: cx.now,
     };
     check(cx, pool, &provider, &others).await?;
+    let said = learned::learn(cx, &provider).await?;
 
     let mut batch = Batch::new();
     // The names and identifiers of the others still are as they were read.
@@ -71,6 +73,7 @@ pub async fn create(
         pools::update(&mut batch, &changed, pool.modified_ms)?;
     }
     store::insert(&mut batch, &provider, Error::conflict(), &Error::conflict())?;
+    documents::replace(&mut batch, &pool.id, name, &said);
     insert_group(cx, &mut batch, pool, &provider).await?;
     if kind == Kind::Saml {
         certificates::create(cx, &mut batch, &pool.id, name).await?;
@@ -104,10 +107,17 @@ pub async fn update(
     }
     let all = cx.app.directory.providers(cx.db(), pool).await?;
     check(cx, pool, &provider, &all).await?;
+    let said = match request.provider_details {
+        Some(_) => Some(learned::learn(cx, &provider).await?),
+        None => None,
+    };
 
     let mut batch = Batch::new();
     pools::hold(&mut batch, pool);
     store::update(&mut batch, &provider, cx.now, &Error::conflict())?;
+    if let Some(said) = &said {
+        documents::replace(&mut batch, &pool.id, &provider.name, said);
+    }
     note(&mut batch, cx, &provider, "UpdateIdentityProvider");
     cx.db().commit(batch).await?;
     provider.modified_ms = cx.now;
@@ -151,6 +161,13 @@ pub async fn describe(cx: &Cx, pool: &Pool, provider: &Provider) -> Result<Ident
         details.insert("client_secret".to_owned(), secret);
     }
     if provider.kind == Kind::Saml {
+        // Of the metadata that is in force, which the provider may change without us.
+        if let Ok((sign_in, sign_out)) = federation::redirect_addresses(cx, provider).await {
+            let found = [("SSORedirectBindingURI", sign_in), ("SLORedirectBindingURI", sign_out)];
+            for (name, address) in found {
+                details.extend(address.map(|address| (name.to_owned(), address)));
+            }
+        }
         let credential = certificates::decryption(cx, pool, &provider.name).await?;
         let certificate = BASE64_STANDARD.encode(credential.certificate());
         details.insert("ActiveEncryptionCertificate".to_owned(), certificate);
@@ -176,8 +193,19 @@ fn read_details(
 ) -> Result<Details> {
     let mut details = details::read(kind, given, kept)?;
     if let Some(key) = &details.secret.private_key {
-        let algorithm = details.open.get("token_endpoint_auth_signing_alg").map(String::as_str);
-        details.secret.private_key = Some(private_key::read(kind, key, algorithm)?);
+        // Line ends that are written out, as keys that went through the settings of other programs often have them.
+        let key = key.replace("\\n", "\n");
+        let signs_with = PrivateKey::parse(&key)?.alg();
+        let wanted = match kind {
+            Kind::SignInWithApple => Some("ES256"),
+            _ => details.open.get("token_endpoint_auth_signing_alg").map(String::as_str),
+        };
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != signs_with) {
+            return Err(Error::invalid(format!(
+                "The private_key cannot be used: it must sign with {wanted}, and a key of its type signs with {signs_with}."
+            )));
+        }
+        details.secret.private_key = Some(key);
     }
     Ok(details)
 }
@@ -186,6 +214,12 @@ fn read_details(
 async fn check(cx: &Cx, pool: &Pool, provider: &Provider, all: &Providers) -> Result<()> {
     rules::check_identifiers(&provider.name, &provider.doc.identifiers, all.all())?;
     rules::check_acr(provider.kind, &provider.doc.acr)?;
+    for (name, url) in details::addresses(&provider.doc.details) {
+        cx.app
+            .outgoing
+            .check(url)
+            .map_err(|failure| Error::invalid(format!("{name}: {}", failure.message())))?;
+    }
     if provider.is("IDPInit") {
         let mut changed: Vec<Provider> =
             all.all().iter().filter(|other| other.name != provider.name).cloned().collect();

@@ -65,6 +65,8 @@ pub enum Door {
     Admin,
     /// The hosted pages.
     Hosted,
+    /// An identity provider of others, by way of them.
+    Federation,
 }
 
 impl Door {
@@ -73,6 +75,7 @@ impl Door {
             Door::Api => "api",
             Door::Admin => "admin",
             Door::Hosted => "hosted",
+            Door::Federation => "federation",
         }
     }
 }

@@ -5,10 +5,12 @@ pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
-pub mod private_key;
+pub mod saml;
 pub mod seen;
 pub mod sign_out;
 pub mod upstream;
+
+use cenote_saml::{Binding, Endpoint};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -50,6 +52,15 @@ impl Trouble {
             TroubleKind::Internal => "server_error",
         }
     }
+
+    /// What it counts as among the sign-ins of `/metrics`.
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused => "ProviderRefused",
+            TroubleKind::Unreachable => "ProviderUnreachable",
+            TroubleKind::Internal => "InternalErrorException",
+        }
+    }
 }
 
 /// The cause is logged by whoever turns it into an answer.
@@ -68,6 +79,19 @@ impl From<Trouble> for Error {
             TroubleKind::Internal => Error::internal(trouble.text),
         }
     }
+}
+
+/// Where a SAML provider takes redirects, for signing in and for signing out.
+pub async fn redirect_addresses(
+    cx: &Cx,
+    provider: &Provider,
+) -> Result<(Option<String>, Option<String>), Trouble> {
+    let metadata = learned::saml_metadata(cx, provider).await?;
+    let redirect = |endpoints: &[Endpoint]| {
+        let found = endpoints.iter().find(|endpoint| endpoint.binding == Binding::Redirect);
+        found.map(|endpoint| endpoint.location.clone())
+    };
+    Ok((redirect(&metadata.sso), redirect(&metadata.slo)))
 }
 
 /// A provider's secrets, opened.

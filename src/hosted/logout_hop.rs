@@ -245,8 +245,10 @@ async fn hop_page(visit: &Visit, provider: &str, hop: &Hop, handle: &str) -> Res
         Hop::Redirect(url) if destination != Some(b"document") => return Ok(see(visit, url)),
         Hop::Redirect(url) => (url, None),
         Hop::Post { url, fields } => {
-            let fields: Vec<Value> =
-                fields.iter().map(|(name, value)| context! { name => name.as_str(), value => value.as_str() }).collect();
+            let fields: Vec<Value> = fields
+                .iter()
+                .map(|(name, value)| context! { name => name.as_str(), value => value.as_str() })
+                .collect();
             (url, Some(fields))
         }
     };
@@ -360,7 +362,9 @@ async fn back(visit: &Visit, found: Found<SignOut>, how: How) -> Result<Response
     let SignOut { signout_id, sub, at, left, told, to } = found.value;
     let mut journey = Journey { signout_id, sub, left, told, to };
     match how {
-        How::Done => journey.settle(visit, &mut batch, &at, Debt::Done, "signed out by the browser"),
+        How::Done => {
+            journey.settle(visit, &mut batch, &at, Debt::Done, "signed out by the browser")
+        }
         How::Partly => {
             let detail = "signed out by the browser, elsewhere in part";
             journey.settle(visit, &mut batch, &at, Debt::Done, detail);

@@ -8,7 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use cenote_saml::{Binding, Incoming, LogoutStatus};
+use cenote_saml::{Incoming, LogoutStatus};
 use serde_json::json;
 
 use super::logout_hop::{self, SAML};
@@ -19,10 +19,10 @@ use crate::federation::sign_out::browser::Hop;
 use crate::federation::sign_out::inward::{self, Message, Named};
 use crate::federation::sign_out::request::{self, Asked};
 use crate::federation::{Trouble, TroubleKind, oidc};
-use crate::pool::provider::Kind as ProviderKind;
-use crate::pool::Provider;
-use crate::site::{self, Params, Visit};
 use crate::http;
+use crate::pool::Provider;
+use crate::pool::provider::Kind as ProviderKind;
+use crate::site::{self, Params, Visit};
 
 /// A logout message has a signature, a certificate and a few names.
 const MAX_SOAP: usize = 128 << 10;
@@ -105,8 +105,9 @@ pub async fn soap(app: Arc<App>, request: Request) -> Response {
 
 async fn run_soap(cx: Cx, parts: Parts, body: Bytes) -> Result<String> {
     let visit = visit(cx, parts, None).await?;
-    let incoming = cenote_saml::decode_soap(&body)
-        .map_err(|fault| Error::invalid(format!("The body holds no message that can be read: {fault}.")))?;
+    let incoming = cenote_saml::decode_soap(&body).map_err(|fault| {
+        Error::invalid(format!("The body holds no message that can be read: {fault}."))
+    })?;
     let (asked, status) = take(&visit, &incoming).await?;
     request::answer_by_soap(&visit.cx, &visit.site.pool, &asked, status).await
 }
@@ -166,13 +167,11 @@ async fn run_backchannel(cx: Cx, parts: Parts, form: Params, name: String) -> Re
     let visit = visit(cx, parts, Some(&form)).await?;
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let provider = openid_provider(&visit, &name).await?;
-    let token = form.get("logout_token").ok_or_else(|| Error::invalid("logout_token is missing."))?;
+    let token =
+        form.get("logout_token").ok_or_else(|| Error::invalid("logout_token is missing."))?;
     let token = oidc::logout_token(cx, &provider, token).await.map_err(refused)?;
-    let named = Named {
-        subject: token.sub,
-        name_id: None,
-        sessions: token.sid.into_iter().collect(),
-    };
+    let named =
+        Named { subject: token.sub, name_id: None, sessions: token.sid.into_iter().collect() };
     let message = Message { kind: "logout_token", id: &token.jti, until_ms: token.expires_ms };
     inward::end(cx, pool, &[&provider], &named, Some(&message), "backchannel_logout", &mut 0).await
 }
@@ -191,7 +190,9 @@ pub async fn frontchannel(
     let answer = cx.retrying(|cx| run_frontchannel(cx, parts.clone(), name.clone())).await;
     http::log(&cx, "hosted", "frontchannelLogout", answer.as_ref().err());
     match answer {
-        Ok(()) => finish(&cx, StatusCode::OK, "text/plain; charset=utf-8", "Signed out.\n".to_owned()),
+        Ok(()) => {
+            finish(&cx, StatusCode::OK, "text/plain; charset=utf-8", "Signed out.\n".to_owned())
+        }
         Err(error) => {
             finish(&cx, status(&error), "text/plain; charset=utf-8", format!("{}\n", said(&error)))
         }

@@ -22,9 +22,9 @@ pub fn enough(kind: &str) -> Value {
         "SAML" => json!({ "MetadataFile": METADATA }),
         "OIDC" => json!({
             "client_id": "ours", "client_secret": "between us", "authorize_scopes": "openid email",
-            "attributes_request_method": "GET", "oidc_issuer": "https://issuer.example.com",
-            "authorize_url": "https://issuer.example.com/authorize", "token_url": "https://issuer.example.com/token",
-            "attributes_url": "https://issuer.example.com/userinfo", "jwks_uri": "https://issuer.example.com/jwks",
+            "attributes_request_method": "GET", "oidc_issuer": "https://127.0.0.1:9",
+            "authorize_url": "https://127.0.0.1:9/authorize", "token_url": "https://127.0.0.1:9/token",
+            "attributes_url": "https://127.0.0.1:9/userinfo", "jwks_uri": "https://127.0.0.1:9/jwks",
         }),
         "SignInWithApple" => {
             json!({ "client_id": "ours", "team_id": "TEAM123456", "key_id": "KEY1234567",
@@ -157,8 +157,8 @@ async fn what_infrastructure_tools_send_back_is_taken_and_wins() {
             (&details["IDPInit"], &details["MetadataFile"]),
             (&json!("true"), &json!(METADATA))
         );
-        assert_ne!(details["SSORedirectBindingURI"], "ignored");
-        assert_ne!(details["SLORedirectBindingURI"], "ignored");
+        assert_eq!(details["SSORedirectBindingURI"], "https://idp.example.com/sso");
+        assert_eq!(details["SLORedirectBindingURI"], "https://idp.example.com/slo");
     }
 }
 
@@ -168,7 +168,7 @@ async fn what_is_beyond_cognito_is_given_back_too() {
         let pool = house.pool(json!({})).await;
         let more = json!({ "token_endpoint_auth_method": "private_key_jwt", "private_key": EC_KEY,
             "token_endpoint_auth_signing_alg": "ES256", "key_id": "k1", "pkce": "true",
-            "end_session_url": "https://issuer.example.com/logout", "revocation_url": "https://issuer.example.com/revoke",
+            "end_session_url": "https://127.0.0.1:9/logout", "revocation_url": "https://127.0.0.1:9/revoke",
             "id_token_signed_response_alg": "ES256", "client_secret": null });
         let oidc = made(&house, &pool, "OIDC", more.clone()).await;
         let details = &oidc["ProviderDetails"];
@@ -197,8 +197,8 @@ async fn bad_details_are_refused_and_say_why() {
             ("OIDC", json!({ "authorize_url": "issuer.example.com" }), "authorize_url must be an absolute https URL.".into()),
             ("OIDC", json!({ "oidc_issuer": "ftp://issuer.example.com" }), "oidc_issuer must be an absolute https URL.".into()),
             ("OIDC", json!({ "jwks_uri": "https://user@issuer.example.com" }), "jwks_uri must not hold a user name or a password.".into()),
-            ("OIDC", json!({ "token_url": "https://issuer.example.com/#x" }), "token_url must not have a fragment.".into()),
-            ("OIDC", json!({ "token_url": "https://issuer.example.com/ x" }), "token_url must not contain spaces.".into()),
+            ("OIDC", json!({ "token_url": "https://127.0.0.1:9/#x" }), "token_url must not have a fragment.".into()),
+            ("OIDC", json!({ "token_url": "https://127.0.0.1:9/ x" }), "token_url must not contain spaces.".into()),
             ("OIDC", json!({ "client_id": "a\nb" }), "client_id must not contain control characters.".into()),
             ("OIDC", json!({ "client_id": "a".repeat(4097) }), "client_id must have at most 4096 characters.".into()),
             ("OIDC", json!({ "attributes_request_method": "PUT" }), "attributes_request_method must be one of GET, POST.".into()),
@@ -239,9 +239,9 @@ async fn a_private_key_is_taken_as_people_have_it_and_a_wrong_one_is_refused() {
         let rsa =
             base64::prelude::BASE64_STANDARD.encode(include_bytes!("../fixtures/rsa-1.pkcs8.der"));
         for (key, why) in [
-            ("hunter2!", "is not PKCS #8 in PEM form"),
-            ("aGVsbG8=", "must be an unencrypted RSA key"),
-            (rsa.as_str(), "cannot sign with ES256; a key of this type signs with RS256 or PS256"),
+            ("hunter2!", "it is not a PKCS #8 private key in PEM form"),
+            ("aGVsbG8=", "it is neither an RSA key of 2048 bits or more nor one of P-256"),
+            (rsa.as_str(), "it must sign with ES256, and a key of its type signs with RS256"),
         ] {
             let mut input = provider(&pool, "SignInWithApple", "SignInWithApple", json!({}));
             input["ProviderDetails"]["private_key"] = json!(key);

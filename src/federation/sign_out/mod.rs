@@ -15,8 +15,8 @@ use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::pool::Provider;
 use crate::pool::provider::Kind;
-use crate::pool::{Pool, Provider};
 use crate::store::Batch;
 use crate::store::upstream::{self as rows, Outcome, Owed, State};
 
@@ -200,9 +200,4 @@ pub fn record(cx: &Cx, batch: &mut Batch, outcome: &Outcome<'_>, provider: &str,
 /// A provider's words may be long.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
-/// What we are called by SAML providers (`cognito-behaviour`, 2.1).
-fn entity_id(pool: &Pool) -> String {
-    format!("urn:amazon:cognito:sp:{}", pool.id)
 }

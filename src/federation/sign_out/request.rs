@@ -9,9 +9,10 @@ use cenote_saml::{
 
 use super::browser::Hop;
 use super::inward::Named;
-use super::{entity_id, saml};
+use super::saml;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
+use crate::federation::saml::entity_id;
 use crate::federation::{Trouble, TroubleKind, certificates, learned};
 use crate::ids;
 use crate::pool::identity::NameId;

@@ -8,19 +8,17 @@ use cenote_saml::{
     Status, StatusCode,
 };
 
-use super::{Told, entity_id};
+use super::Told;
 use crate::ambient::{MINUTE, Ms};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
+use crate::federation::saml::{SKEW, entity_id};
 use crate::federation::{Trouble, certificates, learned};
 use crate::ids;
 use crate::outgoing::{Failure, Request};
 use crate::pool::identity::{NameId, UpstreamDoc};
 use crate::pool::{Pool, Provider};
 use crate::store::upstream::State;
-
-/// How far the clock of a provider may be from ours.
-pub const SKEW: Ms = MINUTE;
 
 /// How old a message may be that does not say when it ends; and how long ours are good.
 pub const MAX_AGE: Ms = 5 * MINUTE;

@@ -322,7 +322,7 @@ fn check_value(name: &str, value: &str) -> Result<()> {
         "token_endpoint_auth_method" => {
             one_of(&["client_secret_post", "client_secret_basic", "private_key_jwt"])
         }
-        "token_endpoint_auth_signing_alg" => one_of(&["RS256", "PS256", "ES256", "ES384"]),
+        "token_endpoint_auth_signing_alg" => one_of(&["RS256", "ES256"]),
         "id_token_signed_response_alg" => one_of(&[
             "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
             "HS256", "HS384", "HS512",
