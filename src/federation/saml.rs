@@ -2,7 +2,8 @@
 //! what the answer says of somebody.
 
 use cenote_saml::{
-    AuthnRequest, Binding, Credential, Endpoint, Expect, Fault, Incoming, consume_response,
+    AuthnRequest, Binding, Credential, Endpoint, Expect, Fault, IdpMetadata, Incoming,
+    consume_response,
 };
 
 use super::{Trouble, TroubleKind, certificates, learned};
@@ -103,19 +104,29 @@ pub async fn response(
     let metadata = learned::saml_metadata(cx, provider).await?;
     let key = certificates::decryption(cx, pool, &provider.name).await?;
     let keys: [&Credential; 1] = [&key];
-    let expect = Expect {
-        idp_entity_id: &metadata.entity_id,
-        trusted: &metadata.signing,
-        audience: &entity_id(pool),
-        acs_url,
-        now_ms: cx.now,
-        skew_ms: SKEW,
-        in_response_to: request_id,
-        max_age_ms: UNSOLICITED,
-        require_encrypted: provider.is("EncryptedResponses"),
-        decrypt: &keys,
+    let read = |metadata: &IdpMetadata| {
+        let expect = Expect {
+            idp_entity_id: &metadata.entity_id,
+            trusted: &metadata.signing,
+            audience: &entity_id(pool),
+            acs_url,
+            now_ms: cx.now,
+            skew_ms: SKEW,
+            in_response_to: request_id,
+            max_age_ms: UNSOLICITED,
+            require_encrypted: provider.is("EncryptedResponses"),
+            decrypt: &keys,
+        };
+        consume_response(message, &expect)
     };
-    let assertion = consume_response(message, &expect).map_err(|fault| refused(&fault))?;
+    let mut said = read(&metadata);
+    // The provider may have a new key, which its metadata tells before we read it again by ourselves.
+    if let Err(Fault::SignatureMismatch { .. }) = said
+        && let Some(metadata) = learned::saml_metadata_anew(cx, provider).await?
+    {
+        said = read(&metadata);
+    }
+    let assertion = said.map_err(|fault| refused(&fault))?;
     let seen = Seen { id: assertion.id, until_ms: assertion.replay_until_ms };
     let name_id = assertion.name_id;
     let identity = Identity {
