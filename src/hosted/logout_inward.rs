@@ -66,7 +66,7 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
         Some(Hop::Redirect(url)) => Ok(pages::see_other(&url)),
         Some(Hop::Post { url, fields }) => {
             let name = asked.providers.first().map(|own| own.name.as_str()).unwrap_or_default();
-            pages::handoff(visit, &url, &fields, ("hop_back_title", "hop_back_lead"), name).await
+            pages::handoff(visit, &url, &fields, ("handoff_title", "handoff_lead"), name).await
         }
         None => {
             let text = ("signed_out_title", "signed_out_lead");
