@@ -10,6 +10,7 @@ pub mod upstream;
 pub mod sp_metadata;
 pub mod saml;
 pub mod seen;
+pub mod sign_out;
 pub mod upstream;
 
 use cenote_saml::{Binding, Endpoint};
