@@ -24,6 +24,7 @@ use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
 use crate::meters::{self, Meters};
 use crate::notify::smtp;
+use crate::outgoing::Outgoing;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
 use crate::{cognito, dev, health, hosted, http, oauth};
@@ -54,9 +55,11 @@ impl App {
         claim(&db, &vault, &*random, settings.dev).await?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let counted = meters::Compute::default();
+        let sent = meters::Outgoing::default();
         Ok(Arc::new(App {
-            meters: Meters::new(&counted, db.meters()),
+            meters: Meters::new(&counted, db.meters(), &sent),
             limits: Limits::new(settings.rate_limits.clone()),
+            outgoing: Outgoing::new(&settings, sent)?,
             settings,
             db,
             directory: Default::default(),

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
+use crate::outgoing::Outgoing;
 use crate::store::Db;
 use crate::store::pools::Directory;
 use crate::templates::Templates;
@@ -37,6 +38,8 @@ pub struct App {
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,
+    /// The way to identity providers.
+    pub outgoing: Outgoing,
 }
 
 /// Where operations wait that lost a race for the same row.

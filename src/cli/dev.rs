@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::ready;
 use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
 use crate::app::{self, Parts};
-use crate::config::Settings;
+use crate::config::{Allowed, Settings};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::files;
@@ -47,6 +47,12 @@ pub struct Args {
     /// Limit requests as `cenote serve` would: Name=number pairs with commas, of the list above. Default: no limits
     #[arg(long, value_name = "LIMITS")]
     rate_limits: Option<Given>,
+    /// Identity providers that are neither on this machine nor at public addresses: hosts, host:port, addresses or networks, with commas
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    outgoing_allow: Vec<Allowed>,
+    /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
+    #[arg(long, value_name = "FILE")]
+    outgoing_ca_file: Option<PathBuf>,
     /// Use this database instead of the embedded one: postgres://.. or sqlite:///path
     // No environment variable: a production address that happens to be set must not end up here.
     #[arg(long, value_name = "URL")]
@@ -81,6 +87,8 @@ pub async fn run(args: Args) -> Result<()> {
         pages_url: format!("https://localhost:{tls_port}"),
         templates_dir: args.templates_dir.clone(),
         rate_limits: Rates::off().with(&args.rate_limits.clone().unwrap_or_default()),
+        outgoing_allow: [Allowed::loopback(), args.outgoing_allow.clone()].concat(),
+        outgoing_ca_file: args.outgoing_ca_file.clone(),
         ..Settings::default()
     };
     let vault = Vault::new(&data.master_key(&*random)?);

@@ -45,6 +45,7 @@ pub struct Meters {
     pending: Gauge,
     oldest: Gauge,
     workers: Counters<2>,
+    learned: Counters<2>,
     connections: Gauges<1>,
     waiting: Gauges<1>,
     running: Gauge,
@@ -55,6 +56,13 @@ pub struct Meters {
 pub struct Compute {
     waits: Histograms<1>,
     refused: Counters<1>,
+}
+
+/// What the client of outgoing requests counts.
+#[derive(Clone)]
+pub struct Outgoing {
+    requests: Counters<1>,
+    seconds: Histogram,
 }
 
 /// What the storage layer counts; its readers and writers each fill in what is theirs.
@@ -79,7 +87,7 @@ pub struct Now {
 }
 
 impl Meters {
-    pub fn new(compute: &Compute, store: &Store) -> Meters {
+    pub fn new(compute: &Compute, store: &Store, outgoing: &Outgoing) -> Meters {
         let mut books = Books::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         books.describe("cenote_build", &["version"], "The running release", &build);
@@ -131,6 +139,18 @@ impl Meters {
             &[],
             "PostgreSQL: requests that wait for a connection",
             store.postgres_waiting.clone(),
+        );
+        books.add(
+            "cenote_outgoing_requests",
+            &["result"],
+            "Requests to identity providers: ok, 4xx, 5xx, redirect (not followed), timeout, unreachable, too_large, refused (by outgoing_allow)",
+            outgoing.requests.clone(),
+        );
+        books.add(
+            "cenote_outgoing_request_duration_seconds",
+            &[],
+            "Time from handing such a request over until its answer is read or given up",
+            outgoing.seconds.clone(),
         );
         books.registry.register_collector(Box::new(process::Process));
         books.described.extend(process::described());
@@ -200,6 +220,12 @@ impl Meters {
                 "cenote_worker_runs",
                 &["worker", "result"],
                 "Turns of the background workers: ok or failed",
+                Counters::default(),
+            ),
+            learned: books.add(
+                "cenote_provider_fetches",
+                &["what", "result"],
+                "Fetches of saml_metadata, discovery and jwks of identity providers: ok, changed or failed (the last good copy stays in use)",
                 Counters::default(),
             ),
             connections: books.add(
@@ -275,6 +301,10 @@ impl Meters {
         self.workers.get_or_create(&[label("worker", worker), label("result", result)]).inc();
     }
 
+    pub fn learned(&self, what: &'static str, result: &'static str) {
+        self.learned.get_or_create(&[label("what", what), label("result", result)]).inc();
+    }
+
     /// Open connections of a listener; whoever opens and closes them counts.
     pub fn connections(&self, listener: &'static str) -> Gauge {
         self.connections.get_or_create_owned(&[label("listener", listener)])
@@ -311,6 +341,19 @@ impl Compute {
 
     pub fn refuse(&self, queue: &'static str) {
         self.refused.get_or_create(&[label("queue", queue)]).inc();
+    }
+}
+
+impl Default for Outgoing {
+    fn default() -> Outgoing {
+        Outgoing { requests: Counters::default(), seconds: moments() }
+    }
+}
+
+impl Outgoing {
+    pub fn observe(&self, result: &'static str, took: Duration) {
+        self.requests.get_or_create(&[label("result", result)]).inc();
+        self.seconds.observe(took.as_secs_f64());
     }
 }
 

@@ -65,7 +65,7 @@ const FLOW: &[(&str, &str)] = &[
     ("sigv4", "keys ambient error"),
     ("keys", "ambient error"),
     ("tls", "files ambient error"),
-    ("outgoing", "config ambient error"),
+    ("outgoing", "config meters ambient error"),
     ("config", "limits ambient error"),
     ("compute", "meters error"),
     ("limits", "ambient"),
