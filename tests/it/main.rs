@@ -9,6 +9,7 @@ mod cli;
 mod clients;
 mod compatibility;
 mod dev;
+mod dev_idp;
 mod domains;
 mod edges;
 mod failures;

@@ -55,7 +55,10 @@ pub async fn discovery(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Respo
 }
 
 pub async fn jwks(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response {
-    visit::program(idp, request, "jwks", async |visit: Visit| Ok(json_answer(&visit.idp.keys.jwks()))).await
+    visit::program(idp, request, "jwks", async |visit: Visit| {
+        Ok(json_answer(&visit.idp.keys.jwks()))
+    })
+    .await
 }
 
 /// An authentication request that was looked at.
@@ -79,7 +82,9 @@ pub async fn authorize(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Respo
     visit::page(idp, request, "authorize", async |visit: Visit| {
         let said = |name: &str| visit.field(name).map(str::to_owned);
         if said("client_id").as_deref() != Some(CLIENT_ID) {
-            return Err(Error::invalid(format!("The only client here is {CLIENT_ID}, and the request names another in client_id.")));
+            return Err(Error::invalid(format!(
+                "The only client here is {CLIENT_ID}, and the request names another in client_id."
+            )));
         }
         let redirect_uri = said("redirect_uri").unwrap_or_default();
         allowed(&redirect_uri, CALLBACK, "redirect_uri")?;
@@ -153,17 +158,30 @@ pub async fn token(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response 
     visit::program(idp, request, "token", async |visit: Visit| {
         client(&visit)?;
         if visit.field("grant_type") != Some("authorization_code") {
-            return Err(Refusal::new("unsupported_grant_type", "The only grant_type here is authorization_code."));
+            return Err(Refusal::new(
+                "unsupported_grant_type",
+                "The only grant_type here is authorization_code.",
+            ));
         }
         let code = visit.field("code").unwrap_or_default();
         let grant = visit.idp.state().codes.take(visit.now(), code);
-        let grant = grant.ok_or_else(|| Refusal::new("invalid_grant", "The code is unknown, used, or older than a minute."))?;
+        let grant = grant.ok_or_else(|| {
+            Refusal::new("invalid_grant", "The code is unknown, used, or older than a minute.")
+        })?;
         if visit.field("redirect_uri") != Some(grant.redirect_uri.as_str()) {
-            return Err(Refusal::new("invalid_grant", "The redirect_uri is another than that of the request."));
+            return Err(Refusal::new(
+                "invalid_grant",
+                "The redirect_uri is another than that of the request.",
+            ));
         }
-        let proof = visit.field("code_verifier").map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(keys::hash(verifier)));
+        let proof = visit
+            .field("code_verifier")
+            .map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(keys::hash(verifier)));
         if grant.challenge != proof {
-            return Err(Refusal::new("invalid_grant", "The code_verifier is not that of the code_challenge."));
+            return Err(Refusal::new(
+                "invalid_grant",
+                "The code_verifier is not that of the code_challenge.",
+            ));
         }
         let now = visit.now();
         let mut claims = grant.person.claims(&grant.scope);
@@ -200,7 +218,12 @@ pub async fn userinfo(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Respon
     visit::program(idp, request, "userinfo", async |visit: Visit| {
         let token = http::bearer(&visit.parts.headers).unwrap_or_default();
         let access = visit.idp.state().tokens.get(visit.now(), token).cloned();
-        let access = access.ok_or_else(|| Refusal::new("invalid_token", "The access token is unknown, expired, or its session has ended."))?;
+        let access = access.ok_or_else(|| {
+            Refusal::new(
+                "invalid_token",
+                "The access token is unknown, expired, or its session has ended.",
+            )
+        })?;
         Ok(json_answer(&access.person.claims(&access.scope).into()))
     })
     .await
@@ -220,10 +243,16 @@ fn client(visit: &Visit) -> std::result::Result<(), Refusal> {
     let basic = http::basic(&visit.parts.headers);
     let (id, secret) = match &basic {
         Some((id, secret)) => (id.as_str(), secret.as_str()),
-        None => (visit.field("client_id").unwrap_or_default(), visit.field("client_secret").unwrap_or_default()),
+        None => (
+            visit.field("client_id").unwrap_or_default(),
+            visit.field("client_secret").unwrap_or_default(),
+        ),
     };
     if id != CLIENT_ID || !keys::same(secret.as_bytes(), CLIENT_SECRET.as_bytes()) {
-        return Err(Refusal::new("invalid_client", "The client id or its secret is not that of the demonstration client."));
+        return Err(Refusal::new(
+            "invalid_client",
+            "The client id or its secret is not that of the demonstration client.",
+        ));
     }
     Ok(())
 }

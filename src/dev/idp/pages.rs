@@ -48,13 +48,19 @@ pub fn page(idp: &Idp, name: &str, values: Value) -> Result<Response> {
 
 /// A form that the browser posts elsewhere by itself; without JavaScript a button does.
 pub fn post(idp: &Idp, action: &str, fields: &[(&str, &str)]) -> Result<Response> {
+    let fields: Vec<Value> =
+        fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
     page(idp, "post.html", context! { action, fields })
 }
 
 /// What went wrong. Internal causes stay in the log.
 pub fn problem(idp: &Idp, cx: &Cx, error: &Error) -> Response {
     let internal = matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable);
-    let text = if internal { "Something went wrong. The server's log says what." } else { &*error.message };
+    let text = if internal {
+        "Something went wrong. The server's log says what."
+    } else {
+        &*error.message
+    };
     let status = match error.kind {
         Kind::Forbidden => StatusCode::FORBIDDEN,
         kind => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::BAD_REQUEST),

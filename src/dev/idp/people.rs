@@ -102,9 +102,7 @@ impl Person {
             ("family_name", one(&self.family_name)),
             ("groups", self.groups.clone()),
         ];
-        all.into_iter()
-            .filter(|(_, values)| values.iter().any(|value| !value.is_empty()))
-            .collect()
+        all.into_iter().filter(|(_, values)| values.iter().any(|value| !value.is_empty())).collect()
     }
 }
 

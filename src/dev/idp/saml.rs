@@ -101,9 +101,10 @@ impl Idp {
         let at = |service: &str, binding: &str, path: &str| {
             format!("<{service} Binding=\"{BINDINGS}:{binding}\" Location=\"{url}{path}\"/>\n    ")
         };
-        let attributes: String = ["email", "email_verified", "name", "given_name", "family_name", "groups"]
-            .map(|name| format!("<saml:Attribute Name=\"{name}\"/>"))
-            .concat();
+        let attributes: String =
+            ["email", "email_verified", "name", "given_name", "family_name", "groups"]
+                .map(|name| format!("<saml:Attribute Name=\"{name}\"/>"))
+                .concat();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <!-- A demonstration: there are no passwords here. Do not connect anything real to it. -->\n\
@@ -130,7 +131,12 @@ impl Idp {
     }
 
     /// The answer to a request: who it is, signed.
-    pub(super) fn response(&self, now: Ms, request: &AuthnRequest, session: &Session) -> Result<String> {
+    pub(super) fn response(
+        &self,
+        now: Ms,
+        request: &AuthnRequest,
+        session: &Session,
+    ) -> Result<String> {
         let id = self.message_id();
         let assertion = self.assertion(now, request, session);
         let status = format!(
@@ -148,7 +154,13 @@ impl Idp {
         self.signed_response(now, &self.message_id(), request, &status)
     }
 
-    fn signed_response(&self, now: Ms, id: &str, request: &AuthnRequest, content: &str) -> Result<String> {
+    fn signed_response(
+        &self,
+        now: Ms,
+        id: &str,
+        request: &AuthnRequest,
+        content: &str,
+    ) -> Result<String> {
         let response = format!(
             "<samlp:Response xmlns:samlp=\"{PROTOCOL}\" Destination=\"{to}\" ID=\"{id}\" InResponseTo=\"{request}\" IssueInstant=\"{at}\" Version=\"2.0\">\
              {issuer}{place}{content}</samlp:Response>",
@@ -164,14 +176,18 @@ impl Idp {
     fn assertion(&self, now: Ms, request: &AuthnRequest, session: &Session) -> String {
         let until = attribute(&instant(now + 5 * MINUTE));
         let values = |values: &[String]| -> String {
-            let value = |value: &String| format!("<saml:AttributeValue>{}</saml:AttributeValue>", text(value));
+            let value = |value: &String| {
+                format!("<saml:AttributeValue>{}</saml:AttributeValue>", text(value))
+            };
             values.iter().map(value).collect()
         };
         let attributes: String = session
             .person
             .attributes()
             .into_iter()
-            .map(|(name, all)| format!("<saml:Attribute Name=\"{name}\">{}</saml:Attribute>", values(&all)))
+            .map(|(name, all)| {
+                format!("<saml:Attribute Name=\"{name}\">{}</saml:Attribute>", values(&all))
+            })
             .collect();
         format!(
             "<saml:Assertion xmlns:saml=\"{ASSERTION}\" ID=\"{id}\" IssueInstant=\"{at}\" Version=\"2.0\"><saml:Issuer>{issuer}</saml:Issuer>\

@@ -42,13 +42,17 @@ pub struct Demand {
 /// Answers from the browser's session, or asks who is there.
 pub fn arrive(visit: &Visit, ask: Ask, demand: &Demand) -> Result<Response> {
     let young = |auth_ms: Ms| {
-        demand.max_age_secs.is_none_or(|age| auth_ms.saturating_add(age.saturating_mul(SECOND)) >= visit.now())
+        demand
+            .max_age_secs
+            .is_none_or(|age| auth_ms.saturating_add(age.saturating_mul(SECOND)) >= visit.now())
     };
     let session = visit.session();
     match &session {
         Some(session) if !demand.fresh && young(session.auth_ms) => {
             let session = match ask.application() {
-                Some(application) => visit.idp.state().join(visit.now(), &visit.browser, application),
+                Some(application) => {
+                    visit.idp.state().join(visit.now(), &visit.browser, application)
+                }
                 None => None,
             }
             .unwrap_or_else(|| session.clone());
@@ -57,7 +61,10 @@ pub fn arrive(visit: &Visit, ask: Ask, demand: &Demand) -> Result<Response> {
         _ if demand.passive => ask.nobody(visit),
         session => {
             let again = session.as_ref().map(|session| {
-                format!("{} is signed in here; the application wants to be sure, and asks again.", session.person.name)
+                format!(
+                    "{} is signed in here; the application wants to be sure, and asks again.",
+                    session.person.name
+                )
             });
             form(visit, ask, demand.hint.as_deref(), again.as_deref())
         }
@@ -103,10 +110,15 @@ fn show(visit: &Visit, request: &str, purpose: &str, shown: Shown<'_>) -> Result
         .collect();
     // A hint that is nobody of the demonstration fills the field.
     let email = match hint {
-        Some(hint) if email.is_empty() && hint.contains('@') && !people::all().iter().any(hinted) => hint,
+        Some(hint)
+            if email.is_empty() && hint.contains('@') && !people::all().iter().any(hinted) =>
+        {
+            hint
+        }
         _ => email,
     };
-    let values = context! { csrf => visit.csrf(), request, purpose, again, fault, name, email, people };
+    let values =
+        context! { csrf => visit.csrf(), request, purpose, again, fault, name, email, people };
     Ok(visit.remembered(pages::page(&visit.idp, "sign-in.html", values)?))
 }
 
@@ -169,7 +181,12 @@ impl Ask {
     fn nobody(&self, visit: &Visit) -> Result<Response> {
         match self {
             Ask::Home | Ask::EndSession(_) => Ok(pages::see(&visit.idp.url())),
-            Ask::Authorize(ask) => Ok(oidc::refuse(visit, ask, "login_required", "Nobody is signed in at the demonstration provider.")),
+            Ask::Authorize(ask) => Ok(oidc::refuse(
+                visit,
+                ask,
+                "login_required",
+                "Nobody is signed in at the demonstration provider.",
+            )),
             Ask::SignOn(ask) => sso::nobody(visit, ask),
         }
     }
@@ -185,7 +202,9 @@ impl Ask {
     fn purpose(&self) -> String {
         match self.application() {
             Some(application) => format!("To go on to {}.", application.label()),
-            None => "Nobody is signed in here. Choose somebody, or begin at an application.".to_owned(),
+            None => {
+                "Nobody is signed in here. Choose somebody, or begin at an application.".to_owned()
+            }
         }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use cenote_saml::{Incoming, LogoutReason, LogoutRequest, StatusCode, consume_logout_response};
-use minijinja::context;
-use serde::Serialize;
+use minijinja::{Value, context};
 
 use super::oidc::EndSession;
 use super::sign_in::Ask;
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 
 /// What became of telling one application.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Told {
     pub application: String,
     pub done: bool,
@@ -40,7 +39,7 @@ pub struct Leaving {
 pub fn own_page(visit: &Visit, session: &Session) -> Result<Response> {
     let has_saml = session.applications.iter().any(|one| one.protocol == Protocol::Saml);
     let applications: Vec<String> = session.applications.iter().map(Application::label).collect();
-    let person = context! { name => session.person.name, email => session.person.email };
+    let person = context! { name => &session.person.name, email => &session.person.email };
     let since = instant(session.auth_ms).replace('T', " ").replace('Z', " UTC");
     let values = context! { csrf => visit.csrf(), person, since, applications, has_saml };
     Ok(visit.remembered(pages::page(&visit.idp, "home.html", values)?))
@@ -50,7 +49,9 @@ pub fn own_page(visit: &Visit, session: &Session) -> Result<Response> {
 pub async fn post(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response {
     visit::page(idp, request, "sign-out", async |visit: Visit| {
         visit.check_csrf()?;
-        let asked = visit.field("request").and_then(|handle| visit.idp.state().asked.take(visit.now(), handle));
+        let asked = visit
+            .field("request")
+            .and_then(|handle| visit.idp.state().asked.take(visit.now(), handle));
         let ask = match asked {
             Some(Ask::EndSession(ask)) => ask,
             _ => EndSession { after: None, from: None },
@@ -71,13 +72,17 @@ pub async fn post(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response {
 pub fn confirm(visit: &Visit, session: &Session, ask: EndSession) -> Result<Response> {
     let handle = ids::handle(visit.cx.rng());
     visit.idp.state().keep_ask(visit.now(), handle.clone(), Ask::EndSession(ask));
-    let person = context! { name => session.person.name };
+    let person = context! { name => &session.person.name };
     let values = context! { csrf => visit.csrf(), request => handle, person };
     Ok(visit.remembered(pages::page(&visit.idp, "ask.html", values)?))
 }
 
 /// Ends a session, tells everybody but who asked, and goes on.
-pub async fn ended(visit: &Visit, which: impl Fn(&str, &Session) -> bool, ask: &EndSession) -> Result<Response> {
+pub async fn ended(
+    visit: &Visit,
+    which: impl Fn(&str, &Session) -> bool,
+    ask: &EndSession,
+) -> Result<Response> {
     let session = visit.idp.state().end(visit.now(), which);
     let mut told = Vec::new();
     if let Some(session) = &session {
@@ -87,7 +92,12 @@ pub async fn ended(visit: &Visit, which: impl Fn(&str, &Session) -> bool, ask: &
 }
 
 /// On to the application that asked, or to a page that says what happened.
-pub fn leave(visit: &Visit, ask: &EndSession, session: Option<&Session>, told: &[Told]) -> Result<Response> {
+pub fn leave(
+    visit: &Visit,
+    ask: &EndSession,
+    session: Option<&Session>,
+    told: &[Told],
+) -> Result<Response> {
     match &ask.after {
         Some(after) => Ok(pages::see(after)),
         None => farewell(visit, session, told),
@@ -96,12 +106,19 @@ pub fn leave(visit: &Visit, ask: &EndSession, session: Option<&Session>, told: &
 
 fn farewell(visit: &Visit, session: Option<&Session>, told: &[Told]) -> Result<Response> {
     let (heading, text) = match session {
-        Some(session) if told.is_empty() => {
-            (format!("{} is signed out", session.person.name), "This session had gone to no other application.")
+        Some(session) if told.is_empty() => (
+            format!("{} is signed out", session.person.name),
+            "This session had gone to no other application.",
+        ),
+        Some(session) => {
+            (format!("{} is signed out", session.person.name), "The session here is over.")
         }
-        Some(session) => (format!("{} is signed out", session.person.name), "The session here is over."),
         None => ("Nobody was signed in".to_owned(), "There was no session here to end."),
     };
+    let told: Vec<Value> = told
+        .iter()
+        .map(|Told { application, done, text }| context! { application, done => *done, text })
+        .collect();
     pages::page(&visit.idp, "signed-out.html", context! { heading, text, told })
 }
 
@@ -112,11 +129,17 @@ async fn through_the_browser(visit: &Visit) -> Result<Response> {
         return farewell(visit, None, &[]);
     };
     let told = tell::all(visit, &session, |one| one.protocol == Protocol::Oidc).await;
-    let queue = session.applications.iter().filter(|one| one.protocol == Protocol::Saml).cloned().collect();
+    let queue =
+        session.applications.iter().filter(|one| one.protocol == Protocol::Saml).cloned().collect();
     next(visit, session, queue, told)
 }
 
-fn next(visit: &Visit, session: Session, mut queue: Vec<Application>, told: Vec<Told>) -> Result<Response> {
+fn next(
+    visit: &Visit,
+    session: Session,
+    mut queue: Vec<Application>,
+    told: Vec<Told>,
+) -> Result<Response> {
     let Some(application) = queue.pop() else { return farewell(visit, Some(&session), &told) };
     let (id, handle) = (visit.idp.message_id(), ids::handle(visit.cx.rng()));
     let destination = sso::slo_of(&application.base);
@@ -130,7 +153,9 @@ fn next(visit: &Visit, session: Session, mut queue: Vec<Application>, told: Vec<
         session_index: Some(&session.sid),
         reason: Some(LogoutReason::User),
     };
-    let url = request.redirect(Some(&handle), Some(visit.idp.keys.credential())).map_err(Error::internal)?;
+    let url = request
+        .redirect(Some(&handle), Some(visit.idp.keys.credential()))
+        .map_err(Error::internal)?;
     let leaving = Leaving { session, queue, current: (application, id), told };
     visit.idp.state().keep_leaving(visit.now(), handle, leaving);
     Ok(pages::see(&url))
@@ -150,7 +175,11 @@ pub async fn answered(visit: &Visit, message: &Incoming, handle: &str) -> Result
             done: matches!(answer.status.code, StatusCode::Success),
             text: format!("answered the browser’s LogoutRequest with {}.", answer.status),
         },
-        Err(fault) => Told { application: application.label(), done: false, text: format!("its answer is not accepted: {fault}.") },
+        Err(fault) => Told {
+            application: application.label(),
+            done: false,
+            text: format!("its answer is not accepted: {fault}."),
+        },
     });
     next(visit, session, queue, told)
 }

@@ -54,14 +54,18 @@ pub async fn sign_in(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Respons
         if let Some(handle) = visit.field("request").filter(|_| !posted) {
             let asked = visit.idp.state().asked.take(visit.now(), handle);
             let Some(Ask::SignOn(ask)) = asked else {
-                return Err(Error::invalid("This address was used before. Go back to the application and begin again."));
+                return Err(Error::invalid(
+                    "This address was used before. Go back to the application and begin again.",
+                ));
             };
             return begin(&visit, ask);
         }
         let field = visit.field("SAMLRequest").unwrap_or_default();
         let message = if posted { saml::unpack(field) } else { saml::inflate(field) };
         let request = message.as_deref().and_then(AuthnRequest::read).ok_or_else(|| {
-            Error::invalid("SAMLRequest does not hold an AuthnRequest with an AssertionConsumerServiceURL.")
+            Error::invalid(
+                "SAMLRequest does not hold an AuthnRequest with an AssertionConsumerServiceURL.",
+            )
         })?;
         oidc::allowed(&request.acs, ACS, "AssertionConsumerServiceURL")?;
         let ask = SignOn { request, relay_state: visit.field("RelayState").map(str::to_owned) };
@@ -105,7 +109,8 @@ fn respond(visit: &Visit, ask: &SignOn, response: &str) -> Result<Response> {
 pub async fn sign_out(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response {
     visit::page(idp, request, "saml-slo", async |visit: Visit| {
         let posted = visit.parts.method == Method::POST;
-        let field = visit.field("SAMLRequest").or_else(|| visit.field("SAMLResponse")).unwrap_or_default();
+        let field =
+            visit.field("SAMLRequest").or_else(|| visit.field("SAMLResponse")).unwrap_or_default();
         let message = match posted {
             true => decode_post(field),
             false => decode_redirect(visit.parts.uri.query().unwrap_or_default()),
@@ -121,7 +126,8 @@ pub async fn sign_out(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Respon
         let credential = Some(visit.idp.keys.credential());
         if posted {
             let fields = response.post(relay_state, credential).map_err(Error::internal)?;
-            let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             return pages::post(&visit.idp, &ended.to, &fields);
         }
         Ok(pages::see(&response.redirect(relay_state, credential).map_err(Error::internal)?))
@@ -139,7 +145,10 @@ pub async fn soap(Shared(idp): Shared<Arc<Idp>>, request: Request) -> Response {
         let message = decode_soap(&read?).map_err(refused)?;
         let ended = end(&visit, &message, &format!("{}/saml/soap", visit.idp.url())).await?;
         let (id, issuer) = (visit.idp.message_id(), visit.idp.entity_id());
-        ended.response(&visit, &id, &issuer).soap(visit.idp.keys.credential()).map_err(Error::internal)
+        ended
+            .response(&visit, &id, &issuer)
+            .soap(visit.idp.keys.credential())
+            .map_err(Error::internal)
     };
     let answered = answered.await;
     http::log(&visit.cx, "dev-idp", "saml-soap", answered.as_ref().err());
@@ -182,7 +191,9 @@ impl Ended {
 async fn end(visit: &Visit, message: &Incoming, arrived_at: &str) -> Result<Ended> {
     let issuer = message.peek().map_err(refused)?.issuer.unwrap_or_default();
     let pool = issuer.strip_prefix(SP).filter(|pool| ids::is_pool_id(pool)).ok_or_else(|| {
-        Error::invalid(format!("The issuer of a LogoutRequest is a service provider of a Cenote: {SP} and a pool id."))
+        Error::invalid(format!(
+            "The issuer of a LogoutRequest is a service provider of a Cenote: {SP} and a pool id."
+        ))
     })?;
     let expected = Expected::of(visit, pool).await?;
     let expect = ExpectLogout { destination: arrived_at, ..expected.slo(visit) };
@@ -191,7 +202,8 @@ async fn end(visit: &Visit, message: &Incoming, arrived_at: &str) -> Result<Ende
     let mut to = slo_of(&format!("{}/{pool}", visit.cx.app.settings.public_url));
     let means = |session: &Session| {
         session.person.id == request.name_id.value
-            && (request.session_indexes.is_empty() || request.session_indexes.contains(&session.sid))
+            && (request.session_indexes.is_empty()
+                || request.session_indexes.contains(&session.sid))
             && session.applications.iter().any(own)
     };
     loop {
@@ -216,7 +228,11 @@ impl Expected {
     /// Its certificates are those of its metadata, now.
     pub async fn of(visit: &Visit, pool: &str) -> Result<Expected> {
         let certificates = tell::certificates(visit, pool).await?;
-        Ok(Expected { entity_id: format!("{SP}{pool}"), certificates, slo: format!("{}/saml/slo", visit.idp.url()) })
+        Ok(Expected {
+            entity_id: format!("{SP}{pool}"),
+            certificates,
+            slo: format!("{}/saml/slo", visit.idp.url()),
+        })
     }
 
     pub fn slo(&self, visit: &Visit) -> ExpectLogout<'_> {

@@ -1,7 +1,7 @@
 //! What the provider says to applications without a browser: OpenID Connect's back-channel logout, SAML's logout by SOAP. And what
 //! it asks them: their SAML metadata.
 
-use cenote_saml::{LogoutReason, LogoutRequest, StatusCode, decode_soap, consume_logout_response};
+use cenote_saml::{LogoutReason, LogoutRequest, StatusCode, consume_logout_response, decode_soap};
 use serde_json::json;
 
 use super::sign_out::Told;
@@ -14,7 +14,11 @@ use crate::ids;
 use crate::outgoing::{Answer, Request};
 
 /// Tells the applications of an ended session, one after the other: there are one or two.
-pub async fn all(visit: &Visit, session: &Session, whom: impl Fn(&Application) -> bool) -> Vec<Told> {
+pub async fn all(
+    visit: &Visit,
+    session: &Session,
+    whom: impl Fn(&Application) -> bool,
+) -> Vec<Told> {
     let mut told = Vec::new();
     for application in session.applications.iter().filter(|one| whom(one)) {
         let outcome = match application.protocol {
@@ -31,7 +35,11 @@ pub async fn all(visit: &Visit, session: &Session, whom: impl Fn(&Application) -
 }
 
 /// OpenID Connect Back-Channel Logout 1.0.
-async fn back_channel(visit: &Visit, session: &Session, application: &Application) -> Result<(bool, String)> {
+async fn back_channel(
+    visit: &Visit,
+    session: &Session,
+    application: &Application,
+) -> Result<(bool, String)> {
     let now = visit.now();
     let token = visit.idp.keys.token(
         "logout+jwt",
@@ -46,16 +54,27 @@ async fn back_channel(visit: &Visit, session: &Session, application: &Applicatio
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         }),
     )?;
-    let url = format!("{}/federation/{OIDC_NAME}/backchannel-logout", here(visit, application.pool()));
+    let url =
+        format!("{}/federation/{OIDC_NAME}/backchannel-logout", here(visit, application.pool()));
     let answer = send(visit, Request::form(url, &[("logout_token", &token)])).await?;
     let text = String::from_utf8_lossy(&answer.body);
     Ok(match answer.status {
         200 | 204 => (true, format!("took the logout token ({}).", answer.status)),
-        status => (false, format!("refused the logout token ({status}): {}", text.chars().take(300).collect::<String>())),
+        status => (
+            false,
+            format!(
+                "refused the logout token ({status}): {}",
+                text.chars().take(300).collect::<String>()
+            ),
+        ),
     })
 }
 
-async fn soap(visit: &Visit, session: &Session, application: &Application) -> Result<(bool, String)> {
+async fn soap(
+    visit: &Visit,
+    session: &Session,
+    application: &Application,
+) -> Result<(bool, String)> {
     let (id, url) = (visit.idp.message_id(), sso::slo_of(&here(visit, application.pool())));
     let request = LogoutRequest {
         id: &id,
@@ -72,7 +91,9 @@ async fn soap(visit: &Visit, session: &Session, application: &Application) -> Re
     let expected = sso::Expected::of(visit, application.pool()).await?;
     let response = decode_soap(&answer.body)
         .and_then(|message| consume_logout_response(&message, &expected.slo(visit), &id))
-        .map_err(|fault| Error::invalid(format!("its answer to the SOAP message is not accepted: {fault}.")))?;
+        .map_err(|fault| {
+            Error::invalid(format!("its answer to the SOAP message is not accepted: {fault}."))
+        })?;
     let done = matches!(response.status.code, StatusCode::Success);
     Ok((done, format!("answered the SOAP message with {}.", response.status)))
 }
@@ -83,7 +104,10 @@ pub async fn certificates(visit: &Visit, pool: &str) -> Result<Vec<Vec<u8>>> {
     let answer = send(visit, Request::get(url)).await?;
     let certificates = saml::certificates(&String::from_utf8_lossy(&answer.body));
     if answer.status != 200 || certificates.is_empty() {
-        return Err(Error::invalid(format!("The SAML metadata of {pool} shows no signing certificate ({}).", answer.status)));
+        return Err(Error::invalid(format!(
+            "The SAML metadata of {pool} shows no signing certificate ({}).",
+            answer.status
+        )));
     }
     Ok(certificates)
 }

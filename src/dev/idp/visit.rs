@@ -114,7 +114,10 @@ pub fn json_answer(value: &Value) -> Response {
 }
 
 /// The form is read before the clock.
-async fn begin(idp: Arc<Idp>, request: Request) -> std::result::Result<(Visit, Result<()>), Response> {
+async fn begin(
+    idp: Arc<Idp>,
+    request: Request,
+) -> std::result::Result<(Visit, Result<()>), Response> {
     let (parts, body) = request.into_parts();
     let (mut fields, mut read) = (Vec::new(), Ok(()));
     if parts.method == Method::POST {
@@ -131,7 +134,10 @@ async fn begin(idp: Arc<Idp>, request: Request) -> std::result::Result<(Visit, R
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(text.as_bytes()).take(64).map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
+    form_urlencoded::parse(text.as_bytes())
+        .take(64)
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
 }
 
 fn cookie(parts: &Parts) -> Option<String> {
@@ -139,7 +145,8 @@ fn cookie(parts: &Parts) -> Option<String> {
     lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(
         |pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            let plausible = value.len() == 43 && value.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c));
+            let plausible = value.len() == 43
+                && value.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c));
             (name == COOKIE && plausible).then(|| value.to_owned())
         },
     )

@@ -36,9 +36,8 @@ pub fn sign(
          <ds:DigestMethod Algorithm=\"{SHA256_URI}\"></ds:DigestMethod><ds:DigestValue>{hash}</ds:DigestValue></ds:Reference>"
     );
     // Taken out of the message, the element declares its prefix itself.
-    let value = sign(
-        format!("<ds:SignedInfo xmlns:ds=\"{DSIG}\">{info}</ds:SignedInfo>").as_bytes(),
-    )?;
+    let value =
+        sign(format!("<ds:SignedInfo xmlns:ds=\"{DSIG}\">{info}</ds:SignedInfo>").as_bytes())?;
     let signature = format!(
         "<ds:Signature xmlns:ds=\"{DSIG}\"><ds:SignedInfo>{info}</ds:SignedInfo>\
          <ds:SignatureValue>{}</ds:SignatureValue><ds:KeyInfo><ds:X509Data>\
@@ -85,8 +84,10 @@ pub fn instant(ms: Ms) -> String {
     let of_400 = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * of_400 + of_400 / 4 - of_400 / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let (date, month) =
-        (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (date, month) = (
+        of_year - (153 * shifted + 2) / 5 + 1,
+        if shifted < 10 { shifted + 3 } else { shifted - 9 },
+    );
     let year = of_400 + era * 400 + i64::from(month <= 2);
     format!(
         "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z",
@@ -98,7 +99,12 @@ pub fn instant(ms: Ms) -> String {
 
 /// A document without a DOCTYPE.
 pub fn parse(xml: &str) -> Option<Document<'_>> {
-    Parser::new().with_max_depth(32).with_forbid_dtd(true).with_forbid_entities(true).parse(xml).ok()
+    Parser::new()
+        .with_max_depth(32)
+        .with_forbid_dtd(true)
+        .with_forbid_entities(true)
+        .parse(xml)
+        .ok()
 }
 
 /// Whether the node is this element, whatever its prefix.
