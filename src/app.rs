@@ -104,14 +104,15 @@ pub fn router_with(app: Arc<App>, idp: Option<Arc<Idp>>) -> Router {
             router = router.merge(dev::idp::routes(idp));
         }
     }
-    router
+    // Every layer costs each request a few allocations.
+    router = router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
-        .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn_with_state(app.clone(), only_dev_hosts))
-        .layer(middleware::from_fn_with_state(app.clone(), measure))
-        .layer(middleware::map_response(harden))
-        .with_state(app)
+        .layer(CatchPanicLayer::new());
+    if app.settings.dev {
+        router = router.layer(middleware::from_fn_with_state(app.clone(), only_dev_hosts));
+    }
+    router.layer(middleware::from_fn_with_state(app.clone(), around)).with_state(app)
 }
 
 /// What is for the operator alone; in production on a listener of its own.
@@ -191,37 +192,27 @@ async fn purge(cx: Cx) -> Result<Ms> {
 
 /// `cenote dev` believes everybody, so it must not be reachable under a name that somebody else's page can have.
 async fn only_dev_hosts(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if app.settings.dev {
-        let (parts, body) = request.into_parts();
-        let cx = http::cx(app, &parts);
-        if !http::is_dev_host(&cx) {
-            let refusal = format!(
-                "cenote dev accepts any credentials, so it answers only to localhost, 127.0.0.1, [::1] and *.localhost, and this request names \
-                 another host. Open {} instead; to serve other names, use `cenote serve`.\n",
-                cx.app.settings.public_url
-            );
-            return (StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
-        }
-        return next.run(Request::from_parts(parts, body)).await;
+    let (parts, body) = request.into_parts();
+    let cx = http::cx(app, &parts);
+    if !http::is_dev_host(&cx) {
+        let refusal = format!(
+            "cenote dev accepts any credentials, so it answers only to localhost, 127.0.0.1, [::1] and *.localhost, and this request names \
+             another host. Open {} instead; to serve other names, use `cenote serve`.\n",
+            cx.app.settings.public_url
+        );
+        return (StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
     }
-    next.run(request).await
+    next.run(Request::from_parts(parts, body)).await
 }
 
-async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+/// Measures every answer, and gives it the header that all of the domain carry (`cognito-behaviour`, section 4).
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
     let began = std::time::Instant::now();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
-    app.meters.observe(&route, began.elapsed());
-    response
-}
-
-/// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).
-async fn harden(mut response: Response) -> Response {
+    app.meters.observe(route.as_ref().map_or("none", MatchedPath::as_str), began.elapsed());
     let headers = response.headers_mut();
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response

@@ -83,13 +83,9 @@ pub async fn revoke_token(
     if keys::parse(token).is_ok() {
         return Err(Unrevoked::NotARefreshToken);
     }
-    let Some(row) = sessions::refresh_token(cx.db(), &pool.id, &keys::hash(token)).await? else {
-        return Ok(());
-    };
-    let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id).await?
-    else {
-        return Ok(());
-    };
+    let hash = keys::hash(token);
+    let found = sessions::refresh_token(cx.db(), &cx.app.directory, &pool.id, &hash).await?;
+    let Some((_, Some(held))) = found else { return Ok(()) };
     if held.client.id != client.id {
         return Err(Unrevoked::OtherClient);
     }

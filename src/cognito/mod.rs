@@ -35,7 +35,8 @@ macro_rules! operations {
         /// The operations that are built, sorted by name.
         pub const BUILT: &[&str] = &[$($name),*];
 
-        async fn call(name: &str, cx: Cx, input: Value) -> Result<Value> {
+        /// The answer as JSON.
+        async fn call(name: &str, cx: Cx, input: Value) -> Result<String> {
             match name {
                 $($name => Box::pin(run(cx, input, $function)).await,)*
                 name => Err(unknown(name)),
@@ -138,7 +139,7 @@ operations! {
 pub struct Empty {}
 
 /// Decodes, runs (again, if a guard lost a race), encodes.
-async fn run<I, O, F>(cx: Cx, input: Value, operation: impl Fn(Cx, I) -> F) -> Result<Value>
+async fn run<I, O, F>(cx: Cx, input: Value, operation: impl Fn(Cx, I) -> F) -> Result<String>
 where
     I: DeserializeOwned + Clone,
     O: Serialize,
@@ -147,7 +148,7 @@ where
     let input: I = serde_json::from_value(input)
         .map_err(|error| Error::new(Kind::Serialization, error.to_string()))?;
     let output = cx.retrying(|cx| operation(cx, input.clone())).await?;
-    serde_json::to_value(output).map_err(Error::internal)
+    serde_json::to_string(&output).map_err(Error::internal)
 }
 
 fn unknown(name: &str) -> Error {

@@ -57,7 +57,8 @@ impl Directory {
         Ok(pool.zip(client))
     }
 
-    /// The pool of a client, from memory where it was asked for before: for counting, and for nothing that the client's deletion ends.
+    /// The pool of a client, from memory where it was asked for before: for counting, and for knowing where to read. The client may have been
+    /// deleted since.
     pub async fn pool_of(&self, db: &Db, client_id: &str) -> Result<Option<Arc<str>>> {
         if let Some(pool) = self.pools_of.get(client_id) {
             return Ok(Some(pool));
