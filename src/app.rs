@@ -28,7 +28,7 @@ use crate::notify::smtp;
 use crate::outgoing::Outgoing;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
-use crate::{cognito, dev, health, hosted, http, oauth};
+use crate::{cognito, dev, federation, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -65,6 +65,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            saml_keys: Cache::new(1_000),
             seen: SeenTokens::default(),
             vault,
             clock,
@@ -72,6 +73,7 @@ impl App {
             keygen,
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
+            learned: Cache::new(1_000),
             templates,
         }))
     }
@@ -151,6 +153,13 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(
+        app.clone(),
+        stopped.clone(),
+        "certificates",
+        federation::certificates::renew,
+    ));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

@@ -12,6 +12,7 @@ mod lookup;
 mod mfa;
 mod page;
 mod pools;
+mod providers;
 mod resource_servers;
 mod secrets;
 mod sessions;
@@ -74,11 +75,13 @@ operations! {
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
     "CreateGroup" => groups::create_group,
+    "CreateIdentityProvider" => providers::create_identity_provider,
     "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
     "DeleteGroup" => groups::delete_group,
+    "DeleteIdentityProvider" => providers::delete_identity_provider,
     "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
@@ -86,6 +89,7 @@ operations! {
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
     "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
     "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
+    "DescribeIdentityProvider" => providers::describe_identity_provider,
     "DescribeResourceServer" => resource_servers::describe_resource_server,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
@@ -93,6 +97,8 @@ operations! {
     "ForgotPassword" => users::forgot_password,
     "GetClientToken" => client_token::get_client_token,
     "GetGroup" => groups::get_group,
+    "GetIdentityProviderByIdentifier" => providers::get_identity_provider_by_identifier,
+    "GetSigningCertificate" => providers::get_signing_certificate,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUICustomization" => ui_customization::get_ui_customization,
     "GetUser" => users::get_user,
@@ -103,6 +109,7 @@ operations! {
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
     "ListGroups" => groups::list_groups,
+    "ListIdentityProviders" => providers::list_identity_providers,
     "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
@@ -125,6 +132,7 @@ operations! {
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
     "UpdateGroup" => groups::update_group,
+    "UpdateIdentityProvider" => providers::update_identity_provider,
     "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,

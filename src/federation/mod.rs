@@ -1,8 +1,14 @@
 //! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
 //! visit on the way are in `hosted`.
 
+pub mod certificates;
+pub mod learned;
+pub mod oidc;
+
+use cenote_saml::{Binding, Endpoint};
+
 use crate::cx::Cx;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::keys::Place;
 use crate::pool::Provider;
 use crate::pool::provider::ProviderSecret;
@@ -48,6 +54,30 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
     }
+}
+
+/// At a door that has no better words for it.
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Error {
+        match trouble.kind {
+            TroubleKind::Refused => Error::invalid(trouble.text),
+            TroubleKind::Unreachable => Error::new(Kind::ServiceUnavailable, trouble.text),
+            TroubleKind::Internal => Error::internal(trouble.text),
+        }
+    }
+}
+
+/// Where a SAML provider takes redirects, for signing in and for signing out.
+pub async fn redirect_addresses(
+    cx: &Cx,
+    provider: &Provider,
+) -> Result<(Option<String>, Option<String>), Trouble> {
+    let metadata = learned::saml_metadata(cx, provider).await?;
+    let redirect = |endpoints: &[Endpoint]| {
+        let found = endpoints.iter().find(|endpoint| endpoint.binding == Binding::Redirect);
+        found.map(|endpoint| endpoint.location.clone())
+    };
+    Ok((redirect(&metadata.sso), redirect(&metadata.slo)))
 }
 
 /// A provider's secrets, opened.

@@ -3,12 +3,14 @@
 
 mod batch;
 pub mod browsers;
+pub mod certificates;
 pub mod clocks;
 pub mod codes;
 pub mod factors;
 pub mod groups;
 pub mod jobs;
 pub mod keys;
+pub mod learned;
 mod migrate;
 mod pg;
 mod pg_tls;

@@ -216,6 +216,16 @@ pub fn hold(batch: &mut Batch, pool: &Pool) {
     );
 }
 
+/// Changes nothing, if the row is still at `pool.ver`: what hangs on the pool is not left behind by a deletion.
+pub fn keep(batch: &mut Batch, pool: &Pool) {
+    batch.one(
+        Rank::Pool,
+        "UPDATE pools SET ver = ver WHERE pool_id = ?1 AND ver = ?2",
+        params![pool.id.as_str(), pool.ver],
+        Error::conflict(),
+    );
+}
+
 /// Removes the pool, its clients, domains, resource servers and keys: with them everything under it is dead. The rest may be millions of rows;
 /// its grave makes `purge` remove them in small pieces.
 pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {

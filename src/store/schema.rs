@@ -386,12 +386,12 @@ CREATE INDEX provider_learned_by_due ON provider_learned (due_ms);
 CREATE TABLE saml_certificates (
   pool_id TEXT NOT NULL,
   use_for TEXT NOT NULL,
-  certificate_id TEXT NOT NULL,
+  n BIGINT NOT NULL,
   secret BYTEA NOT NULL,
   certificate BYTEA NOT NULL,
   created_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL,
-  PRIMARY KEY (pool_id, use_for, certificate_id)
+  PRIMARY KEY (pool_id, use_for, n)
 );
 
 CREATE TABLE identities (

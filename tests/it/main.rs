@@ -36,6 +36,8 @@ mod pages_input;
 mod passwords;
 mod pools;
 mod process;
+mod provider_details;
+mod providers;
 mod purge;
 mod recovery;
 mod resource_servers;
