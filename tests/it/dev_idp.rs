@@ -12,11 +12,13 @@ use cenote::config::Settings;
 use cenote::dev::idp::{CLIENT_ID, CLIENT_SECRET};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::form_urlencoded::{Serializer, parse};
 
 use crate::browser::{CHALLENGE, VERIFIER};
+use crate::cli::Scratch;
 use crate::house::{Answer, House};
+use crate::process::Process;
 
 const IDP: &str = "http://localhost:9229/dev/idp";
 const CALLBACK: &str = "http://localhost:9229/us-east-1_Demo00001/oauth2/idpresponse";
@@ -590,4 +592,46 @@ async fn without_the_flag_and_in_production_there_is_no_such_provider() {
             assert_eq!(house.send(request).await.status, 404, "{path}");
         }
     }
+}
+
+#[test]
+fn the_flag_offers_both_providers_in_the_ready_pool_and_its_absence_takes_them_away() {
+    let scratch = Scratch::new();
+    let offered = |server: &Process, client: &str| {
+        let input =
+            json!({ "UserPoolId": server.get("user_pool_id"), "ClientId": server.get(client) });
+        let (status, answer) = server.call("DescribeUserPoolClient", &input).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        answer["UserPoolClient"]["SupportedIdentityProviders"].clone()
+    };
+    let provider = |server: &Process, name: &str| {
+        let input = json!({ "UserPoolId": server.get("user_pool_id"), "ProviderName": name });
+        let (status, answer) = server.call("DescribeIdentityProvider", &input).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        answer["IdentityProvider"].clone()
+    };
+    // Twice: what a start finds is brought up to date, since each has a key of its own.
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let server = Process::start(&scratch.0, &["--with-idp"]);
+        let idp = format!("{}/dev/idp", server.get("endpoint"));
+        assert_eq!(server.get("idp_url"), idp);
+        for client in ["client_id", "confidential_client_id"] {
+            assert_eq!(offered(&server, client), json!(["COGNITO", "DemoOIDC", "DemoSAML"]));
+        }
+        let oidc = provider(&server, "DemoOIDC");
+        assert_eq!(oidc["ProviderDetails"]["oidc_issuer"], idp);
+        assert_eq!(oidc["AttributeMapping"]["username"], "sub");
+        let saml = provider(&server, "DemoSAML");
+        assert_eq!(saml["ProviderDetails"]["SLORedirectBindingURI"], format!("{idp}/saml/slo"));
+        assert_eq!(saml["ProviderDetails"]["IDPSignout"], "true");
+        made.push((oidc["CreationDate"].clone(), saml["CreationDate"].clone()));
+    }
+    assert_eq!(made[0], made[1]);
+    let server = Process::start(&scratch.0, &[]);
+    assert!(server.ready.get("idp_url").is_none());
+    for client in ["client_id", "confidential_client_id"] {
+        assert_eq!(offered(&server, client), json!(["COGNITO"]));
+    }
+    assert_eq!(provider(&server, "DemoSAML")["ProviderType"], "SAML");
 }

@@ -10,7 +10,7 @@ const FLOW: &[(&str, &str)] = &[
     ("main", "cli"),
     (
         "cli",
-        "serve app seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
+        "serve app dev seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
     ),
     ("serve", "app http cx tls config meters ambient error"),
     (
