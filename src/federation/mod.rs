@@ -5,12 +5,10 @@ pub mod certificates;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;
-pub mod seen;
-pub mod upstream;
-pub mod sp_metadata;
 pub mod saml;
 pub mod seen;
 pub mod sign_out;
+pub mod sp_metadata;
 pub mod upstream;
 
 use cenote_saml::{Binding, Endpoint};

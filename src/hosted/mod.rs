@@ -39,8 +39,8 @@ use axum::http::Method;
 use axum::response::Response;
 
 pub use self::logo::logo;
-pub use self::saml_metadata::saml_metadata;
 pub use self::logout_inward::{backchannel, frontchannel};
+pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
 use crate::http;
