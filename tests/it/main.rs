@@ -36,6 +36,7 @@ mod passwords;
 mod pools;
 mod process;
 mod provider_details;
+mod provider_rules;
 mod providers;
 mod purge;
 mod recovery;
