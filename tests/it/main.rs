@@ -52,4 +52,5 @@ mod sigv4;
 mod store;
 mod tls;
 mod totp;
+mod upstream_oidc;
 mod wire;
