@@ -10,15 +10,23 @@
 //!    `replay_until_ms`. This crate keeps no state.
 
 mod authn_request;
+mod certificate;
+mod checks;
 mod credential;
+mod decrypt;
 mod fault;
 mod idp_metadata;
 mod logout_in;
 mod logout_out;
+mod names;
+mod outgoing;
 mod response;
+mod signature;
 mod sp_metadata;
 mod status;
+mod time;
 mod transport;
+mod xml;
 
 pub use authn_request::AuthnRequest;
 pub use credential::{Credential, check_certificate};
