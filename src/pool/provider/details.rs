@@ -302,7 +302,7 @@ fn check_value(name: &str, value: &str) -> Result<()> {
     if value.is_empty() {
         return Ok(());
     }
-    let one_of = |allowed: &[&str]| match allowed.iter().any(|one| value == *one) {
+    let one_of = |allowed: &[&str]| match allowed.contains(&value) {
         true => Ok(()),
         false => refuse(&format!("must be one of {}", allowed.join(", "))),
     };
