@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admin_users;
+mod attribute_mapping;
 mod attributes;
 mod births;
 mod browser;
