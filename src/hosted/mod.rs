@@ -21,6 +21,7 @@ mod pages;
 mod providers;
 mod qr;
 mod request;
+mod saml_metadata;
 mod second;
 mod signup;
 mod step;
@@ -36,6 +37,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 pub use self::logo::logo;
+pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
 use crate::http;

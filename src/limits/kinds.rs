@@ -244,6 +244,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
+    ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 
