@@ -8,6 +8,7 @@ pub mod oidc;
 pub mod saml;
 pub mod seen;
 pub mod sign_out;
+pub mod sp_metadata;
 pub mod upstream;
 
 use cenote_saml::{Binding, Endpoint};

@@ -23,6 +23,7 @@ mod pages;
 mod providers;
 mod qr;
 mod request;
+mod saml_metadata;
 mod second;
 mod signup;
 mod step;
@@ -39,6 +40,7 @@ use axum::response::Response;
 
 pub use self::logo::logo;
 pub use self::logout_inward::{backchannel, frontchannel};
+pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
 use crate::http;
