@@ -5,7 +5,7 @@ use crate::auth::federated::{link_key, username};
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
 use crate::pool::identity::{Linked, SUBJECT};
-use crate::pool::{Pool, Provider, Status, User, attributes, names, provider};
+use crate::pool::{Pool, Provider, Status, User, attributes, provider};
 use crate::signout::{self, End, Why};
 use crate::store::identities::{self, Key};
 use crate::store::{Batch, user_lists, users};
@@ -226,9 +226,8 @@ async fn refuse_signed_up(
         user.doc.identities.iter().any(|linked| linked.primary && linked.provider == provider.name)
     };
     let is_it = |user: &User| {
-        user.doc
-            .get(attribute)
-            .is_some_and(|own| names::fold(pool, own) == names::fold(pool, value))
+        let own = user.doc.get(attribute);
+        own.is_some_and(|own| link_key(pool, attribute, own) == link_key(pool, attribute, value))
     };
     if found.iter().any(|(_, user)| came_from_there(user) && is_it(user)) {
         return Err(merging());

@@ -34,10 +34,18 @@ pub async fn arrive(cx: &Cx, at: At<'_>, identity: &Identity, forced: bool) -> R
         Error::invalid(format!("Identity provider {} does not exist.", identity.provider))
     })?;
     let arrived = Arrived { cx, at, provider, identity, subject: key(&identity.subject) };
+    if !is_subject(&identity.subject) {
+        return arrived.deny(None, nobody(provider)).await;
+    }
     match arrived.find().await? {
         Some(found) => arrived.known(found, forced).await,
-        None => arrived.new().await,
+        None => arrived.first().await,
     }
+}
+
+/// Long enough for every name that SAML has, and short enough for a document.
+fn is_subject(subject: &str) -> bool {
+    (1..=2_048).contains(&subject.chars().count()) && !subject.chars().any(char::is_control)
 }
 
 /// What the app is told of an error of `arrive`; what it is not told comes back.
@@ -94,7 +102,9 @@ impl Arrived<'_> {
         if let Some(user) = identities::find(db, pool_id, self.subject_key()).await? {
             return Ok(Some(Found { user, link: None }));
         }
-        for (attribute, value) in mapping::given(self.provider, self.identity) {
+        let mut given = mapping::given(self.provider, self.identity);
+        given.retain(|(_, value)| !value.is_empty());
+        for (attribute, value) in given {
             let value_key = link_key(self.at.pool, &attribute, &value);
             let key =
                 Key { provider: &self.provider.name, attribute: &attribute, value_key: &value_key };
@@ -127,15 +137,12 @@ impl Arrived<'_> {
         let mut batch = Batch::new();
         let birth = tokens::tick(cx, pool, self.at.client, &old);
         clocks::sign_in(&mut batch, &old, birth.ms(), birth.ms());
-        match &link {
-            Some((attribute, value_key)) => {
-                let key = Key { provider: &self.provider.name, attribute, value_key: &*value_key };
-                identities::delete(&mut batch, &old, key);
-                identities::insert(&mut batch, &old, self.subject_key(), cx.now);
-                self.settle(&mut new, attribute);
-            }
-            None => self.settle(&mut new, SUBJECT),
+        if let Some((attribute, value_key)) = &link {
+            let key = Key { provider: &self.provider.name, attribute, value_key };
+            identities::delete(&mut batch, &old, key);
+            identities::insert(&mut batch, &old, self.subject_key(), cx.now);
         }
+        self.settle(&mut new, link.as_ref());
         if new.doc != old.doc {
             let claimed =
                 claims::claim(cx, &mut batch, pool, Some(&old), &new, false, claims::alias_exists);
@@ -153,23 +160,23 @@ impl Arrived<'_> {
     }
 
     /// What the user's document says of this identity, now that the provider has told who it is.
-    fn settle(&self, user: &mut User, attribute: &str) {
-        let name = &self.provider.name;
-        let subject = &self.identity.subject;
+    fn settle(&self, user: &mut User, link: Option<&(String, [u8; 32])>) {
+        let (attribute, value_key) =
+            link.map_or((SUBJECT, &self.subject), |(attribute, key)| (attribute, key));
         let mine = user.doc.identities.iter_mut().find(|linked| {
-            linked.provider == *name
+            linked.provider == self.provider.name
                 && linked.attribute == attribute
-                && (attribute != SUBJECT || linked.value == *subject)
+                && link_key(self.at.pool, attribute, &linked.value) == *value_key
         });
         if let Some(linked) = mine {
             linked.attribute = SUBJECT.to_owned();
-            linked.value.clone_from(subject);
+            linked.value.clone_from(&self.identity.subject);
             linked.issuer.clone_from(&self.identity.issuer);
         }
     }
 
     /// Somebody whom the pool has never seen.
-    async fn new(&self) -> Result<Arrival> {
+    async fn first(&self) -> Result<Arrival> {
         let (cx, pool) = (self.cx, self.at.pool);
         if let Step::Deny { error, .. } = next(&self.facts(None), Event::Federated) {
             return self.deny(None, error).await;
@@ -313,6 +320,13 @@ fn freshness(auth_ms: Option<Ms>, forced: bool, latest: Option<&Owed>) -> Freshn
         (Some(_), _) if forced => Freshness::Enough,
         (Some(_), _) => Freshness::AskAgain,
     }
+}
+
+fn nobody(provider: &Provider) -> Error {
+    Error::invalid(format!(
+        "{} did not say who the user is: the identifier is empty, has more than 2048 characters, or control characters.",
+        provider.name
+    ))
 }
 
 fn stale(provider: &Provider) -> Error {

@@ -125,8 +125,9 @@ fn address_of(flag: &str) -> Option<&'static str> {
 }
 
 fn check_required(pool: &Pool, kind: Kind, doc: &UserDoc) -> Result<()> {
-    let missing: Vec<&str> =
+    let mut missing: Vec<&str> =
         attributes::required(pool).filter(|name| doc.get(name).is_none_or(str::is_empty)).collect();
+    missing.sort_unstable();
     match (missing.first(), kind) {
         (None, _) => Ok(()),
         (Some(first), Kind::Saml) => Err(fault(kind, first, "The attribute is required")),

@@ -43,7 +43,7 @@ pub fn satisfy(batch: &mut Batch, user: &User, owed: &[Owed], now: Ms) {
         batch.any(
             Rank::Job,
             "UPDATE upstream_signouts SET satisfied_ms = ?4, \
-             state = CASE WHEN state = 'pending' THEN state ELSE 'satisfied' END \
+             state = CASE WHEN done_ms IS NULL THEN state ELSE 'satisfied' END \
              WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND satisfied_ms IS NULL",
             params![user.pool_id.as_str(), row.signout_id.as_str(), row.upstream_id.as_str(), now],
         );

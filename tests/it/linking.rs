@@ -119,6 +119,24 @@ async fn a_link_by_an_attribute_holds_until_the_first_sign_in_has_told_the_subje
 }
 
 #[tokio::test]
+async fn of_several_links_by_one_attribute_the_one_that_was_used_is_settled() {
+    for house in houses().await {
+        let place = given(&house).await;
+        for mail in ["one@example.com", "two@example.com"] {
+            house.ok(LINK, link(&place, "ann", named("Hr", "email", mail))).await;
+        }
+        // Linked, even somebody whose identifier can be no username signs in.
+        signs_in(&house, &place, &hr("CN=Ann Lee", "two@example.com")).await;
+        let shown = identities(&house, &place.pool, "ann").await;
+        assert_eq!(shown[0]["userId"], "one@example.com");
+        assert_eq!(shown[1]["userId"], "CN=Ann Lee");
+        house.ok(DISABLE, disable(&place, named("Hr", "email", "one@example.com"))).await;
+        house.ok(DISABLE, disable(&place, named("Hr", SUBJECT, "CN=Ann Lee"))).await;
+        assert_eq!(identities(&house, &place.pool, "ann").await, json!([]));
+    }
+}
+
+#[tokio::test]
 async fn the_claim_of_a_mapping_names_the_attribute_as_well() {
     for house in houses().await {
         let place = given(&house).await;
