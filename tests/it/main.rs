@@ -13,6 +13,7 @@ mod dev_idp;
 mod domains;
 mod edges;
 mod failures;
+mod federation_docs;
 mod groups;
 mod hosted;
 mod hosts;
