@@ -103,7 +103,9 @@ pub fn fill(xml: &str, id: &str, key: &str) -> String {
         ],
         &input,
     );
-    fs::read_to_string(&output).unwrap()
+    let signed = fs::read_to_string(&output).unwrap();
+    // Without the declaration and the line break that xmlsec1 puts around it.
+    signed.trim_start_matches("<?xml version=\"1.0\"?>").trim().to_owned()
 }
 
 /// Whether xmlsec1 finds the signature in the element with this id valid, made by this key.
@@ -253,4 +255,52 @@ pub fn element<'x>(xml: &'x str, name: &str) -> &'x str {
     let end_tag = format!("</{name}>");
     let end = xml.find(&end_tag).expect("an end tag") + end_tag.len();
     &xml[start..end]
+}
+
+/// How a provider encrypts.
+pub struct Encryption<'a> {
+    pub session_key: &'a str,
+    pub cipher: &'a str,
+    pub transport: &'a str,
+    /// Inside of the transport's EncryptionMethod.
+    pub parameters: &'a str,
+    pub recipient: &'a str,
+}
+
+impl Default for Encryption<'_> {
+    fn default() -> Self {
+        Encryption {
+            session_key: "aes-256",
+            cipher: "http://www.w3.org/2009/xmlenc11#aes256-gcm",
+            transport: "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p",
+            parameters: "",
+            recipient: "sp",
+        }
+    }
+}
+
+/// Lets xmlsec1 replace the first element of this name by its encrypted form.
+pub fn encrypt(xml: &str, name: &str, encryption: &Encryption<'_>) -> String {
+    let template = format!(
+        r#"<xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" Type="http://www.w3.org/2001/04/xmlenc#Element"><xenc:EncryptionMethod Algorithm="{}"/><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><xenc:EncryptedKey><xenc:EncryptionMethod Algorithm="{}">{}</xenc:EncryptionMethod><xenc:CipherData><xenc:CipherValue/></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo><xenc:CipherData><xenc:CipherValue/></xenc:CipherData></xenc:EncryptedData>"#,
+        encryption.cipher, encryption.transport, encryption.parameters
+    );
+    let (data, output) = (scratch(xml.as_bytes()), scratch(b""));
+    let certificate = path(&format!("keys/{}.crt", encryption.recipient));
+    let arguments = [
+        "--encrypt",
+        "--pubkey-cert-pem",
+        certificate.to_str().unwrap(),
+        "--session-key",
+        encryption.session_key,
+        "--xml-data",
+        data.to_str().unwrap(),
+        "--node-xpath",
+        &format!("(//*[local-name()='{name}'])[1]"),
+        "--output",
+        output.to_str().unwrap(),
+    ];
+    xmlsec1(&arguments, &scratch(template.as_bytes()));
+    let encrypted = fs::read_to_string(&output).unwrap();
+    encrypted.trim_start_matches("<?xml version=\"1.0\"?>").trim().to_owned()
 }
