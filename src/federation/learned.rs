@@ -88,11 +88,18 @@ pub async fn saml_metadata_anew(
 /// Where a provider that speaks OAuth listens.
 pub async fn discovery(cx: &Cx, provider: &Provider) -> Result<Arc<Endpoints>, Trouble> {
     let found = match (provider.kind, discovery_url(provider)) {
-        (Kind::Oidc, Some(url)) => {
-            match copy::<Discovery>(cx, provider, What::Discovery, &url).await {
-                Err(_) if endpoints::is_explicit(provider) => None,
-                found => Some(found?),
+        // Tried when the provider was made or changed: no sign-in waits for what may not exist.
+        (Kind::Oidc, Some(url)) if endpoints::is_explicit(provider) => {
+            let known = known(cx, provider, What::Discovery, &url).await?;
+            match &known {
+                Some(known) => {
+                    Some(recall::<Discovery>(cx, provider, What::Discovery, known).await?)
+                }
+                None => None,
             }
+        }
+        (Kind::Oidc, Some(url)) => {
+            Some(copy::<Discovery>(cx, provider, What::Discovery, &url).await?)
         }
         _ => None,
     };
@@ -104,19 +111,22 @@ pub async fn discovery(cx: &Cx, provider: &Provider) -> Result<Arc<Endpoints>, T
     })
 }
 
-/// The provider's keys. `kid` is the one that is needed: a set that lacks it is fetched anew, unless that was done a moment ago.
-pub async fn jwks(cx: &Cx, provider: &Provider, kid: Option<&str>) -> Result<Arc<Jwks>, Trouble> {
+/// The provider's keys.
+pub async fn jwks(cx: &Cx, provider: &Provider) -> Result<Arc<Jwks>, Trouble> {
+    copy(cx, provider, What::Jwks, &jwks_uri(cx, provider).await?).await
+}
+
+/// The provider's keys fetched anew, because those that there are do not explain a signature. `None`: they are as new as it gets.
+pub async fn jwks_anew(cx: &Cx, provider: &Provider) -> Result<Option<Arc<Jwks>>, Trouble> {
+    anew(cx, provider, What::Jwks, &jwks_uri(cx, provider).await?).await
+}
+
+async fn jwks_uri(cx: &Cx, provider: &Provider) -> Result<String, Trouble> {
     let endpoints = discovery(cx, provider).await?;
-    let Some(url) = &endpoints.jwks else {
-        return Err(Trouble::refused(format!("{} has no jwks_uri.", provider.name)));
-    };
-    let keys: Arc<Jwks> = copy(cx, provider, What::Jwks, url).await?;
-    match kid {
-        Some(kid) if !keys.knows(kid) => {
-            Ok(anew(cx, provider, What::Jwks, url).await?.unwrap_or(keys))
-        }
-        _ => Ok(keys),
-    }
+    endpoints
+        .jwks
+        .clone()
+        .ok_or_else(|| Trouble::refused(format!("{} has no jwks_uri.", provider.name)))
 }
 
 /// Fetches what a provider that is made or changed says of itself. Whoever commits the provider adds `store::learned::replace` to
@@ -173,6 +183,17 @@ fn from_file(cx: &Cx, provider: &Provider) -> Result<Arc<IdpMetadata>, Trouble> 
     })
 }
 
+/// Which copy there is of a document from this address.
+async fn known(
+    cx: &Cx,
+    provider: &Provider,
+    what: What,
+    url: &str,
+) -> Result<Option<Known>, Trouble> {
+    let known = learned::known(cx.db(), &provider.pool_id, &provider.name, what.name()).await?;
+    Ok(known.filter(|known| known.url == url))
+}
+
 /// The copy of a document, parsed; fetched where there is none from this address.
 async fn copy<T: Any + Send + Sync>(
     cx: &Cx,
@@ -180,8 +201,7 @@ async fn copy<T: Any + Send + Sync>(
     what: What,
     url: &str,
 ) -> Result<Arc<T>, Trouble> {
-    let known = learned::known(cx.db(), &provider.pool_id, &provider.name, what.name()).await?;
-    match known.filter(|known| known.url == url) {
+    match known(cx, provider, what, url).await? {
         Some(known) => recall(cx, provider, what, &known).await,
         None => renewed(cx, provider, what, url, None).await,
     }
