@@ -140,6 +140,7 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))
+        .route(&at("/saml2/metadata"), get(hosted::saml_metadata))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))

@@ -4,6 +4,7 @@
 pub mod certificates;
 pub mod learned;
 pub mod oidc;
+pub mod sp_metadata;
 
 use cenote_saml::{Binding, Endpoint};
 

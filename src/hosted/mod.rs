@@ -18,6 +18,7 @@ mod new_password;
 mod pages;
 mod qr;
 mod request;
+mod saml_metadata;
 mod second;
 mod signup;
 mod step;
@@ -31,6 +32,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 pub use self::logo::logo;
+pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
 use crate::http;

@@ -241,6 +241,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/token", Limit::UserAuthentication, Limit::UserAuthentication),
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
+    ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 

@@ -302,7 +302,7 @@ fn check_value(name: &str, value: &str) -> Result<()> {
     if value.is_empty() {
         return Ok(());
     }
-    let one_of = |allowed: &[&str]| match allowed.iter().any(|one| value == *one) {
+    let one_of = |allowed: &[&str]| match allowed.contains(&value) {
         true => Ok(()),
         false => refuse(&format!("must be one of {}", allowed.join(", "))),
     };
@@ -328,7 +328,7 @@ fn check_value(name: &str, value: &str) -> Result<()> {
             "HS256", "HS384", "HS512",
         ]),
         "api_version" if !is_version(value) => refuse("must look like v17.0"),
-        "NameIDFormat" | "RequestedAuthnContext" | "MetadataEntityID" | "client_id"
+        "NameIDFormat" | "MetadataEntityID" | "client_id"
             if value.contains(char::is_whitespace) =>
         {
             refuse("must not contain spaces")
