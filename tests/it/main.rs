@@ -16,6 +16,7 @@ mod edges;
 mod failures;
 mod federated_saml;
 mod federated_users;
+mod federation_docs;
 mod groups;
 mod handshakes;
 mod hosted;
