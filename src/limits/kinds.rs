@@ -256,11 +256,6 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     // What a provider ends counts as revoking a token does.
     ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),
-    ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
-    ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
-    // What a provider ends counts as revoking a token does.
-    ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),
-    ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 
