@@ -2,6 +2,7 @@
 //! flag, an environment variable and a key of the configuration file. Its comments are the reference (`docs/configuration.md`).
 
 mod addresses;
+mod outgoing;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::addresses::{database_url, mail_from, public_url, smtp_url};
+pub use self::outgoing::Allowed;
 use crate::ambient::{HOUR, Ms};
 use crate::error::{Error, Result};
 use crate::limits::{Given, Rates};
@@ -40,6 +42,10 @@ pub struct Settings {
     pub rate_limits: Rates,
     /// How mail leaves; without it, whatever would send mail is refused. In dev nothing leaves, with or without it.
     pub mail: Option<Mail>,
+    /// Where outgoing requests may go besides public addresses.
+    pub outgoing_allow: Vec<Allowed>,
+    /// Authorities, besides the public ones, that may vouch for the servers that outgoing requests go to.
+    pub outgoing_ca_file: Option<PathBuf>,
 }
 
 /// The SMTP server that takes our mail.
@@ -73,6 +79,8 @@ impl Default for Settings {
             templates_dir: None,
             rate_limits: Rates::off(),
             mail: None,
+            outgoing_allow: Allowed::loopback(),
+            outgoing_ca_file: None,
         }
     }
 }
@@ -154,6 +162,14 @@ pub struct Config {
     /// The sender of mail, as in "Example <no-reply@example.com>". Required with smtp_url
     #[arg(long, env = "CENOTE_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
+    /// Identity providers that are not at public addresses: hosts (idp.internal), hosts with their port (idp.internal:8443), addresses and
+    /// networks (10.0.0.0/8). They may be reached there, and by plain http. Default: none, so that nobody who configures a provider can make
+    /// this server ask its neighbours
+    #[arg(long, env = "CENOTE_OUTGOING_ALLOW", value_name = "HOST", value_delimiter = ',')]
+    pub outgoing_allow: Option<Vec<Allowed>>,
+    /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
+    #[arg(long, env = "CENOTE_OUTGOING_CA_FILE", value_name = "FILE")]
+    pub outgoing_ca_file: Option<PathBuf>,
     /// Limits that differ from those in the list below: as a flag or variable Name=number pairs with commas, as in
     /// UserAuthentication=500,per_address=0, where 0 is no limit; in the file also a table [rate_limits]; "off" takes all away. Default: the
     /// list below
@@ -217,6 +233,8 @@ impl Config {
             templates_dir: self.templates_dir.or(file.templates_dir),
             smtp_url: self.smtp_url.or(file.smtp_url),
             mail_from: self.mail_from.or(file.mail_from),
+            outgoing_allow: self.outgoing_allow.or(file.outgoing_allow),
+            outgoing_ca_file: self.outgoing_ca_file.or(file.outgoing_ca_file),
             // Limit by limit: a flag for one of them leaves the others of the file.
             rate_limits: match (self.rate_limits, file.rate_limits) {
                 (Some(given), Some(file)) => Some(given.over(file)),
@@ -299,6 +317,8 @@ impl Config {
                 templates_dir: self.templates_dir,
                 rate_limits: Rates::built_in().with(&self.rate_limits.unwrap_or_default()),
                 mail,
+                outgoing_allow: self.outgoing_allow.unwrap_or_default(),
+                outgoing_ca_file: self.outgoing_ca_file,
                 ..Settings::default()
             },
             listen,

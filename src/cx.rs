@@ -2,6 +2,7 @@
 
 mod admit;
 
+use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use quick_cache::sync::Cache;
@@ -12,9 +13,11 @@ use crate::ambient::{Clock, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::keys::saml::SamlKey;
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
+use crate::outgoing::Outgoing;
 use crate::store::Db;
 use crate::store::pools::Directory;
 use crate::templates::Templates;
@@ -26,6 +29,8 @@ pub struct App {
     pub directory: Directory,
     /// Signing keys by (pool id, pool version).
     pub rings: Cache<(String, i64), Arc<Ring>>,
+    /// Keys for SAML by (pool id and use, pool version).
+    pub saml_keys: Cache<(String, i64), Arc<SamlKey>>,
     /// Tokens whose signature need not be checked again.
     pub seen: SeenTokens,
     pub vault: Vault,
@@ -37,7 +42,13 @@ pub struct App {
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,
+    /// The way to identity providers.
+    pub outgoing: Outgoing,
+    /// Parsed documents of providers, by pool, provider, what it is, its address, and which copy. Their types are `federation`'s.
+    pub learned: Cache<LearnedKey, Arc<dyn Any + Send + Sync>>,
 }
+
+pub type LearnedKey = (String, String, &'static str, String, Ms);
 
 /// Where operations wait that lost a race for the same row.
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! `cenote dev`: everything on loopback, nothing to configure.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -8,8 +9,9 @@ use tokio::net::TcpListener;
 use super::ready;
 use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
 use crate::app::{self, Parts};
-use crate::config::Settings;
+use crate::config::{Allowed, Settings};
 use crate::cx::{App, Cx};
+use crate::dev::idp::Idp;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ids;
@@ -47,6 +49,15 @@ pub struct Args {
     /// Limit requests as `cenote serve` would: Name=number pairs with commas, of the list above. Default: no limits
     #[arg(long, value_name = "LIMITS")]
     rate_limits: Option<Given>,
+    /// Identity providers that are neither on this machine nor at public addresses: hosts, host:port, addresses or networks, with commas
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    outgoing_allow: Vec<Allowed>,
+    /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
+    #[arg(long, value_name = "FILE")]
+    outgoing_ca_file: Option<PathBuf>,
+    /// Serve an identity provider for demonstration at /dev/idp, and offer it on the sign-in page by OpenID Connect and by SAML
+    #[arg(long)]
+    with_idp: bool,
     /// Use this database instead of the embedded one: postgres://.. or sqlite:///path
     // No environment variable: a production address that happens to be set must not end up here.
     #[arg(long, value_name = "URL")]
@@ -81,6 +92,8 @@ pub async fn run(args: Args) -> Result<()> {
         pages_url: format!("https://localhost:{tls_port}"),
         templates_dir: args.templates_dir.clone(),
         rate_limits: Rates::off().with(&args.rate_limits.clone().unwrap_or_default()),
+        outgoing_allow: [Allowed::loopback(), args.outgoing_allow.clone()].concat(),
+        outgoing_ca_file: args.outgoing_ca_file.clone(),
         ..Settings::default()
     };
     let vault = Vault::new(&data.master_key(&*random)?);
@@ -93,19 +106,41 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some(file) = &args.seed {
         sow(&cx, file).await?;
     }
-    let ready = ready::describe(&cx, &certificates.ca).await?;
-    if let Some(file) = &args.ready_file {
-        ready::write(file, &ready)?;
-    }
-    super::out::say(&ready::greeting(&ready));
-
-    let router = app::router(app.clone());
+    let idp = match args.with_idp {
+        true => Some(Idp::new(app.clone())?),
+        false => None,
+    };
+    let router = app::router_with(app.clone(), idp);
     let doors = plain.into_iter().map(|listener| (listener, None));
     let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
     let doors = doors
         .map(|(listener, tls)| Door { listener, tls, router: router.clone(), operator: false })
         .collect();
-    serve::run(app, doors, signals).await;
+    let mut serving = pin!(serve::run(app, doors, signals));
+    tokio::select! {
+        announced = announce(&cx, &args, &certificates.ca) => {
+            announced?;
+            serving.await;
+        }
+        () = &mut serving => {}
+    }
+    Ok(())
+}
+
+/// Says that everything is ready. By then the server listens: the demonstration provider is asked for its metadata as any other is.
+async fn announce(cx: &Cx, args: &Args, ca: &Path) -> Result<()> {
+    let offered = ready::offer_idp(cx, args.with_idp).await;
+    if let Err(error) = &offered {
+        tracing::warn!(
+            error = &*error.message,
+            "the demonstration provider is not what the sign-in page offers"
+        );
+    }
+    let ready = ready::describe(cx, ca, args.with_idp && offered.is_ok()).await?;
+    if let Some(file) = &args.ready_file {
+        ready::write(file, &ready)?;
+    }
+    super::out::say(&ready::greeting(&ready));
     Ok(())
 }
 

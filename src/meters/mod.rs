@@ -38,6 +38,7 @@ pub struct Meters {
     durations: Histograms<1>,
     sign_ins: Counters<2>,
     sign_outs: Counters<2>,
+    told: Counters<1>,
     tokens: Counters<1>,
     limited: Counters<2>,
     reruns: Counter,
@@ -45,6 +46,7 @@ pub struct Meters {
     pending: Gauge,
     oldest: Gauge,
     workers: Counters<2>,
+    learned: Counters<2>,
     connections: Gauges<1>,
     waiting: Gauges<1>,
     running: Gauge,
@@ -55,6 +57,13 @@ pub struct Meters {
 pub struct Compute {
     waits: Histograms<1>,
     refused: Counters<1>,
+}
+
+/// What the client of outgoing requests counts.
+#[derive(Clone)]
+pub struct Outgoing {
+    requests: Counters<1>,
+    seconds: Histogram,
 }
 
 /// What the storage layer counts; its readers and writers each fill in what is theirs.
@@ -79,7 +88,7 @@ pub struct Now {
 }
 
 impl Meters {
-    pub fn new(compute: &Compute, store: &Store) -> Meters {
+    pub fn new(compute: &Compute, store: &Store, outgoing: &Outgoing) -> Meters {
         let mut books = Books::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         books.describe("cenote_build", &["version"], "The running release", &build);
@@ -132,6 +141,18 @@ impl Meters {
             "PostgreSQL: requests that wait for a connection",
             store.postgres_waiting.clone(),
         );
+        books.add(
+            "cenote_outgoing_requests",
+            &["result"],
+            "Requests to identity providers: ok, 4xx, 5xx, redirect (not followed), timeout, unreachable, too_large, refused (by outgoing_allow)",
+            outgoing.requests.clone(),
+        );
+        books.add(
+            "cenote_outgoing_request_duration_seconds",
+            &[],
+            "Time from handing such a request over until its answer is read or given up",
+            outgoing.seconds.clone(),
+        );
         books.registry.register_collector(Box::new(process::Process));
         books.described.extend(process::described());
         Meters {
@@ -158,6 +179,13 @@ impl Meters {
                 "cenote_sign_outs",
                 &["kind", "reason"],
                 "Committed records of sign-outs: U a user, S a token session, X a browser session, C a client, P a pool; and why",
+                Counters::default(),
+            ),
+            told: books.add(
+                "cenote_upstream_sign_outs",
+                &["outcome"],
+                "Identity providers told of sign-outs: done, revoked, fresh (nothing was possible), left (IDPSignout is not set), failed \
+                 (given up) or deferred (tried again later)",
                 Counters::default(),
             ),
             tokens: books.add(
@@ -200,6 +228,12 @@ impl Meters {
                 "cenote_worker_runs",
                 &["worker", "result"],
                 "Turns of the background workers: ok or failed",
+                Counters::default(),
+            ),
+            learned: books.add(
+                "cenote_provider_fetches",
+                &["what", "result"],
+                "Fetches of saml_metadata, discovery and jwks of identity providers: ok, changed or failed (the last good copy stays in use)",
                 Counters::default(),
             ),
             connections: books.add(
@@ -255,6 +289,10 @@ impl Meters {
         self.sign_outs.get_or_create(&[label("kind", kind), label("reason", reason)]).inc();
     }
 
+    pub fn told_provider(&self, outcome: &'static str) {
+        self.told.get_or_create(&[label("outcome", outcome)]).inc();
+    }
+
     pub fn issued(&self, grant: &'static str) {
         self.tokens.get_or_create(&[label("grant", grant)]).inc();
     }
@@ -273,6 +311,10 @@ impl Meters {
 
     pub fn worked(&self, worker: &'static str, result: &'static str) {
         self.workers.get_or_create(&[label("worker", worker), label("result", result)]).inc();
+    }
+
+    pub fn learned(&self, what: &'static str, result: &'static str) {
+        self.learned.get_or_create(&[label("what", what), label("result", result)]).inc();
     }
 
     /// Open connections of a listener; whoever opens and closes them counts.
@@ -311,6 +353,19 @@ impl Compute {
 
     pub fn refuse(&self, queue: &'static str) {
         self.refused.get_or_create(&[label("queue", queue)]).inc();
+    }
+}
+
+impl Default for Outgoing {
+    fn default() -> Outgoing {
+        Outgoing { requests: Counters::default(), seconds: moments() }
+    }
+}
+
+impl Outgoing {
+    pub fn observe(&self, result: &'static str, took: Duration) {
+        self.requests.get_or_create(&[label("result", result)]).inc();
+        self.seconds.observe(took.as_secs_f64());
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{Batch, Db, Rank, Row, resource_servers};
+use super::{Batch, Db, Rank, Row, providers, resource_servers};
 use crate::ambient::Ms;
 use crate::error::{Error, Kind, Result};
 use crate::params;
+use crate::pool::provider::Providers;
 use crate::pool::{Client, Pool};
 
 pub struct Directory {
@@ -18,6 +19,7 @@ pub struct Directory {
     /// The pools of clients, which never change.
     pools_of: Cache<String, Arc<str>>,
     scopes: Cache<(String, i64), Arc<BTreeSet<String>>>,
+    providers: Cache<(String, i64), Arc<Providers>>,
 }
 
 impl Default for Directory {
@@ -27,6 +29,7 @@ impl Default for Directory {
             clients: Cache::new(10_000),
             pools_of: Cache::new(10_000),
             scopes: Cache::new(1_000),
+            providers: Cache::new(1_000),
         }
     }
 }
@@ -54,7 +57,8 @@ impl Directory {
         Ok(pool.zip(client))
     }
 
-    /// The pool of a client, from memory where it was asked for before: for counting, and for nothing that the client's deletion ends.
+    /// The pool of a client, from memory where it was asked for before: for counting, and for knowing where to read. The client may have been
+    /// deleted since.
     pub async fn pool_of(&self, db: &Db, client_id: &str) -> Result<Option<Arc<str>>> {
         if let Some(pool) = self.pools_of.get(client_id) {
             return Ok(Some(pool));
@@ -105,6 +109,20 @@ impl Directory {
         let scopes = Arc::new(resource_servers::scopes(db, &pool.id).await?);
         self.scopes.insert(key, scopes.clone());
         Ok(scopes)
+    }
+
+    /// A pool's identity providers, whose every change changes the pool's version.
+    pub async fn providers(&self, db: &Db, pool: &Pool) -> Result<Arc<Providers>> {
+        let key = (pool.id.clone(), pool.ver);
+        if let Some(providers) = self.providers.get(&key) {
+            return Ok(providers);
+        }
+        let providers = match pool.doc.has_providers {
+            true => Arc::new(Providers::new(providers::all(db, &pool.id).await?)),
+            false => Arc::default(),
+        };
+        self.providers.insert(key, providers.clone());
+        Ok(providers)
     }
 }
 
@@ -198,6 +216,16 @@ pub fn hold(batch: &mut Batch, pool: &Pool) {
     );
 }
 
+/// Changes nothing, if the row is still at `pool.ver`: what hangs on the pool is not left behind by a deletion.
+pub fn keep(batch: &mut Batch, pool: &Pool) {
+    batch.one(
+        Rank::Pool,
+        "UPDATE pools SET ver = ver WHERE pool_id = ?1 AND ver = ?2",
+        params![pool.id.as_str(), pool.ver],
+        Error::conflict(),
+    );
+}
+
 /// Removes the pool, its clients, domains, resource servers and keys: with them everything under it is dead. The rest may be millions of rows;
 /// its grave makes `purge` remove them in small pieces.
 pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {
@@ -217,6 +245,8 @@ pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {
         (Rank::Client, "DELETE FROM clients WHERE pool_id = ?1"),
         (Rank::Domain, "DELETE FROM domains WHERE pool_id = ?1"),
         (Rank::Domain, "DELETE FROM resource_servers WHERE pool_id = ?1"),
+        (Rank::Domain, "DELETE FROM identity_providers WHERE pool_id = ?1"),
+        (Rank::Job, "DELETE FROM saml_certificates WHERE pool_id = ?1"),
         (Rank::Job, "DELETE FROM signing_keys WHERE pool_id = ?1"),
     ] {
         batch.any(rank, sql, params![pool.id.as_str()]);

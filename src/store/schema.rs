@@ -2,7 +2,7 @@
 //! milliseconds, counters, 0/1), BYTEA and DOUBLE PRECISION only. Keys start with `pool_id`, except the
 //! directories (clients by id, domains, access keys, meta).
 
-pub const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+pub const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -346,4 +346,121 @@ CREATE TABLE ui_customizations (
 );
 
 ALTER TABLE token_sessions ADD COLUMN resource TEXT;
+";
+
+/// Identity providers, who signed in through them, and what a sign-out owes them.
+const THIRD: &str = "
+CREATE TABLE identity_providers (
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  secret BYTEA,
+  ver BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, name)
+);
+
+CREATE TABLE provider_identifiers (
+  pool_id TEXT NOT NULL,
+  identifier TEXT NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (pool_id, identifier)
+);
+
+CREATE TABLE provider_learned (
+  pool_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  what TEXT NOT NULL,
+  url TEXT NOT NULL,
+  body TEXT NOT NULL,
+  fetched_ms BIGINT NOT NULL,
+  due_ms BIGINT NOT NULL,
+  failed_ms BIGINT,
+  failure TEXT NOT NULL,
+  PRIMARY KEY (pool_id, name, what)
+);
+CREATE INDEX provider_learned_by_due ON provider_learned (due_ms);
+
+CREATE TABLE saml_certificates (
+  pool_id TEXT NOT NULL,
+  use_for TEXT NOT NULL,
+  n BIGINT NOT NULL,
+  secret BYTEA NOT NULL,
+  certificate BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, use_for, n)
+);
+
+CREATE TABLE identities (
+  pool_id TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  attribute TEXT NOT NULL,
+  value_key BYTEA NOT NULL,
+  sub TEXT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, provider, attribute, value_key)
+);
+CREATE INDEX identities_by_sub ON identities (pool_id, sub);
+
+CREATE TABLE handshakes (
+  pool_id TEXT NOT NULL,
+  hash BYTEA NOT NULL,
+  purpose TEXT NOT NULL,
+  doc BYTEA NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  consumed_ms BIGINT,
+  PRIMARY KEY (pool_id, hash)
+);
+CREATE INDEX handshakes_by_expiry ON handshakes (expires_ms);
+
+CREATE TABLE seen_messages (
+  pool_id TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  message_key BYTEA NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, provider, message_key)
+);
+CREATE INDEX seen_messages_by_expiry ON seen_messages (expires_ms);
+
+CREATE TABLE upstream_sessions (
+  pool_id TEXT NOT NULL,
+  upstream_id TEXT NOT NULL,
+  sso_id TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  subject_key BYTEA NOT NULL,
+  session_key BYTEA,
+  secret BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  ended_ms BIGINT,
+  PRIMARY KEY (pool_id, upstream_id)
+);
+CREATE INDEX upstream_sessions_by_sso ON upstream_sessions (pool_id, sso_id);
+CREATE INDEX upstream_sessions_by_user ON upstream_sessions (pool_id, sub, provider);
+CREATE INDEX upstream_sessions_by_subject ON upstream_sessions (pool_id, provider, subject_key);
+CREATE INDEX upstream_sessions_by_session ON upstream_sessions (pool_id, provider, session_key);
+CREATE INDEX upstream_sessions_by_expiry ON upstream_sessions (expires_ms);
+
+CREATE TABLE upstream_signouts (
+  pool_id TEXT NOT NULL,
+  signout_id TEXT NOT NULL,
+  upstream_id TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  state TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  attempts BIGINT NOT NULL,
+  due_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  done_ms BIGINT,
+  satisfied_ms BIGINT,
+  PRIMARY KEY (pool_id, signout_id, upstream_id)
+);
+CREATE INDEX upstream_signouts_by_user ON upstream_signouts (pool_id, sub, provider);
+CREATE INDEX upstream_signouts_by_due ON upstream_signouts (due_ms) WHERE done_ms IS NULL;
+CREATE INDEX upstream_signouts_by_age ON upstream_signouts (created_ms);
 ";

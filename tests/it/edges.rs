@@ -10,28 +10,28 @@ const FLOW: &[(&str, &str)] = &[
     ("main", "cli"),
     (
         "cli",
-        "serve app seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
+        "serve app dev seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
     ),
     ("serve", "app http cx tls config meters ambient error"),
     (
         "app",
-        "cognito hosted oauth dev health delivery notify http cx store templates keys config compute limits meters ambient error",
+        "cognito hosted oauth dev health federation delivery notify http cx store templates keys outgoing config compute limits meters ambient error",
     ),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
     (
         "cognito",
-        "site http account admin access auth tokens signout audit notify sigv4 cx store pool keys config limits ids ambient error",
+        "site http account admin access auth tokens federation signout audit notify sigv4 cx store pool keys config limits ids ambient error",
     ),
     (
         "hosted",
-        "site http account auth tokens signout audit cx store templates pool keys config ids ambient error",
+        "site http account auth tokens federation signout audit cx store templates pool keys config ids ambient error",
     ),
     (
         "oauth",
         "site http account auth tokens signout audit cx store pool keys config limits ids ambient error",
     ),
-    ("dev", "http notify cx store pool keys config ids ambient error"),
+    ("dev", "http notify cx store pool keys outgoing config ids ambient error"),
     ("health", "cx store config meters ambient error"),
     // What doors share: which pool a request means, and HTTP.
     ("site", "http cx store pool config limits error"),
@@ -40,16 +40,24 @@ const FLOW: &[(&str, &str)] = &[
     ("delivery", "signout audit notify cx store pool keys config ids ambient error"),
     // What happens to access keys, to pools and clients, to users, and at a sign-in.
     ("access", "audit cx store keys ids ambient error"),
-    ("admin", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    ("account", "auth tokens signout audit notify cx store pool keys config ids ambient error"),
-    ("auth", "tokens signout audit notify cx store pool keys config ids ambient error"),
+    (
+        "admin",
+        "auth tokens federation signout audit notify cx store pool keys config ids ambient error",
+    ),
+    (
+        "account",
+        "auth tokens federation signout audit notify cx store pool keys config ids ambient error",
+    ),
+    ("auth", "tokens federation signout audit notify cx store pool keys config ids ambient error"),
     ("tokens", "signout audit cx store pool keys config ids ambient error"),
+    // The providers of others.
+    ("federation", "signout audit outgoing cx store pool keys config ids ambient error"),
     // The heart.
     ("signout", "audit cx store pool ids ambient error"),
     ("notify", "audit cx store pool keys config limits ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store templates keys config compute limits meters ids ambient error"),
+    ("cx", "store templates keys outgoing config compute limits meters ids ambient error"),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),
@@ -57,6 +65,7 @@ const FLOW: &[(&str, &str)] = &[
     ("sigv4", "keys ambient error"),
     ("keys", "ambient error"),
     ("tls", "files ambient error"),
+    ("outgoing", "config meters ambient error"),
     ("config", "limits ambient error"),
     ("compute", "meters error"),
     ("limits", "ambient"),
