@@ -19,6 +19,7 @@ use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
+use crate::dev::idp::Idp;
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
@@ -64,6 +65,7 @@ impl App {
             db,
             directory: Default::default(),
             rings: Cache::new(1_000),
+            saml_keys: Cache::new(1_000),
             seen: SeenTokens::default(),
             vault,
             clock,
@@ -79,6 +81,11 @@ impl App {
 
 /// Every route of the house.
 pub fn router(app: Arc<App>) -> Router {
+    router_with(app, None)
+}
+
+/// The same with the demonstration provider, which only a developer's server may have.
+pub fn router_with(app: Arc<App>, idp: Option<Arc<Idp>>) -> Router {
     let mut router = Router::new()
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
@@ -95,15 +102,19 @@ pub fn router(app: Arc<App>) -> Router {
             .route("/dev/outbox", get(dev::outbox::get))
             .route("/sample", get(dev::sample::page))
             .route("/sample/{file}", get(dev::sample::file));
+        if let Some(idp) = idp {
+            router = router.merge(dev::idp::routes(idp));
+        }
     }
-    router
+    // Every layer costs each request a few allocations.
+    router = router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Nothing is served at this address.\n") })
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, ANSWER_WITHIN))
-        .layer(CatchPanicLayer::new())
-        .layer(middleware::from_fn_with_state(app.clone(), only_dev_hosts))
-        .layer(middleware::from_fn_with_state(app.clone(), measure))
-        .layer(middleware::map_response(harden))
-        .with_state(app)
+        .layer(CatchPanicLayer::new());
+    if app.settings.dev {
+        router = router.layer(middleware::from_fn_with_state(app.clone(), only_dev_hosts));
+    }
+    router.layer(middleware::from_fn_with_state(app.clone(), around)).with_state(app)
 }
 
 /// What is for the operator alone; in production on a listener of its own.
@@ -122,15 +133,24 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
             get(hosted::confirm_forgot_password).post(hosted::confirm_forgot_password),
         )
         .route(&at("/confirmUser"), get(hosted::confirm_user).post(hosted::confirm_user))
+        .route(&at("/federation/continue"), get(hosted::federation_continue))
+        .route(&at("/federation/logout"), get(hosted::federation_logout))
+        .route(&at("/federation/{provider}/backchannel-logout"), post(hosted::backchannel))
+        .route(&at("/federation/{provider}/frontchannel-logout"), get(hosted::frontchannel))
         .route(&at("/forgotPassword"), get(hosted::forgot_password).post(hosted::forgot_password))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
         .route(&at("/resendcode"), get(hosted::resend_code).post(hosted::resend_code))
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
+        .route(&at("/saml2/idpresponse"), get(hosted::saml_response).post(hosted::saml_response))
+        .route(&at("/saml2/logout"), get(hosted::saml_logout).post(hosted::saml_logout))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))
+        .route(&at("/saml2/metadata"), get(hosted::saml_metadata))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/idplogout"), get(hosted::oauth_logged_out))
+        .route(&at("/oauth2/idpresponse"), get(hosted::oauth_response).post(hosted::oauth_response))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
             &at("/oauth2/userInfo"),
@@ -142,7 +162,14 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
+    loops.spawn(repeat(
+        app.clone(),
+        stopped.clone(),
+        "certificates",
+        federation::certificates::renew,
+    ));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }
@@ -184,37 +211,27 @@ async fn purge(cx: Cx) -> Result<Ms> {
 
 /// `cenote dev` believes everybody, so it must not be reachable under a name that somebody else's page can have.
 async fn only_dev_hosts(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if app.settings.dev {
-        let (parts, body) = request.into_parts();
-        let cx = http::cx(app, &parts);
-        if !http::is_dev_host(&cx) {
-            let refusal = format!(
-                "cenote dev accepts any credentials, so it answers only to localhost, 127.0.0.1, [::1] and *.localhost, and this request names \
-                 another host. Open {} instead; to serve other names, use `cenote serve`.\n",
-                cx.app.settings.public_url
-            );
-            return (StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
-        }
-        return next.run(Request::from_parts(parts, body)).await;
+    let (parts, body) = request.into_parts();
+    let cx = http::cx(app, &parts);
+    if !http::is_dev_host(&cx) {
+        let refusal = format!(
+            "cenote dev accepts any credentials, so it answers only to localhost, 127.0.0.1, [::1] and *.localhost, and this request names \
+             another host. Open {} instead; to serve other names, use `cenote serve`.\n",
+            cx.app.settings.public_url
+        );
+        return (StatusCode::MISDIRECTED_REQUEST, refusal).into_response();
     }
-    next.run(request).await
+    next.run(Request::from_parts(parts, body)).await
 }
 
-async fn measure(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+/// Measures every answer, and gives it the header that all of the domain carry (`cognito-behaviour`, section 4).
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
     let began = std::time::Instant::now();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
     #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
-    app.meters.observe(&route, began.elapsed());
-    response
-}
-
-/// The headers that every answer of the domain carries (`cognito-behaviour`, section 4).
-async fn harden(mut response: Response) -> Response {
+    app.meters.observe(route.as_ref().map_or("none", MatchedPath::as_str), began.elapsed());
     let headers = response.headers_mut();
     headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
     response

@@ -13,6 +13,7 @@ use crate::ambient::{Clock, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::keys::saml::SamlKey;
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
 use crate::meters::Meters;
@@ -28,6 +29,8 @@ pub struct App {
     pub directory: Directory,
     /// Signing keys by (pool id, pool version).
     pub rings: Cache<(String, i64), Arc<Ring>>,
+    /// Keys for SAML by (pool id and use, pool version).
+    pub saml_keys: Cache<(String, i64), Arc<SamlKey>>,
     /// Tokens whose signature need not be checked again.
     pub seen: SeenTokens,
     pub vault: Vault,

@@ -44,6 +44,7 @@ kinds! {
     CodeDeliveryFailure,      "CodeDeliveryFailureException",            "server_error",            400;
     CodeMismatch,             "CodeMismatchException",                   "invalid_grant",           400;
     ConcurrentModification,   "ConcurrentModificationException",         "temporarily_unavailable", 400;
+    DuplicateProvider,        "DuplicateProviderException",              "invalid_request",         400;
     EnableSoftwareTokenMfa,   "EnableSoftwareTokenMFAException",         "invalid_grant",           400;
     ExpiredCode,              "ExpiredCodeException",                    "invalid_grant",           400;
     Forbidden,                "ForbiddenException",                      "access_denied",           400;

@@ -1,4 +1,4 @@
-//! Seed files: pools, resource servers, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
+//! Seed files: pools, resource servers, identity providers, app clients and users with chosen ids, so that other people's configuration keeps working. What exists stays
 //! as it is. The rules for pools, clients and users are those of the API; only the ids, `Issuer` and `Extensions` are a seed's own. Reading is
 //! here, making in `apply`.
 
@@ -7,7 +7,8 @@ mod groups;
 mod strict;
 
 use cenote_interface::types::{
-    CreateResourceServerRequest, CreateUserPoolClientRequest, CreateUserPoolRequest,
+    CreateIdentityProviderRequest, CreateResourceServerRequest, CreateUserPoolClientRequest,
+    CreateUserPoolRequest,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -20,6 +21,7 @@ use self::strict::Strict;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
+use crate::pool::provider::{Kind, details};
 use crate::pool::realm::{Extensions, SessionRules};
 use crate::pool::urls;
 
@@ -38,6 +40,7 @@ pub struct PoolSeed {
     issuer: Option<String>,
     extensions: Extensions,
     resource_servers: Vec<ServerSeed>,
+    providers: Vec<ProviderSeed>,
     clients: Vec<ClientSeed>,
     groups: Vec<GroupSeed>,
     users: Vec<UserSeed>,
@@ -46,6 +49,11 @@ pub struct PoolSeed {
 struct ServerSeed {
     at: String,
     request: CreateResourceServerRequest,
+}
+
+struct ProviderSeed {
+    at: String,
+    request: CreateIdentityProviderRequest,
 }
 
 struct ClientSeed {
@@ -85,6 +93,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     }
     pool.at = format!("{} ({id})", pool.at);
     let resource_servers = pool.list("ResourceServers")?.unwrap_or_default();
+    let providers = pool.list("IdentityProviders")?.unwrap_or_default();
     let (clients, users) =
         (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
     let groups = pool.list("Groups")?.unwrap_or_default();
@@ -102,6 +111,9 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     Ok(PoolSeed {
         resource_servers: each(&format!("{at}.ResourceServers"), resource_servers, |object| {
             server(&id, object)
+        })?,
+        providers: each(&format!("{at}.IdentityProviders"), providers, |object| {
+            provider(&id, object)
         })?,
         clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
         groups: each(&format!("{at}.Groups"), groups, |object| groups::group(&id, object))?,
@@ -123,6 +135,22 @@ fn server(pool_id: &str, mut server: Object) -> Result<ServerSeed> {
     server.no_pool_id()?;
     server.members.insert("UserPoolId".to_owned(), json!(pool_id));
     Ok(ServerSeed { at: server.at.clone(), request: server.request("CreateResourceServer")? })
+}
+
+fn provider(pool_id: &str, mut provider: Object) -> Result<ProviderSeed> {
+    if let Some(name) = provider.members.get("ProviderName").and_then(Value::as_str) {
+        provider.at = format!("{} ({name})", provider.at);
+    }
+    provider.no_pool_id()?;
+    provider.members.insert("UserPoolId".to_owned(), json!(pool_id));
+    let at = provider.at.clone();
+    let request: CreateIdentityProviderRequest = provider.request("CreateIdentityProvider")?;
+    // Said before anything is made; the rest of the rules need the pool.
+    if let Some(kind) = Kind::parse(&request.provider_type) {
+        details::read(kind, &request.provider_details, None)
+            .map_err(|error| located(&at, error))?;
+    }
+    Ok(ProviderSeed { at, request })
 }
 
 fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {

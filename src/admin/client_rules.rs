@@ -2,11 +2,13 @@
 //! (CreateUserPoolClient, UpdateUserPoolClient; the limits of single members are in the interface).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cenote_interface::types::{TokenValidityUnitsType, UserPoolClientType};
 
 use crate::error::{Error, Kind, Result};
 use crate::pool::client::DEFAULT_FLOWS;
+use crate::pool::provider::{Providers, rules};
 use crate::pool::{Client, Pool, attributes, scopes, urls};
 
 /// Cognito says in some messages what it was doing.
@@ -39,15 +41,21 @@ pub fn complete(client: &mut Client) {
     model.allowed_oauth_flows_user_pool_client.get_or_insert(false);
 }
 
-/// `known` are the scopes of the pool's resource servers.
-pub fn check(pool: &Pool, client: &Client, known: &BTreeSet<String>, verb: Verb) -> Result<()> {
+/// What of its pool a client may name.
+pub struct Known {
+    /// The scopes of the resource servers.
+    pub scopes: Arc<BTreeSet<String>>,
+    pub providers: Arc<Providers>,
+}
+
+pub fn check(pool: &Pool, client: &Client, known: &Known, verb: Verb) -> Result<()> {
     let model = client.model();
     sign_in_flows(client)?;
     client.check_validities()?;
     oauth_flows(client)?;
     redirects(model)?;
-    scopes(model, known)?;
-    providers(pool, model)?;
+    scopes(model, &known.scopes)?;
+    providers(pool, model, &known.providers)?;
     readable(pool, model, verb)?;
     writable(pool, model, verb)?;
     if client.is_public() && model.enable_propagate_additional_user_context_data == Some(true) {
@@ -151,18 +159,21 @@ fn scopes(model: &UserPoolClientType, known: &BTreeSet<String>) -> Result<()> {
     }
 }
 
-fn providers(pool: &Pool, model: &UserPoolClientType) -> Result<()> {
-    match model.supported_identity_providers.iter().flatten().find(|name| *name != "COGNITO") {
+fn providers(pool: &Pool, model: &UserPoolClientType, known: &Providers) -> Result<()> {
+    let supported = model.supported_identity_providers.as_deref().unwrap_or_default();
+    let unknown = |name: &&String| *name != "COGNITO" && known.get(name).is_none();
+    match supported.iter().find(unknown) {
         Some(name) => Err(Error::invalid(format!(
             "The provider {name} does not exist for User Pool {}.",
             pool.id
         ))),
-        None => Ok(()),
+        None => rules::check_together(supported, known.all()),
     }
 }
 
 fn readable(pool: &Pool, model: &UserPoolClientType, verb: Verb) -> Result<()> {
-    if model.read_attributes.iter().flatten().any(|name| attributes::find(pool, name).is_none()) {
+    let is_there = |name: &String| name == "identities" || attributes::find(pool, name).is_some();
+    if !model.read_attributes.iter().flatten().all(is_there) {
         return Err(Error::invalid(format!(
             "Invalid read attributes specified while {} a client",
             verb.text()

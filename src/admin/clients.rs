@@ -1,12 +1,10 @@
 //! App clients and their secrets: making, changing and deleting them. What a client may say is in `client_rules`.
 
-use std::collections::BTreeSet;
-
 use cenote_interface::types::{
     CreateUserPoolClientRequest, UpdateUserPoolClientRequest, UserPoolClientType,
 };
 
-use super::client_rules::{self, Verb};
+use super::client_rules::{self, Known, Verb};
 use super::{first_version, in_common};
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
@@ -62,11 +60,11 @@ pub async fn create_as(
         (None, true) => drop(push_secret(cx, &mut client, &ids::client_secret(cx.rng()))?),
         (None, false) => {}
     }
-    let known = cx.app.directory.scopes(cx.db(), pool).await?;
+    let known = known(cx, pool).await?;
     set_model(pool, &mut client, model, &known, Verb::Creating)?;
 
     let mut batch = Batch::new();
-    hold_scopes(&mut batch, pool, &client);
+    hold_named(&mut batch, pool, &client);
     pools::insert_client(&mut batch, &client)?;
     note(&mut batch, cx, &client, "CreateUserPoolClient");
     cx.db().commit(batch).await?;
@@ -84,10 +82,10 @@ pub async fn update(
     model.client_name = request.client_name.clone().or_else(|| client.model().client_name.clone());
     let mut changed = client.clone();
     changed.modified_ms = cx.now;
-    let known = cx.app.directory.scopes(cx.db(), pool).await?;
+    let known = known(cx, pool).await?;
     set_model(pool, &mut changed, model, &known, Verb::Updating)?;
     let mut batch = Batch::new();
-    hold_scopes(&mut batch, pool, &changed);
+    hold_named(&mut batch, pool, &changed);
     store(cx, batch, &changed, "UpdateUserPoolClient").await?;
     Ok(changed)
 }
@@ -119,6 +117,30 @@ pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
         return Ok(());
     }
     store(cx, Batch::new(), &changed, "UpdateUserPoolClient").await
+}
+
+/// Adds providers of the pool to those that a client offers, or takes them away.
+pub async fn offer(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    providers: &[&str],
+    offered: bool,
+) -> Result<()> {
+    let mut changed = client.clone();
+    let list = changed.doc.model.supported_identity_providers.get_or_insert_default();
+    list.retain(|name| offered || !providers.contains(&name.as_str()));
+    for name in providers.iter().filter(|_| offered) {
+        if !list.iter().any(|known| known == name) {
+            list.push((*name).to_owned());
+        }
+    }
+    if changed.model().supported_identity_providers == client.model().supported_identity_providers {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    hold_named(&mut batch, pool, &changed);
+    store(cx, batch, &changed, "UpdateUserPoolClient").await
 }
 
 /// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
@@ -202,7 +224,7 @@ fn set_model(
     pool: &Pool,
     client: &mut Client,
     mut model: UserPoolClientType,
-    known: &BTreeSet<String>,
+    known: &Known,
     verb: Verb,
 ) -> Result<()> {
     // The request may have brought a secret; documents hold secrets only sealed.
@@ -212,9 +234,19 @@ fn set_model(
     client_rules::check(pool, client, known, verb)
 }
 
-/// A resource server's scope that the client is given still exists when that commits.
-fn hold_scopes(batch: &mut Batch, pool: &Pool, client: &Client) {
-    if client.scopes().iter().any(|scope| scopes::is_custom(scope)) {
+async fn known(cx: &Cx, pool: &Pool) -> Result<Known> {
+    Ok(Known {
+        scopes: cx.app.directory.scopes(cx.db(), pool).await?,
+        providers: cx.app.directory.providers(cx.db(), pool).await?,
+    })
+}
+
+/// The scopes and the providers that the client is given still exist when that commits.
+fn hold_named(batch: &mut Batch, pool: &Pool, client: &Client) {
+    let named = client.model().supported_identity_providers.iter().flatten();
+    if client.scopes().iter().any(|scope| scopes::is_custom(scope))
+        || named.into_iter().any(|name| name != "COGNITO")
+    {
         pools::hold(batch, pool);
     }
 }

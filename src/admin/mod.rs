@@ -1,4 +1,4 @@
-//! Pools, app clients, groups, resource servers and domains: creating, changing and deleting them. No wire formats; the doors say
+//! Pools, app clients, groups, resource servers, identity providers and domains: creating, changing and deleting them. No wire formats; the doors say
 //! who may.
 
 pub mod client_rules;
@@ -9,6 +9,7 @@ pub mod logo;
 pub mod mfa;
 pub mod pool_rules;
 pub mod pools;
+pub mod providers;
 pub mod resource_servers;
 pub mod tags;
 pub mod ui_customization;

@@ -7,11 +7,13 @@ mod client_token;
 mod clients;
 mod domains;
 mod groups;
+mod linking;
 mod list_users;
 mod lookup;
 mod mfa;
 mod page;
 mod pools;
+mod providers;
 mod resource_servers;
 mod secrets;
 mod sessions;
@@ -35,7 +37,8 @@ macro_rules! operations {
         /// The operations that are built, sorted by name.
         pub const BUILT: &[&str] = &[$($name),*];
 
-        async fn call(name: &str, cx: Cx, input: Value) -> Result<Value> {
+        /// The answer as JSON.
+        async fn call(name: &str, cx: Cx, input: Value) -> Result<String> {
             match name {
                 $($name => Box::pin(run(cx, input, $function)).await,)*
                 name => Err(unknown(name)),
@@ -53,10 +56,12 @@ operations! {
     "AdminDeleteSoftwareToken" => mfa::admin_delete_software_token,
     "AdminDeleteUser" => admin_users::admin_delete_user,
     "AdminDeleteUserAttributes" => admin_users::admin_delete_user_attributes,
+    "AdminDisableProviderForUser" => linking::admin_disable_provider_for_user,
     "AdminDisableUser" => admin_users::admin_disable_user,
     "AdminEnableUser" => admin_users::admin_enable_user,
     "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
+    "AdminLinkProviderForUser" => linking::admin_link_provider_for_user,
     "AdminListGroupsForUser" => groups::admin_list_groups_for_user,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
     "AdminRemoveUserFromGroup" => groups::admin_remove_user_from_group,
@@ -73,11 +78,13 @@ operations! {
     "ConfirmForgotPassword" => users::confirm_forgot_password,
     "ConfirmSignUp" => users::confirm_sign_up,
     "CreateGroup" => groups::create_group,
+    "CreateIdentityProvider" => providers::create_identity_provider,
     "CreateResourceServer" => resource_servers::create_resource_server,
     "CreateUserPool" => pools::create_user_pool,
     "CreateUserPoolClient" => clients::create_user_pool_client,
     "CreateUserPoolDomain" => domains::create_user_pool_domain,
     "DeleteGroup" => groups::delete_group,
+    "DeleteIdentityProvider" => providers::delete_identity_provider,
     "DeleteResourceServer" => resource_servers::delete_resource_server,
     "DeleteUser" => users::delete_user,
     "DeleteUserAttributes" => users::delete_user_attributes,
@@ -85,6 +92,7 @@ operations! {
     "DeleteUserPoolClient" => clients::delete_user_pool_client,
     "DeleteUserPoolClientSecret" => secrets::delete_user_pool_client_secret,
     "DeleteUserPoolDomain" => domains::delete_user_pool_domain,
+    "DescribeIdentityProvider" => providers::describe_identity_provider,
     "DescribeResourceServer" => resource_servers::describe_resource_server,
     "DescribeUserPool" => pools::describe_user_pool,
     "DescribeUserPoolClient" => clients::describe_user_pool_client,
@@ -92,6 +100,8 @@ operations! {
     "ForgotPassword" => users::forgot_password,
     "GetClientToken" => client_token::get_client_token,
     "GetGroup" => groups::get_group,
+    "GetIdentityProviderByIdentifier" => providers::get_identity_provider_by_identifier,
+    "GetSigningCertificate" => providers::get_signing_certificate,
     "GetTokensFromRefreshToken" => auth::get_tokens_from_refresh_token,
     "GetUICustomization" => ui_customization::get_ui_customization,
     "GetUser" => users::get_user,
@@ -102,6 +112,7 @@ operations! {
     "GlobalSignOut" => sessions::global_sign_out,
     "InitiateAuth" => auth::initiate_auth,
     "ListGroups" => groups::list_groups,
+    "ListIdentityProviders" => providers::list_identity_providers,
     "ListResourceServers" => resource_servers::list_resource_servers,
     "ListTagsForResource" => tags::list_tags_for_resource,
     "ListUserPoolClientSecrets" => secrets::list_user_pool_client_secrets,
@@ -124,6 +135,7 @@ operations! {
     "TagResource" => tags::tag_resource,
     "UntagResource" => tags::untag_resource,
     "UpdateGroup" => groups::update_group,
+    "UpdateIdentityProvider" => providers::update_identity_provider,
     "UpdateResourceServer" => resource_servers::update_resource_server,
     "UpdateUserAttributes" => users::update_user_attributes,
     "UpdateUserPool" => pools::update_user_pool,
@@ -138,7 +150,7 @@ operations! {
 pub struct Empty {}
 
 /// Decodes, runs (again, if a guard lost a race), encodes.
-async fn run<I, O, F>(cx: Cx, input: Value, operation: impl Fn(Cx, I) -> F) -> Result<Value>
+async fn run<I, O, F>(cx: Cx, input: Value, operation: impl Fn(Cx, I) -> F) -> Result<String>
 where
     I: DeserializeOwned + Clone,
     O: Serialize,
@@ -147,7 +159,7 @@ where
     let input: I = serde_json::from_value(input)
         .map_err(|error| Error::new(Kind::Serialization, error.to_string()))?;
     let output = cx.retrying(|cx| operation(cx, input.clone())).await?;
-    serde_json::to_value(output).map_err(Error::internal)
+    serde_json::to_string(&output).map_err(Error::internal)
 }
 
 fn unknown(name: &str) -> Error {

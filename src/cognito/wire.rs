@@ -69,7 +69,7 @@ async fn answer(
     name: &str,
     operation: Option<&'static Operation>,
     body: &Bytes,
-) -> Result<Value> {
+) -> Result<String> {
     let category = Limit::of_operation(name);
     cx.admit_address(category)?;
     let Some(operation) = operation else {
@@ -260,9 +260,9 @@ fn target(headers: &HeaderMap) -> Option<&str> {
     (prefix == cenote_interface::TARGET_PREFIX).then_some(name)
 }
 
-fn write(cx: &Cx, result: Result<Value>, readable: bool) -> Response {
-    let (status, body, error) = match &result {
-        Ok(value) => (StatusCode::OK, value.to_string(), None),
+fn write(cx: &Cx, result: Result<String>, readable: bool) -> Response {
+    let (status, body, error) = match result {
+        Ok(body) => (StatusCode::OK, body, None),
         Err(error) => {
             let kind = error.kind.cognito();
             let body = json!({ "__type": kind, "message": error.message }).to_string();

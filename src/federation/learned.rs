@@ -8,6 +8,8 @@ mod refresh;
 use std::any::Any;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use cenote_saml::IdpMetadata;
 use tokio::sync::Mutex;
 
@@ -171,8 +173,11 @@ fn discovery_url(provider: &Provider) -> Option<String> {
 
 /// Metadata that came with the provider. It changes with the provider alone.
 fn from_file(cx: &Cx, provider: &Provider) -> Result<Arc<IdpMetadata>, Trouble> {
-    let file = provider.detail("MetadataFile").unwrap_or_default();
-    let key = ("file".to_owned(), provider.ver);
+    let detail = |name| provider.detail(name).unwrap_or_default();
+    let file = detail("MetadataFile");
+    // By what it holds: a provider that is being changed has its old version yet, and one that is deleted may come again by its name.
+    let all = [file, detail("MetadataSigningCertificate"), detail("MetadataEntityID")].join("\0");
+    let key = (BASE64_STANDARD.encode(crate::keys::hash(all.as_bytes())), 0);
     remembered(cx, provider, What::SamlMetadata, key, || {
         parse(cx, provider, What::SamlMetadata, file, None).map(Checked::into_any)
     })

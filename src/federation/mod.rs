@@ -1,8 +1,17 @@
 //! Identity providers of others: what they say, what is asked of them, and signing out there. No routes: the pages that browsers
 //! visit on the way are in `hosted`.
 
+pub mod certificates;
+pub mod handshake;
 pub mod learned;
 pub mod oidc;
+pub mod saml;
+pub mod seen;
+pub mod sign_out;
+pub mod sp_metadata;
+pub mod upstream;
+
+use cenote_saml::{Binding, Endpoint};
 
 use crate::cx::Cx;
 use crate::error::{Error, Kind, Result};
@@ -44,6 +53,15 @@ impl Trouble {
             TroubleKind::Internal => "server_error",
         }
     }
+
+    /// What it counts as among the sign-ins of `/metrics`.
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused => "ProviderRefused",
+            TroubleKind::Unreachable => "ProviderUnreachable",
+            TroubleKind::Internal => "InternalErrorException",
+        }
+    }
 }
 
 /// What was ours to do failed. The cause ends here, so here it is logged.
@@ -63,6 +81,19 @@ impl From<Trouble> for Error {
             TroubleKind::Internal => Error::internal(trouble.text),
         }
     }
+}
+
+/// Where a SAML provider takes redirects, for signing in and for signing out.
+pub async fn redirect_addresses(
+    cx: &Cx,
+    provider: &Provider,
+) -> Result<(Option<String>, Option<String>), Trouble> {
+    let metadata = learned::saml_metadata(cx, provider).await?;
+    let redirect = |endpoints: &[Endpoint]| {
+        let found = endpoints.iter().find(|endpoint| endpoint.binding == Binding::Redirect);
+        found.map(|endpoint| endpoint.location.clone())
+    };
+    Ok((redirect(&metadata.sso), redirect(&metadata.slo)))
 }
 
 /// A provider's secrets, opened.

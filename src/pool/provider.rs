@@ -1,5 +1,8 @@
 //! An identity provider of a pool: where its users may sign in instead of at the pool itself (`cognito-behaviour`, 2 and 3).
 
+pub mod details;
+pub mod rules;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

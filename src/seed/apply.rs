@@ -4,9 +4,9 @@ use cenote_interface::types::{
     CreateResourceServerRequest, CreateUserPoolDomainRequest, CustomDomainConfigType,
 };
 
-use super::{ClientSeed, PoolSeed, Seed, ServerSeed, UserSeed, groups, located};
+use super::{ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located};
 use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, domains, pools, resource_servers};
+use crate::admin::{clients, domains, pools, providers, resource_servers};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, PoolDoc};
@@ -19,9 +19,13 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
     for pool in &seed.pools {
         *pools +=
             usize::from(apply_pool(cx, pool).await.map_err(|error| located(&pool.at, error))?);
-        // Before the clients, which name their scopes.
+        // Before the clients, which name their scopes, and the providers.
         for server in &pool.resource_servers {
             apply_server(cx, pool, server).await.map_err(|error| located(&server.at, error))?;
+        }
+        for provider in &pool.providers {
+            let applied = apply_provider(cx, pool, provider).await;
+            applied.map_err(|error| located(&provider.at, error))?;
         }
         for client in &pool.clients {
             *clients += usize::from(
@@ -77,6 +81,15 @@ async fn apply_server(cx: &Cx, pool: &PoolSeed, seed: &ServerSeed) -> Result<()>
     let CreateResourceServerRequest { identifier, name, scopes, .. } = &seed.request;
     if store::resource_servers::find(cx.db(), &pool.id, identifier).await?.is_none() {
         resource_servers::create(cx, &pool, identifier, name, scopes.clone()).await?;
+    }
+    Ok(())
+}
+
+async fn apply_provider(cx: &Cx, pool: &PoolSeed, seed: &ProviderSeed) -> Result<()> {
+    let pool = find(cx, &pool.id).await?;
+    let known = cx.app.directory.providers(cx.db(), &pool).await?;
+    if known.get(&seed.request.provider_name).is_none() {
+        providers::create(cx, &pool, &seed.request).await?;
     }
     Ok(())
 }

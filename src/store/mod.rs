@@ -3,10 +3,14 @@
 
 mod batch;
 pub mod browsers;
+pub mod certificates;
 pub mod clocks;
 pub mod codes;
 pub mod factors;
+pub mod fresh;
 pub mod groups;
+pub mod handshakes;
+pub mod identities;
 pub mod jobs;
 pub mod keys;
 pub mod learned;
@@ -18,6 +22,7 @@ pub mod providers;
 pub mod purge;
 pub mod resource_servers;
 pub mod schema;
+pub mod seen_messages;
 pub mod sessions;
 mod sqlite;
 pub mod ui_customizations;

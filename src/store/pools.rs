@@ -57,7 +57,8 @@ impl Directory {
         Ok(pool.zip(client))
     }
 
-    /// The pool of a client, from memory where it was asked for before: for counting, and for nothing that the client's deletion ends.
+    /// The pool of a client, from memory where it was asked for before: for counting, and for knowing where to read. The client may have been
+    /// deleted since.
     pub async fn pool_of(&self, db: &Db, client_id: &str) -> Result<Option<Arc<str>>> {
         if let Some(pool) = self.pools_of.get(client_id) {
             return Ok(Some(pool));
@@ -210,6 +211,16 @@ pub fn hold(batch: &mut Batch, pool: &Pool) {
     batch.one(
         Rank::Pool,
         "UPDATE pools SET ver = ver + 1 WHERE pool_id = ?1 AND ver = ?2",
+        params![pool.id.as_str(), pool.ver],
+        Error::conflict(),
+    );
+}
+
+/// Changes nothing, if the row is still at `pool.ver`: what hangs on the pool is not left behind by a deletion.
+pub fn keep(batch: &mut Batch, pool: &Pool) {
+    batch.one(
+        Rank::Pool,
+        "UPDATE pools SET ver = ver WHERE pool_id = ?1 AND ver = ?2",
         params![pool.id.as_str(), pool.ver],
         Error::conflict(),
     );

@@ -42,12 +42,23 @@ pub async fn held(
          JOIN users u ON u.pool_id = t.pool_id AND u.sub = t.sub JOIN clients c ON c.client_id = t.client_id \
          JOIN pools p ON p.pool_id = t.pool_id WHERE t.pool_id = ?1 AND t.session_id = ?2"
     );
-    let Some(row) = db.one(SQL, &params![pool_id, session_id]).await? else { return Ok(None) };
-    let session = token_session(&row, WIDTH)?;
+    match db.one(SQL, &params![pool_id, session_id]).await? {
+        Some(row) => read_held(db, directory, pool_id, &row).await,
+        None => Ok(None),
+    }
+}
+
+async fn read_held(
+    db: &Db,
+    directory: &Directory,
+    pool_id: &str,
+    row: &Row,
+) -> Result<Option<Held>> {
+    let session = token_session(row, WIDTH)?;
     let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 16)?).await?;
     let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 17)?).await?;
     let (Some(client), Some(pool)) = (client, pool) else { return Ok(None) };
-    Ok(Some(Held { session, user: users::user(&row)?, client, pool }))
+    Ok(Some(Held { session, user: users::user(row)?, client, pool }))
 }
 
 pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSession) {
@@ -177,29 +188,44 @@ pub fn refresh_session(
 
 /// A refresh token as it was found by its hash.
 pub struct RefreshToken {
-    pub session_id: String,
     pub created_ms: Ms,
     pub expires_ms: Ms,
     /// When it was exchanged for its successor.
     pub rotated_ms: Option<Ms>,
 }
 
+/// A refresh token by its hash, and in the same read everything that decides whether it is alive; `None` there: session, user, client
+/// or pool is gone.
 pub async fn refresh_token(
     db: &Db,
+    directory: &Directory,
     pool_id: &str,
     hash: &[u8; 32],
-) -> Result<Option<RefreshToken>> {
-    let sql = "SELECT session_id, created_ms, expires_ms, rotated_ms FROM refresh_tokens WHERE pool_id = ?1 AND hash = ?2";
-    let row = db.one(sql, &params![pool_id, hash.as_slice()]).await?;
-    row.map(|row| {
-        Ok(RefreshToken {
-            session_id: row.string(0)?,
-            created_ms: row.i64(1)?,
-            expires_ms: row.i64(2)?,
-            rotated_ms: row.opt_i64(3)?,
-        })
-    })
-    .transpose()
+) -> Result<Option<(RefreshToken, Option<Held>)>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        columns!("u."),
+        ", ",
+        token_columns!(),
+        ", c.ver, p.ver, r.created_ms, r.expires_ms, r.rotated_ms FROM refresh_tokens r \
+         LEFT JOIN token_sessions t ON t.pool_id = r.pool_id AND t.session_id = r.session_id \
+         LEFT JOIN users u ON u.pool_id = t.pool_id AND u.sub = t.sub LEFT JOIN clients c ON c.client_id = t.client_id \
+         LEFT JOIN pools p ON p.pool_id = t.pool_id WHERE r.pool_id = ?1 AND r.hash = ?2"
+    );
+    let Some(row) = db.one(SQL, &params![pool_id, hash.as_slice()]).await? else {
+        return Ok(None);
+    };
+    let token = RefreshToken {
+        created_ms: row.i64(WIDTH + 18)?,
+        expires_ms: row.i64(WIDTH + 19)?,
+        rotated_ms: row.opt_i64(WIDTH + 20)?,
+    };
+    // The user is joined through the session: without one there is no other.
+    let whole = row.opt_text(0)?.is_some()
+        && row.opt_i64(WIDTH + 16)?.is_some()
+        && row.opt_i64(WIDTH + 17)?.is_some();
+    let held = if whole { read_held(db, directory, pool_id, &row).await? } else { None };
+    Ok(Some((token, held)))
 }
 
 pub fn insert_refresh_token(

@@ -43,10 +43,9 @@ impl Presented {
 /// Finds a refresh token, and says in Cognito's words why it is none.
 pub async fn find(cx: &Cx, pool: &Pool, client: &Client, token: &str) -> Result<Presented> {
     let hash = keys::hash(token);
-    let row = sessions::refresh_token(cx.db(), &pool.id, &hash).await?.ok_or_else(invalid)?;
-    let held = sessions::held(cx.db(), &cx.app.directory, &pool.id, &row.session_id)
-        .await?
-        .ok_or_else(revoked)?;
+    let found = sessions::refresh_token(cx.db(), &cx.app.directory, &pool.id, &hash).await?;
+    let (row, held) = found.ok_or_else(invalid)?;
+    let held = held.ok_or_else(revoked)?;
     if held.client.id != client.id {
         return Err(invalid());
     }

@@ -73,14 +73,53 @@ pub async fn access(cx: &Cx, token: &str) -> Result<Access> {
 
 /// A genuine, unexpired, living access token.
 pub async fn bearer(cx: &Cx, token: &str) -> Result<Bearer> {
-    let Genuine { claims, pool, client } = genuine(cx, token, "access").await?;
-    if claims.int("exp").is_none_or(|exp| exp.saturating_mul(SECOND) <= cx.now) {
-        return Err(Error::not_authorized("Access Token has expired"));
+    if let Some((claims, held)) = seen(cx, token).await? {
+        check_expiry(cx, &claims)?;
+        return of_session(cx, claims, held).map(|access| Bearer::User(Box::new(access)));
     }
+    let Genuine { claims, pool, client } = genuine(cx, token, "access").await?;
+    check_expiry(cx, &claims)?;
     if claims.str("username").is_none() {
         return machine(claims, client, pool).map(Bearer::Machine);
     }
-    of_session(cx, claims, pool).await.map(|access| Bearer::User(Box::new(access)))
+    let session_id = session_id(&claims).ok_or_else(malformed)?;
+    match sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await? {
+        Some(held) => of_session(cx, claims, held).map(|access| Bearer::User(Box::new(access))),
+        None => Err(absent(cx, &pool, &claims).await?),
+    }
+}
+
+/// The common case in a single read: a user's token that was verified before. Its client is known to belong to a pool, which never
+/// changes, and the read that tells whether the session lives also tells the versions of both, and so which keys there are now.
+/// Whatever is not as it should be is left to the long way, which says what.
+async fn seen(cx: &Cx, token: &str) -> Result<Option<(Arc<Claims>, Held)>> {
+    let Some(claims) = cx.app.seen.get(token) else { return Ok(None) };
+    let directory = &cx.app.directory;
+    let (Some(client_id), Some(session_id)) = (claims.str("client_id"), session_id(&claims)) else {
+        return Ok(None);
+    };
+    let Some(pool_id) = directory.pool_of(cx.db(), client_id).await? else { return Ok(None) };
+    let held = sessions::held(cx.db(), directory, &pool_id, &session_id).await?;
+    let Some(held) = held.filter(|held| held.client.pool_id == held.pool.id) else {
+        return Ok(None);
+    };
+    let ring = ring::of(cx, &held.pool).await?;
+    let genuine = ring.verifying("access", claims.kid(), cx.now).is_some()
+        && is_of(cx, &claims, &held.pool, "access");
+    Ok(genuine.then_some((claims, held)))
+}
+
+fn check_expiry(cx: &Cx, claims: &Claims) -> Result<()> {
+    if claims.int("exp").is_none_or(|exp| exp.saturating_mul(SECOND) <= cx.now) {
+        return Err(Error::not_authorized("Access Token has expired"));
+    }
+    Ok(())
+}
+
+/// `None` also for what a client got for itself: that has no session.
+fn session_id(claims: &Claims) -> Option<String> {
+    let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id"))?;
+    ids::token_session_of(uuid).filter(|_| claims.str("username").is_some())
 }
 
 /// Its own id holds its birth; a client without one never was given such a token.
@@ -96,13 +135,7 @@ fn machine(claims: Arc<Claims>, client: Arc<Client>, pool: Arc<Pool>) -> Result<
     Ok(Machine { claims, client, pool })
 }
 
-async fn of_session(cx: &Cx, claims: Arc<Claims>, pool: Arc<Pool>) -> Result<Access> {
-    let uuid = claims.str("origin_jti").or_else(|| claims.str("event_id")).ok_or_else(malformed)?;
-    let session_id = ids::token_session_of(uuid).ok_or_else(malformed)?;
-    let Some(held) = sessions::held(cx.db(), &cx.app.directory, &pool.id, &session_id).await?
-    else {
-        return Err(absent(cx, &pool, &claims).await?);
-    };
+fn of_session(cx: &Cx, claims: Arc<Claims>, held: Held) -> Result<Access> {
     if claims.str("client_id") != Some(&held.client.id) || claims.str("sub") != Some(&held.user.sub)
     {
         return Err(malformed());
@@ -160,11 +193,16 @@ pub async fn genuine(cx: &Cx, token: &str, token_use: &str) -> Result<Genuine> {
             (claims, pool, client)
         }
     };
-    let issued_here = claims.str("iss") == Some(&claims::issuer(&cx.app.settings, &pool));
-    if !issued_here || claims.str("token_use") != Some(token_use) {
+    if !is_of(cx, &claims, &pool, token_use) {
         return Err(malformed());
     }
     Ok(Genuine { claims, pool, client })
+}
+
+/// Whether this pool issued it, for this use.
+fn is_of(cx: &Cx, claims: &Claims, pool: &Pool, token_use: &str) -> bool {
+    claims.str("iss") == Some(&claims::issuer(&cx.app.settings, pool))
+        && claims.str("token_use") == Some(token_use)
 }
 
 async fn owner(cx: &Cx, client_id: Option<&str>) -> Result<(Arc<Pool>, Arc<Client>)> {

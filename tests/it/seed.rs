@@ -126,6 +126,71 @@ async fn a_seed_makes_groups_and_puts_its_users_into_them() {
 }
 
 #[tokio::test]
+async fn a_seed_makes_identity_providers_before_the_clients_that_name_them() {
+    for house in houses().await {
+        let pool = "eu-west-1_SeedI";
+        let mut file = file("SeedI");
+        let details = crate::provider_details::enough("OIDC");
+        file["pools"][0]["IdentityProviders"] = json!([
+            { "ProviderName": "Upstream", "ProviderType": "OIDC", "ProviderDetails": details,
+                "AttributeMapping": { "email": "mail" }, "IdpIdentifiers": ["example.com"] },
+            { "ProviderName": "Google", "ProviderType": "Google", "ProviderDetails": crate::provider_details::enough("Google") },
+        ]);
+        file["pools"][0]["Clients"][0]["SupportedIdentityProviders"] =
+            json!(["COGNITO", "Upstream"]);
+        assert_eq!(sow(&house, &file).await.unwrap(), [1, 2, 2]);
+        let named = json!({ "UserPoolId": pool, "ProviderName": "Upstream" });
+        let read =
+            house.ok("DescribeIdentityProvider", named.clone()).await["IdentityProvider"].clone();
+        assert_eq!(read["AttributeMapping"], json!({ "email": "mail", "username": "sub" }));
+        assert_eq!(read["IdpIdentifiers"], json!(["example.com"]));
+        assert_eq!(read["ProviderDetails"]["client_secret"], "between us");
+
+        // Again: what was changed since stays changed, and what is new is made.
+        let mut input = named.clone();
+        input["IdpIdentifiers"] = json!([]);
+        house.ok("UpdateIdentityProvider", input).await;
+        let more = json!({ "ProviderName": "Facebook", "ProviderType": "Facebook", "ProviderDetails": crate::provider_details::enough("Facebook") });
+        file["pools"][0]["IdentityProviders"].as_array_mut().unwrap().push(more);
+        assert_eq!(sow(&house, &file).await.unwrap(), [0, 0, 0]);
+        let read = house.ok("DescribeIdentityProvider", named).await["IdentityProvider"].clone();
+        assert_eq!(read["IdpIdentifiers"], json!([]));
+        house
+            .ok(
+                "DescribeIdentityProvider",
+                json!({ "UserPoolId": pool, "ProviderName": "Facebook" }),
+            )
+            .await;
+
+        let at = format!("pools[0] ({pool}).IdentityProviders[0] (Upstream)");
+        for (member, value, message) in [
+            ("Colour", json!("red"), format!("{at} has an unknown member \"Colour\".")),
+            ("UserPoolId", json!(pool), format!("{at} has a UserPoolId")),
+            (
+                "ProviderDetails",
+                json!({ "colour": "red" }),
+                format!("{at}: colour is not a valid key for OIDC identity provider details."),
+            ),
+            (
+                "ProviderDetails",
+                json!({}),
+                format!("{at}: client_id, authorize_scopes and oidc_issuer are all required"),
+            ),
+        ] {
+            let mut wrong = file.clone();
+            wrong["pools"][0]["IdentityProviders"][0][member] = value;
+            let error = seed::parse(&wrong.to_string()).err().unwrap();
+            assert!(error.message.starts_with(&message), "{}", error.message);
+        }
+        let mut taken = file.clone();
+        taken["pools"][0]["IdentityProviders"][0]["ProviderName"] = json!("UPSTREAM");
+        let error = sow(&house, &taken).await.unwrap_err();
+        let at = format!("pools[0] ({pool}).IdentityProviders[0] (UPSTREAM)");
+        assert_eq!(error.message, format!("{at}: Upstream already exists in user pool {pool}."));
+    }
+}
+
+#[tokio::test]
 async fn seeding_again_changes_nothing() {
     for house in houses().await {
         let mut file = file("SeedB");

@@ -133,6 +133,7 @@ pub fn metadata(
     entity_id: Option<&str>,
 ) -> Result<IdpMetadata, Trouble> {
     let refuse = |why: &str| refused(provider, What::SamlMetadata, why);
+    let entity_id = entity_id.or_else(|| provider.detail("MetadataEntityID"));
     let trusted = match provider.detail("MetadataSigningCertificate") {
         Some(text) => Some(vec![certificate(text).ok_or_else(|| {
             refuse("MetadataSigningCertificate is not a certificate in PEM form or base64.")
