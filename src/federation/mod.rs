@@ -64,9 +64,10 @@ impl Trouble {
     }
 }
 
-/// The cause is logged by whoever turns it into an answer.
+/// What was ours to do failed. The cause ends here, so here it is logged.
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
+        tracing::error!(?error, "a step between an identity provider and us failed on our side");
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
     }
 }
