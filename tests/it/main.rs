@@ -13,6 +13,7 @@ mod domains;
 mod edges;
 mod failures;
 mod federated_saml;
+mod federated_sign_in;
 mod federated_users;
 mod groups;
 mod handshakes;
