@@ -19,6 +19,7 @@ use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
+use crate::dev::idp::Idp;
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
@@ -80,6 +81,11 @@ impl App {
 
 /// Every route of the house.
 pub fn router(app: Arc<App>) -> Router {
+    router_with(app, None)
+}
+
+/// The same with the demonstration provider, which only a developer's server may have.
+pub fn router_with(app: Arc<App>, idp: Option<Arc<Idp>>) -> Router {
     let mut router = Router::new()
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
@@ -96,6 +102,9 @@ pub fn router(app: Arc<App>) -> Router {
             .route("/dev/outbox", get(dev::outbox::get))
             .route("/sample", get(dev::sample::page))
             .route("/sample/{file}", get(dev::sample::file));
+        if let Some(idp) = idp {
+            router = router.merge(dev::idp::routes(idp));
+        }
     }
     // Every layer costs each request a few allocations.
     router = router
@@ -125,17 +134,22 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
         )
         .route(&at("/confirmUser"), get(hosted::confirm_user).post(hosted::confirm_user))
         .route(&at("/federation/continue"), get(hosted::federation_continue))
+        .route(&at("/federation/logout"), get(hosted::federation_logout))
+        .route(&at("/federation/{provider}/backchannel-logout"), post(hosted::backchannel))
+        .route(&at("/federation/{provider}/frontchannel-logout"), get(hosted::frontchannel))
         .route(&at("/forgotPassword"), get(hosted::forgot_password).post(hosted::forgot_password))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
         .route(&at("/resendcode"), get(hosted::resend_code).post(hosted::resend_code))
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
         .route(&at("/saml2/idpresponse"), get(hosted::saml_response).post(hosted::saml_response))
+        .route(&at("/saml2/logout"), get(hosted::saml_logout).post(hosted::saml_logout))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/saml2/metadata"), get(hosted::saml_metadata))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/idplogout"), get(hosted::oauth_logged_out))
         .route(&at("/oauth2/idpresponse"), get(hosted::oauth_response).post(hosted::oauth_response))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
@@ -155,6 +169,7 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
         federation::certificates::renew,
     ));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

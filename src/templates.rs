@@ -26,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("field.html", include_str!("hosted/templates/field.html")),
     ("forgot.html", include_str!("hosted/templates/forgot.html")),
     ("handoff.html", include_str!("hosted/templates/handoff.html")),
+    ("hop.html", include_str!("hosted/templates/hop.html")),
     ("login.html", include_str!("hosted/templates/login.html")),
     ("message.html", include_str!("hosted/templates/message.html")),
     ("new-password.html", include_str!("hosted/templates/new-password.html")),
@@ -35,6 +36,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("second-code.html", include_str!("hosted/templates/second-code.html")),
     ("second-email.html", include_str!("hosted/templates/second-email.html")),
     ("second-setup.html", include_str!("hosted/templates/second-setup.html")),
+    ("signed-out.html", include_str!("hosted/templates/signed-out.html")),
     ("signup.html", include_str!("hosted/templates/signup.html")),
 ];
 

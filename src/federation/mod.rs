@@ -7,6 +7,7 @@ pub mod learned;
 pub mod oidc;
 pub mod saml;
 pub mod seen;
+pub mod sign_out;
 pub mod sp_metadata;
 pub mod upstream;
 

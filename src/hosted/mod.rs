@@ -15,6 +15,8 @@ mod from_provider;
 mod login;
 mod logo;
 mod logout;
+mod logout_hop;
+mod logout_inward;
 mod looks;
 mod new_password;
 mod pages;
@@ -37,6 +39,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 pub use self::logo::logo;
+pub use self::logout_inward::{backchannel, frontchannel};
 pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
@@ -82,6 +85,22 @@ pub async fn login(State(app): State<Arc<App>>, request: Request) -> Response {
 
 pub async fn logout(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "logout").await
+}
+
+/// A provider's server speaks SOAP here, a browser forms and queries.
+pub async fn saml_logout(State(app): State<Arc<App>>, request: Request) -> Response {
+    if logout_inward::is_soap(request.headers()) {
+        return logout_inward::soap(app, request).await;
+    }
+    visit_with(app, request, "samlLogout", MAX_SAML_FORM).await
+}
+
+pub async fn oauth_logged_out(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "oauthLoggedOut").await
+}
+
+pub async fn federation_logout(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "federationLogout").await
 }
 
 pub async fn error(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -140,7 +159,8 @@ async fn run(
         let path = match page {
             "authorize" => to_provider::AUTHORIZE.to_owned(),
             // A provider was given the address of the pool's own page.
-            "samlResponse" | "oauthResponse" | "federationContinue" => {
+            "samlResponse" | "samlLogout" | "oauthResponse" | "oauthLoggedOut"
+            | "federationContinue" | "federationLogout" => {
                 return Err(site::nothing_here());
             }
             page => format!("/{page}"),
@@ -156,12 +176,16 @@ async fn run(
         ("confirmUser", false) => confirm::page(&visit).await,
         ("confirmUser", true) => confirm::submit(&visit, &form).await,
         ("federationContinue", _) => from_provider::go_on(&visit).await,
+        ("federationLogout", _) => logout_hop::afterwards(&visit).await,
         ("forgotPassword", false) => forgot::page(&visit).await,
         ("forgotPassword", true) => forgot::submit(&visit, &form).await,
+        ("oauthLoggedOut", _) => logout_hop::returned(&visit).await,
         ("oauthResponse", false) => from_provider::oauth(&visit).await,
         ("oauthResponse", true) => from_provider::oauth_posted(&visit, &form).await,
         ("resendcode", false) => confirm::resend_page(&visit).await,
         ("resendcode", true) => confirm::resend(&visit, &form).await,
+        ("samlLogout", false) => logout_inward::saml(&visit, None).await,
+        ("samlLogout", true) => logout_inward::saml(&visit, Some(&form)).await,
         ("samlResponse", false) => from_provider::nothing_posted(&visit).await,
         ("samlResponse", true) => from_provider::saml(&visit, &form).await,
         ("signup", false) => signup::page(&visit).await,

@@ -35,10 +35,10 @@ impl Allow {
 }
 
 /// A page that sends a form to an identity provider, by itself where scripts run, and else by its button.
-pub async fn handoff(
+pub async fn handoff<N: AsRef<str>>(
     visit: &Visit,
     to: &str,
-    fields: &[(&'static str, String)],
+    fields: &[(N, String)],
     (title, text): (&str, &str),
     name: &str,
 ) -> Result<Response> {
@@ -46,7 +46,7 @@ pub async fn handoff(
     let name = fields::isolated(name);
     let say = |key| texts.say(key, &[("name", name.as_str())]);
     let fields: Vec<Value> =
-        fields.iter().map(|(name, value)| context! { name => *name, value }).collect();
+        fields.iter().map(|(name, value)| context! { name => name.as_ref(), value }).collect();
     let values = context! { title => say(title), text => say(text), to, fields };
     let allow = Allow { script: Some("document.forms[0].submit()"), ..Allow::form(Some(to)) };
     page(visit, "handoff.html", values, &allow).await
@@ -169,8 +169,8 @@ pub fn to_error(visit: &Visit, error: &str, client_id: &str) -> Response {
     see(&visit.page("/error", &query))
 }
 
-/// To `/error?<original query>`, as Cognito does for a sign-out that cannot go on. The reason is logged.
-pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
+/// `/error?<original query>`, where Cognito sends a sign-out that cannot go on. The reason is logged.
+pub fn logout_error(visit: &Visit, reason: &str) -> String {
     tracing::info!(request_id = %visit.cx.request.id, reason, "a sign-out request was refused");
     let mut query = visit.query.only(&[
         "client_id",
@@ -184,7 +184,7 @@ pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
         // Not the token itself: it names a user.
         query.set("id_token_hint", "present");
     }
-    see(&visit.page("/error", &query))
+    visit.page("/error", &query)
 }
 
 fn redirect(status: StatusCode, location: &str) -> Response {

@@ -23,9 +23,9 @@ pub enum End<'a> {
     Tokens(&'a TokenSession),
     /// One browser session, with the codes that came through it.
     Browser(&'a SsoSession),
-    /// The token sessions that came through a browser session. `tokens` must be exactly those that live: one that a
-    /// racing redemption adds makes the operation run again.
-    Through { sso: &'a SsoSession, tokens: &'a [TokenSession] },
+    /// The token sessions that came through a browser session, which may be gone. `tokens` must be exactly those that live: one that
+    /// a racing redemption adds makes the operation run again.
+    Through { sso_id: &'a str, tokens: &'a [TokenSession] },
     /// Every token session of a user, with codes and challenges; with `browsers`, the browser sessions too.
     User { user: &'a User, browsers: bool },
     /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
@@ -99,11 +99,11 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
                 records.browser_session(batch, session);
                 records.owe(batch, Whose::Browser(&session.id));
             }
-            End::Through { sso, tokens } => {
+            End::Through { sso_id, tokens } => {
                 sessions::end_sessions_through(
                     batch,
                     &pool.id,
-                    &sso.id,
+                    sso_id,
                     cx.now,
                     tokens.len() as u64,
                 );

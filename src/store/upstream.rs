@@ -332,3 +332,34 @@ pub fn leave_to_worker(
         params![pool_id, signout_id, upstream_id, now],
     );
 }
+
+/// Why a row waits.
+pub fn note(batch: &mut Batch, owed: &Owed, detail: &str) {
+    batch.any(
+        Rank::Job,
+        "UPDATE upstream_signouts SET detail = ?4 WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL",
+        params![
+            owed.pool_id.as_str(),
+            owed.signout_id.as_str(),
+            owed.upstream_id.as_str(),
+            detail
+        ],
+    );
+}
+
+/// Counts an attempt that was not made, if nobody has taken the row meanwhile.
+pub fn postpone(batch: &mut Batch, owed: &Owed, until_ms: Ms, detail: &str) {
+    batch.any(
+        Rank::Job,
+        "UPDATE upstream_signouts SET attempts = attempts + 1, due_ms = ?4, detail = ?5 \
+         WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL AND attempts = ?6",
+        params![
+            owed.pool_id.as_str(),
+            owed.signout_id.as_str(),
+            owed.upstream_id.as_str(),
+            until_ms,
+            detail,
+            owed.attempts
+        ],
+    );
+}

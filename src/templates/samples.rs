@@ -65,6 +65,13 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
             }],
         ),
         (
+            "hop.html",
+            vec![
+                context! { title => "Signing you out of Okta", text => "One moment.", to => LINK, fields => nobody(), after => LINK },
+                context! { title => "Signing you out of Okta", text => "One moment.", to => LINK, fields => vec![context! { name => "SAMLRequest", value => "PHNhbWw+" }], after => LINK },
+            ],
+        ),
+        (
             "login.html",
             forms(|alert, wrong| {
                 let provider = |social: bool| context! { href => LINK, name => "Example", social };
@@ -161,6 +168,16 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
                 };
                 vec![sets_up(nobody()), sets_up(context! { side => 29, path => "M0 0h1v1H0z" })]
             }),
+        ),
+        (
+            "signed-out.html",
+            vec![
+                context! { lines => Vec::<Value>::new(), all => true, link => LINK },
+                context! { lines => vec![
+                    context! { text => "You are signed out of Okta, too.", good => true },
+                    context! { text => "Entra could not be reached.", good => false },
+                ], all => false, link => LINK },
+            ],
         ),
         (
             "signup.html",

@@ -143,8 +143,8 @@ fn check_page(
         found.unwrap_or_else(|| (otherwise.to_owned(), 1))
     };
     let token = format!("name=\"_csrf\" value=\"{CSRF}\"");
-    // The form of this page goes to an identity provider, which is to learn no token of ours.
-    let ours = page != "handoff.html";
+    // The form of these pages goes to an identity provider, which is to learn no token of ours.
+    let ours = !matches!(page, "handoff.html" | "hop.html");
     for form in
         html.split("<form").skip(1).filter(|_| ours).filter_map(|rest| rest.split("</form>").next())
     {

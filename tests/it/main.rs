@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admin_users;
+mod attribute_mapping;
 mod attributes;
 mod births;
 mod browser;
@@ -9,18 +10,21 @@ mod cli;
 mod clients;
 mod compatibility;
 mod dev;
+mod dev_idp;
 mod domains;
 mod edges;
 mod failures;
 mod federated_saml;
 mod federated_sign_in;
 mod federated_users;
+mod federation_docs;
 mod groups;
 mod handshakes;
 mod hosted;
 mod hosts;
 mod house;
 mod keys;
+mod learned;
 mod limits;
 mod limits_evaded;
 mod linking;
@@ -62,6 +66,8 @@ mod sigv4;
 mod store;
 mod tls;
 mod totp;
+mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;
+mod upstream_social;
 mod wire;
