@@ -68,6 +68,10 @@ impl Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         tracing::error!(?error, "a step between an identity provider and us failed on our side");
+/// Something of ours in the middle of a conversation with a provider. The cause is logged here: what is told has no place for it.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        tracing::error!(?error, "speaking with an identity provider failed");
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
     }
 }
