@@ -293,7 +293,7 @@ impl Resolve for Resolver {
             if reached.is_empty() && !found.is_empty() {
                 let public = found.iter().any(|found| is_public(found.ip()));
                 let why = if public { not_tls(host) } else { not_public(host) };
-                return Err(Box::new(NotAllowed(why)).into());
+                return Err(NotAllowed(why).into());
             }
             Ok(Box::new(reached.into_iter()) as Addrs)
         })

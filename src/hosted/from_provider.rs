@@ -255,6 +255,10 @@ impl Lost {
         let mine = sign_in.filter(|sign_in| sign_in.browser.is_some() && sign_in.is_of(visit));
         let again = mine.map(|sign_in| arrival::returned(visit, sign_in)).transpose()?;
         let visit = again.as_ref().unwrap_or(visit);
+        let status = match self {
+            Lost::Cookieless => StatusCode::FORBIDDEN,
+            Lost::Late | Lost::Used | Lost::Foreign => StatusCode::BAD_REQUEST,
+        };
         let texts = match self {
             Lost::Late => ("error_title", "expired_time"),
             Lost::Used => ("expired_title", "expired_ended"),
@@ -262,6 +266,6 @@ impl Lost {
             Lost::Cookieless => ("cookies_title", "expired_cookies"),
         };
         let link = again.as_ref().map(|again| (again.page("/login", &again.query), "start_again"));
-        form::message(visit, StatusCode::BAD_REQUEST, texts, link).await
+        form::message(visit, status, texts, link).await
     }
 }
