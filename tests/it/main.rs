@@ -8,6 +8,7 @@ mod browser;
 mod cli;
 mod clients;
 mod compatibility;
+mod corp;
 mod dev;
 mod domains;
 mod edges;
