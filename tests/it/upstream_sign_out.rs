@@ -28,7 +28,7 @@ async fn sign_out(house: &House, pool: &str, name: &str) {
 }
 
 /// A pool with an OpenID provider as `Op`, and a client that has it.
-async fn given_openid(house: &House, op: &Provider, details: Value) -> (String, String) {
+pub async fn given_openid(house: &House, op: &Provider, details: Value) -> (String, String) {
     let pool = house.pool(json!({})).await;
     let mut all = op.details();
     merge(&mut all, details);
