@@ -19,6 +19,7 @@ use crate::ambient::{Clock, MINUTE, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
+use crate::dev::idp::Idp;
 use crate::error::{Error, Result};
 use crate::keys::{KeySource, SeenTokens, Vault};
 use crate::limits::Limits;
@@ -80,6 +81,11 @@ impl App {
 
 /// Every route of the house.
 pub fn router(app: Arc<App>) -> Router {
+    router_with(app, None)
+}
+
+/// The same with the demonstration provider, which only a developer's server may have.
+pub fn router_with(app: Arc<App>, idp: Option<Arc<Idp>>) -> Router {
     let mut router = Router::new()
         .route("/", post(cognito::post).options(cognito::options))
         // The issuer.
@@ -96,6 +102,9 @@ pub fn router(app: Arc<App>) -> Router {
             .route("/dev/outbox", get(dev::outbox::get))
             .route("/sample", get(dev::sample::page))
             .route("/sample/{file}", get(dev::sample::file));
+        if let Some(idp) = idp {
+            router = router.merge(dev::idp::routes(idp));
+        }
     }
     // Every layer costs each request a few allocations.
     router = router

@@ -119,6 +119,30 @@ pub async fn allow_address(cx: &Cx, client: &Client, url: &str) -> Result<()> {
     store(cx, Batch::new(), &changed, "UpdateUserPoolClient").await
 }
 
+/// Adds providers of the pool to those that a client offers, or takes them away.
+pub async fn offer(
+    cx: &Cx,
+    pool: &Pool,
+    client: &Client,
+    providers: &[&str],
+    offered: bool,
+) -> Result<()> {
+    let mut changed = client.clone();
+    let list = changed.doc.model.supported_identity_providers.get_or_insert_default();
+    list.retain(|name| offered || !providers.contains(&name.as_str()));
+    for name in providers.iter().filter(|_| offered) {
+        if !list.iter().any(|known| known == name) {
+            list.push((*name).to_owned());
+        }
+    }
+    if changed.model().supported_identity_providers == client.model().supported_identity_providers {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    hold_named(&mut batch, pool, &changed);
+    store(cx, batch, &changed, "UpdateUserPoolClient").await
+}
+
 /// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();

@@ -1,6 +1,7 @@
 //! `cenote dev`: everything on loopback, nothing to configure.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -10,6 +11,7 @@ use crate::ambient::{Clock as _, Random, SystemClock, SystemRandom};
 use crate::app::{self, Parts};
 use crate::config::{Allowed, Settings};
 use crate::cx::{App, Cx};
+use crate::dev::idp::Idp;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::ids;
@@ -53,6 +55,9 @@ pub struct Args {
     /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
     #[arg(long, value_name = "FILE")]
     outgoing_ca_file: Option<PathBuf>,
+    /// Serve an identity provider for demonstration at /dev/idp, and offer it on the sign-in page by OpenID Connect and by SAML
+    #[arg(long)]
+    with_idp: bool,
     /// Use this database instead of the embedded one: postgres://.. or sqlite:///path
     // No environment variable: a production address that happens to be set must not end up here.
     #[arg(long, value_name = "URL")]
@@ -101,19 +106,41 @@ pub async fn run(args: Args) -> Result<()> {
     if let Some(file) = &args.seed {
         sow(&cx, file).await?;
     }
-    let ready = ready::describe(&cx, &certificates.ca).await?;
-    if let Some(file) = &args.ready_file {
-        ready::write(file, &ready)?;
-    }
-    super::out::say(&ready::greeting(&ready));
-
-    let router = app::router(app.clone());
+    let idp = match args.with_idp {
+        true => Some(Idp::new(app.clone())?),
+        false => None,
+    };
+    let router = app::router_with(app.clone(), idp);
     let doors = plain.into_iter().map(|listener| (listener, None));
     let doors = doors.chain(over_tls.into_iter().map(|listener| (listener, Some(tls.clone()))));
     let doors = doors
         .map(|(listener, tls)| Door { listener, tls, router: router.clone(), operator: false })
         .collect();
-    serve::run(app, doors, signals).await;
+    let mut serving = pin!(serve::run(app, doors, signals));
+    tokio::select! {
+        announced = announce(&cx, &args, &certificates.ca) => {
+            announced?;
+            serving.await;
+        }
+        () = &mut serving => {}
+    }
+    Ok(())
+}
+
+/// Says that everything is ready. By then the server listens: the demonstration provider is asked for its metadata as any other is.
+async fn announce(cx: &Cx, args: &Args, ca: &Path) -> Result<()> {
+    let offered = ready::offer_idp(cx, args.with_idp).await;
+    if let Err(error) = &offered {
+        tracing::warn!(
+            error = &*error.message,
+            "the demonstration provider is not what the sign-in page offers"
+        );
+    }
+    let ready = ready::describe(cx, ca, args.with_idp && offered.is_ok()).await?;
+    if let Some(file) = &args.ready_file {
+        ready::write(file, &ready)?;
+    }
+    super::out::say(&ready::greeting(&ready));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod access_key;
 mod audit;
+mod demo_idp;
 mod dev;
 mod keys;
 mod operator;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::demo_idp;
 use crate::admin::clients;
 use crate::auth::secret_hash;
 use crate::config::Settings;
@@ -16,6 +17,7 @@ use crate::seed::{self, Seed};
 
 const SEED: &str = include_str!("ready.json");
 const CLIENT: &str = "/pools/0/Clients/0/ClientId";
+const CONFIDENTIAL: &str = "/pools/0/Clients/1/ClientId";
 const MAX_PER_USER: i64 = 100;
 
 /// Makes what is missing of the ready pool.
@@ -50,11 +52,20 @@ fn seeded(pointer: &str) -> Result<String> {
     Ok(seed.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 
+/// The demonstration provider on the ready pool's sign-in page, or not.
+pub async fn offer_idp(cx: &Cx, offered: bool) -> Result<()> {
+    let clients = [seeded(CLIENT)?, seeded(CONFIDENTIAL)?];
+    match offered {
+        true => demo_idp::offer(cx, &seeded("/pools/0/Id")?, &clients).await,
+        false => demo_idp::withdraw(cx, &clients).await,
+    }
+}
+
 /// What the ready file says. A contract: scripts depend on it.
-pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
+pub async fn describe(cx: &Cx, ca_file: &Path, with_idp: bool) -> Result<Value> {
     let Settings { public_url, pages_url, region, .. } = &cx.app.settings;
     let pool_id = seeded("/pools/0/Id")?;
-    let confidential = seeded("/pools/0/Clients/1/ClientId")?;
+    let confidential = seeded(CONFIDENTIAL)?;
     // From the database: it may have been replaced since.
     let secret = match cx.app.directory.client(cx.db(), &confidential).await? {
         Some((_, client)) => {
@@ -62,7 +73,7 @@ pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
         }
         None => None,
     };
-    Ok(json!({
+    let mut ready = json!({
         "endpoint": public_url,
         "tls_endpoint": pages_url,
         "ca_file": ca_file,
@@ -76,7 +87,11 @@ pub async fn describe(cx: &Cx, ca_file: &Path) -> Result<Value> {
         "username": seeded("/pools/0/Users/0/Username")?,
         "password": seeded("/pools/0/Users/0/Password")?,
         "sample_url": sample_url(cx),
-    }))
+    });
+    if with_idp && let Some(members) = ready.as_object_mut() {
+        members.insert("idp_url".to_owned(), demo_idp::url(cx).into());
+    }
+    Ok(ready)
 }
 
 /// Whole or not at all, and for its owner only: it holds a password and a secret.
@@ -92,13 +107,23 @@ pub fn greeting(ready: &Value) -> String {
     let get = |name: &str| ready.get(name).and_then(Value::as_str).unwrap_or_default();
     let (endpoint, region, client) = (get("endpoint"), get("region"), get("client_id"));
     let (username, password, pages) = (get("username"), get("password"), get("domain_url"));
+    let idp = match get("idp_url") {
+        "" => String::new(),
+        url => format!(
+            "
+The sample app also signs in through DemoOIDC and DemoSAML, a demonstration provider where anybody can be anybody. Sign out in the
+sample app: the provider's session ends, too. Sign out at the provider: the sample app notices. The provider's own page:
+  {url}
+"
+        ),
+    };
     format!(
         "
 Cenote is ready. Any AWS credentials are accepted; nothing leaves this machine.
 
 Open this first, sign in, and watch what a sign-out does:
   {sample}
-
+{idp}
   endpoint       {endpoint}   (TLS: {tls})
   pool           {pool}   issuer {issuer}
   app client     {client}   (with a secret: {confidential})

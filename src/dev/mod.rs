@@ -1,4 +1,5 @@
 //! What only `cenote dev` serves.
 
+pub mod idp;
 pub mod outbox;
 pub mod sample;

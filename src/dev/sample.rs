@@ -8,8 +8,15 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
-use crate::cx::App;
+use serde_json::json;
+
+use crate::cx::{App, Cx};
+use crate::error::Result;
 use crate::http;
+use crate::notify::escape;
+
+/// As in app.js; the same in every `cenote dev`.
+const CLIENT: &str = "cenotedevpublicclient00001";
 
 /// Everything is its own: no script in the page, nothing from elsewhere, no form, no frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -27,7 +34,26 @@ pub async fn page(State(app): State<Arc<App>>, request: Request) -> Response {
         http::insert(response.headers_mut(), header::LOCATION, &format!("{public_url}/sample"));
         return response;
     }
-    answer("text/html; charset=utf-8", include_str!("sample/index.html"))
+    // Where else users of the client may sign in is the one thing that the page cannot know by itself.
+    let providers = match providers(&cx).await {
+        Ok(providers) => json!(providers).to_string(),
+        Err(error) => {
+            http::log(&cx, "dev", "sample-providers", Some(&error));
+            "[]".to_owned()
+        }
+    };
+    let page = include_str!("sample/index.html");
+    answer(
+        "text/html; charset=utf-8",
+        page.replacen("content=\"[]\"", &format!("content=\"{}\"", escape(&providers)), 1),
+    )
+}
+
+/// SupportedIdentityProviders of the client in app.js, without the pool itself.
+async fn providers(cx: &Cx) -> Result<Vec<String>> {
+    let client = cx.app.directory.client(cx.db(), CLIENT).await?;
+    let named = client.and_then(|(_, client)| client.model().supported_identity_providers.clone());
+    Ok(named.into_iter().flatten().filter(|name| name != "COGNITO").collect())
 }
 
 pub async fn file(Path(name): Path<String>) -> Response {
@@ -44,8 +70,8 @@ pub async fn file(Path(name): Path<String>) -> Response {
     }
 }
 
-fn answer(content_type: &'static str, body: &'static str) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn answer(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     for (name, value) in [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use url::form_urlencoded;
 
-use crate::browser::{Browser, code_client, local, parameter};
+use crate::browser::{Browser, CHALLENGE, code_client, local, parameter};
 use crate::house::{Answer, House, merge};
 use crate::saml_provider::{Asked, ENTITY, SSO, SamlProvider, Says, posts};
 
@@ -135,7 +135,9 @@ impl Corp {
         name: &str,
         (subject, session_index): (&str, &str),
     ) -> Answer {
-        let more = format!("&identity_provider={name}&scope=openid+aws.cognito.signin.user.admin");
+        let more = format!(
+            "&identity_provider={name}&scope=openid+aws.cognito.signin.user.admin&code_challenge={CHALLENGE}&code_challenge_method=S256"
+        );
         let asked = Asked::by(&browser.visits("/oauth2/authorize", &more).await);
         let mut says = Says::of(&asked, self.clock.now_ms());
         says.subject = subject.to_owned();

@@ -10,7 +10,7 @@ const FLOW: &[(&str, &str)] = &[
     ("main", "cli"),
     (
         "cli",
-        "serve app seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
+        "serve app dev seed admin account access auth tokens audit notify cx store templates pool keys tls config limits files ids ambient error",
     ),
     ("serve", "app http cx tls config meters ambient error"),
     (
@@ -31,7 +31,7 @@ const FLOW: &[(&str, &str)] = &[
         "oauth",
         "site http account auth tokens signout audit cx store pool keys config limits ids ambient error",
     ),
-    ("dev", "http notify cx store pool keys config ids ambient error"),
+    ("dev", "http notify cx store pool keys outgoing config ids ambient error"),
     ("health", "cx store config meters ambient error"),
     // What doors share: which pool a request means, and HTTP.
     ("site", "http cx store pool config limits error"),

@@ -11,6 +11,7 @@ use cenote::ambient::{Ms, SystemRandom, TestClock};
 use cenote::app::{self, Parts};
 use cenote::config::Settings;
 use cenote::cx::App;
+use cenote::dev::idp::Idp;
 use cenote::keys::{KeySource, MasterKey, Vault};
 use cenote::store::{Db, Options};
 use http_body_util::BodyExt;
@@ -130,6 +131,13 @@ impl House {
             url: self.url.clone(),
             directory: None,
         }
+    }
+
+    /// The same with the demonstration provider of `cenote dev --with-idp`.
+    pub fn with_idp(mut self) -> House {
+        let idp = Idp::new(self.app.clone()).unwrap();
+        self.router = app::router_with(self.app.clone(), Some(idp));
+        self
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admin_users;
+mod attribute_mapping;
 mod attributes;
 mod births;
 mod browser;
@@ -10,11 +11,13 @@ mod clients;
 mod compatibility;
 mod corp;
 mod dev;
+mod dev_idp;
 mod domains;
 mod edges;
 mod failures;
 mod federated_saml;
 mod federated_users;
+mod federation_docs;
 mod groups;
 mod handshakes;
 mod hosted;
@@ -22,6 +25,7 @@ mod hosts;
 mod house;
 mod inward_sign_out;
 mod keys;
+mod learned;
 mod limits;
 mod limits_evaded;
 mod linking;
@@ -64,6 +68,8 @@ mod sigv4;
 mod store;
 mod tls;
 mod totp;
+mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;
+mod upstream_social;
 mod wire;

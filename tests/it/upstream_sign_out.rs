@@ -61,7 +61,6 @@ pub async fn signs_in_at(op: &Provider, browser: &mut Browser<'_>, sub: &str) {
 async fn each_way_to_sign_a_user_out_owes_the_provider_and_what_ends_no_browser_does_not() {
     for house in houses().await {
         let corp = Corp::start(&house).await;
-        let session = json!({ "UserSessionTracking": "ENABLED" });
         for (operation, owes) in [
             ("AdminUserGlobalSignOut", true),
             ("GlobalSignOut", true),
@@ -73,12 +72,8 @@ async fn each_way_to_sign_a_user_out_owes_the_provider_and_what_ends_no_browser_
             ("AdminUpdateUserAttributes", false),
         ] {
             let (pool, client) = given(&house, &corp, &["SOAP"], json!({})).await;
-            house
-                .ok(
-                    "SetUserPoolSessionConfiguration",
-                    json!({ "UserPoolId": pool, "SessionConfiguration": session }),
-                )
-                .await;
+            let tracking = json!({ "UserPoolId": pool, "UserSessionTracking": "ENABLED", "TokenSession": { "MaxPerUser": 20 } });
+            house.ok("SetUserPoolSessionConfiguration", tracking).await;
             let mut browser = Browser::new(&house, &pool, &client);
             let tokens = corp.gets_tokens(&house, &mut browser, &pool, "Corp", ANN).await;
             let user = json!({ "UserPoolId": pool, "Username": "Corp_ann" });

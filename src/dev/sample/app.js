@@ -16,7 +16,7 @@ const SCOPE = 'openid email phone profile aws.cognito.signin.user.admin'
 // --- Signing in: authorization code with PKCE (RFC 6749, section 4.1; RFC 7636) ---
 
 /** Sends the browser to a hosted page that ends in a sign-in. The password is typed there; this page never sees it. */
-async function visit(page) {
+async function visit(page, more = {}) {
   const flow = { state: random(), nonce: random(), verifier: random() }
   sessionStorage.setItem('flow', JSON.stringify(flow))
   const query = new URLSearchParams({
@@ -28,6 +28,7 @@ async function visit(page) {
     nonce: flow.nonce,
     code_challenge: await sha256(flow.verifier),
     code_challenge_method: 'S256',
+    ...more,
   })
   location.assign(`${PAGES}${page}?${query}`)
 }
@@ -174,6 +175,7 @@ function base64url(bytes) {
 
 // --- From here it runs ---
 
+view.providers(identity_provider => visit('/oauth2/authorize', { identity_provider }))
 view.on({
   'sign-in': () => visit('/oauth2/authorize'),
   'sign-in-again': () => visit('/oauth2/authorize'),

@@ -50,6 +50,22 @@ function say(text) {
   problem.hidden = text === ''
 }
 
+/** One button for each other place where users of the client may sign in; the server says which in a meta element. */
+export function providers(signIn) {
+  const names = JSON.parse(document.querySelector('meta[name=providers]').content)
+  const demonstration = names.some(name => ['DemoOIDC', 'DemoSAML'].includes(name))
+  at('elsewhere').hidden = names.length === 0
+  at('demonstration').hidden = !demonstration
+  at('try-provider').hidden = !demonstration
+  at('providers').replaceChildren(
+    ...names.map(name => {
+      const button = make('button', `Sign in with ${name}`)
+      button.onclick = () => attempt(() => signIn(name))
+      return button
+    }),
+  )
+}
+
 export function begin(held) {
   at('welcome').hidden = Boolean(held)
   at('signed-in').hidden = !held
@@ -57,14 +73,18 @@ export function begin(held) {
   const farewell = JSON.parse(sessionStorage.getItem('farewell'))
   sessionStorage.removeItem('farewell')
   at('farewell').hidden = !farewell || Boolean(held)
-  if (farewell) at('farewell').replaceChildren(make('h2', farewell.verdict), make('p', farewell.detail), make('p', GONE))
+  if (!farewell) return
+  const gone = make('p', GONE)
+  if (farewell.elsewhere) gone.textContent += ` ${ELSEWHERE}`
+  at('farewell').replaceChildren(make('h2', farewell.verdict), make('p', farewell.detail), gone)
 }
 
-const GONE = 'The hosted pages have forgotten this browser, too: the next sign-in asks for the password.'
+const GONE = 'The hosted pages have forgotten this browser, too: the next sign-in asks again.'
+const ELSEWHERE = 'Where this session came through an identity provider that takes part in sign-outs, the one there is over, too.'
 
 /** The last verdict, for the page that the hosted pages will send the browser back to. */
 export function leave() {
-  const last = { verdict: at('verdict').textContent, detail: at('detail').textContent }
+  const last = { verdict: at('verdict').textContent, detail: at('detail').textContent, elsewhere: !at('identities').hidden }
   sessionStorage.setItem('farewell', JSON.stringify(last))
 }
 
@@ -128,7 +148,22 @@ export function tokens({ access_token, id_token, refresh_token }) {
       make('p', `${refresh_token.length} characters that only the server can read.`),
     ),
   )
+  identities(decode(id_token).claims.identities ?? [])
   tick()
+}
+
+function identities(known) {
+  at('identities').hidden = known.length === 0
+  at('identity-list').replaceChildren(
+    ...known.map(({ providerName, providerType, userId, issuer }) => {
+      const list = make('dl', '')
+      const facts = [['Kind', providerType], ['Known as', userId], ...(issuer ? [['Issuer', issuer]] : [])]
+      for (const [name, value] of facts) list.append(make('dt', name), make('dd', value))
+      const item = make('li', '', { className: 'card' })
+      item.append(make('h3', providerName), list)
+      return item
+    }),
+  )
 }
 
 function jwt(name, purpose, token) {
