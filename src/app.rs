@@ -133,16 +133,24 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
             get(hosted::confirm_forgot_password).post(hosted::confirm_forgot_password),
         )
         .route(&at("/confirmUser"), get(hosted::confirm_user).post(hosted::confirm_user))
+        .route(&at("/federation/continue"), get(hosted::federation_continue))
+        .route(&at("/federation/logout"), get(hosted::federation_logout))
+        .route(&at("/federation/{provider}/backchannel-logout"), post(hosted::backchannel))
+        .route(&at("/federation/{provider}/frontchannel-logout"), get(hosted::frontchannel))
         .route(&at("/forgotPassword"), get(hosted::forgot_password).post(hosted::forgot_password))
         .route(&at("/login"), get(hosted::login).post(hosted::login))
         .route(&at("/resendcode"), get(hosted::resend_code).post(hosted::resend_code))
         .route(&at("/signup"), get(hosted::signup).post(hosted::signup))
+        .route(&at("/saml2/idpresponse"), get(hosted::saml_response).post(hosted::saml_response))
+        .route(&at("/saml2/logout"), get(hosted::saml_logout).post(hosted::saml_logout))
         .route(&at("/logout"), get(hosted::logout).post(hosted::logout))
         .route(&at("/error"), get(hosted::error))
         .route(&at("/logo/{client}/{file}"), get(hosted::logo))
         .route(&at("/saml2/metadata"), get(hosted::saml_metadata))
         .route(&at("/oauth2/token"), post(oauth::token).options(oauth::preflight))
         .route(&at("/oauth2/revoke"), post(oauth::revoke).options(oauth::preflight))
+        .route(&at("/oauth2/idplogout"), get(hosted::oauth_logged_out))
+        .route(&at("/oauth2/idpresponse"), get(hosted::oauth_response).post(hosted::oauth_response))
         .route(&at("/oauth2/introspect"), post(oauth::introspect))
         .route(
             &at("/oauth2/userInfo"),
@@ -161,6 +169,7 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
         federation::certificates::renew,
     ));
     loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
+    loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
     loops.spawn(repeat(app.clone(), stopped, "purge", purge));
     loops
 }

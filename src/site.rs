@@ -19,6 +19,7 @@ const MAX_QUERY: usize = 16 << 10;
 const MAX_PARAMETERS: usize = 64;
 
 /// A pool's pages.
+#[derive(Clone)]
 pub struct Site {
     pub pool: Arc<Pool>,
     /// Where the pages are, without a trailing slash: `https://auth.example.com` or `https://localhost:9230/us-east-1_x`.
@@ -32,6 +33,7 @@ pub struct Site {
 }
 
 /// One browser or OAuth request, with its pool.
+#[derive(Clone)]
 pub struct Visit {
     pub cx: Cx,
     pub site: Site,

@@ -25,6 +25,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("error.html", include_str!("hosted/templates/error.html")),
     ("field.html", include_str!("hosted/templates/field.html")),
     ("forgot.html", include_str!("hosted/templates/forgot.html")),
+    ("handoff.html", include_str!("hosted/templates/handoff.html")),
+    ("hop.html", include_str!("hosted/templates/hop.html")),
     ("login.html", include_str!("hosted/templates/login.html")),
     ("message.html", include_str!("hosted/templates/message.html")),
     ("new-password.html", include_str!("hosted/templates/new-password.html")),
@@ -34,6 +36,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("second-code.html", include_str!("hosted/templates/second-code.html")),
     ("second-email.html", include_str!("hosted/templates/second-email.html")),
     ("second-setup.html", include_str!("hosted/templates/second-setup.html")),
+    ("signed-out.html", include_str!("hosted/templates/signed-out.html")),
     ("signup.html", include_str!("hosted/templates/signup.html")),
 ];
 

@@ -208,7 +208,7 @@ async fn change(
     old: &User,
     new: &User,
     action: &str,
-    end: Option<(End<'_>, Why)>,
+    end: Option<(End<'_>, Why<'_>)>,
 ) -> Result<()> {
     let mut batch = Batch::new();
     users::update(&mut batch, pool, old, new, cx.now, &Error::conflict())?;

@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod codes;
 pub mod existence;
 pub mod groups;
+pub mod linking;
 pub mod list;
 pub mod mfa;
 pub mod password;

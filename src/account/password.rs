@@ -93,9 +93,10 @@ pub async fn set(
 }
 
 /// Whether there may be anything to end. Whom an administrator has just made has no session, and gets none while this is decided: to
-/// sign in changes the status, and so `ver`, which the batch guards. The challenges of such a user die with the old password.
+/// sign in changes the status, and so `ver`, which the batch guards, except through an identity provider. The challenges of such
+/// a user die with the old password.
 async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
-    if user.status != Status::ForceChangePassword {
+    if user.status != Status::ForceChangePassword || !user.doc.identities.is_empty() {
         return Ok(true);
     }
     let tokens = sessions::token_sessions_of(cx.db(), user, cx.now).await?;
@@ -103,7 +104,7 @@ async fn may_have_begun(cx: &Cx, user: &User) -> Result<bool> {
 }
 
 /// What ends when a password is reset, by whomever: everything, or, where the pool wants Cognito's way, only what is half done.
-pub(super) fn end_by_reset(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why) {
+pub(super) fn end_by_reset(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why<'_>) {
     let end = if pool.doc.extensions.password_reset_ends_sessions {
         End::User { user, browsers: true }
     } else {

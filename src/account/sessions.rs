@@ -45,7 +45,7 @@ pub async fn sign_out_user(cx: &Cx, pool: &Pool, user: &User) -> Result<()> {
     cx.db().commit(batch).await
 }
 
-fn end_user(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why) {
+fn end_user(cx: &Cx, batch: &mut Batch, pool: &Pool, user: &User, why: Why<'_>) {
     let browsers = pool.doc.extensions.global_sign_out_ends_browser_sessions;
     signout::end(cx, batch, pool, &[End::User { user, browsers }], why);
 }
@@ -166,7 +166,7 @@ pub async fn revoke_session(
     let mut ends: Vec<End<'_>> =
         browsers.iter().map(End::Browser).chain(tokens.iter().map(End::Tokens)).collect();
     if let (true, true, Some(sso)) = (linked, tokens.is_empty(), browsers.first()) {
-        ends.push(End::Through { sso, tokens: &through });
+        ends.push(End::Through { sso_id: &sso.id, tokens: &through });
     }
     signout::end(cx, &mut batch, pool, &ends, why);
     audit::note(&mut batch, cx, &pool.id, &actor, action, session_id, "ok", &user.sub);

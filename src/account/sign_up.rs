@@ -16,7 +16,7 @@ use crate::notify;
 use crate::pool::attributes::{self, Writer};
 use crate::pool::names::{self, Chosen};
 use crate::pool::realm::triggers;
-use crate::pool::{Status, User, UserDoc, password};
+use crate::pool::{Pool, Status, User, UserDoc, password};
 use crate::store::{Batch, users};
 use crate::tokens;
 
@@ -50,7 +50,10 @@ pub async fn sign_up_as(
     let mut pairs = pairs.to_vec();
     attributes::check(pool, Writer::Client(via.client), false, &pairs)?;
     let username = match names::choose(pool, name)? {
-        Chosen::Name(name) => name.to_owned(),
+        Chosen::Name(name) => {
+            not_of_a_provider(cx, pool, name).await?;
+            name.to_owned()
+        }
         Chosen::Attribute(attribute, value) => {
             name_as_attribute(&mut pairs, attribute, value)?;
             sub.clone()
@@ -102,6 +105,23 @@ pub async fn sign_up_as(
     );
     cx.db().commit(batch).await?;
     Ok((user, details))
+}
+
+/// Who took the name of somebody who has yet to come from an identity provider would keep them out.
+async fn not_of_a_provider(cx: &Cx, pool: &Pool, name: &str) -> Result<()> {
+    let providers = cx.app.directory.providers(cx.db(), pool).await?;
+    let name = names::fold(pool, name);
+    let owner = providers
+        .all()
+        .iter()
+        .find(|provider| name.starts_with(&names::fold(pool, &format!("{}_", provider.name))));
+    match owner {
+        Some(provider) => Err(Error::invalid(format!(
+            "Username cannot begin with {}_: such names are of users who sign in through that identity provider.",
+            provider.name
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Confirms a user by the code, and verifies the address that it went to. The address becomes an alias where the pool has

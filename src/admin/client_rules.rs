@@ -172,7 +172,8 @@ fn providers(pool: &Pool, model: &UserPoolClientType, known: &Providers) -> Resu
 }
 
 fn readable(pool: &Pool, model: &UserPoolClientType, verb: Verb) -> Result<()> {
-    if model.read_attributes.iter().flatten().any(|name| attributes::find(pool, name).is_none()) {
+    let is_there = |name: &String| name == "identities" || attributes::find(pool, name).is_some();
+    if !model.read_attributes.iter().flatten().all(is_there) {
         return Err(Error::invalid(format!(
             "Invalid read attributes specified while {} a client",
             verb.text()

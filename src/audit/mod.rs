@@ -15,6 +15,8 @@ pub enum Actor<'a> {
     User(&'a str),
     /// Somebody who has not proved to be anybody.
     Anybody,
+    /// An identity provider of the pool.
+    Provider(&'a str),
     /// The server itself or its operator's command line.
     Operator,
 }
@@ -41,6 +43,7 @@ pub fn note(
         },
         Actor::User(sub) => format!("user:{sub}"),
         Actor::Anybody => "anybody".to_owned(),
+        Actor::Provider(name) => format!("provider:{name}"),
         Actor::Operator => "operator".to_owned(),
     };
     let entry = Entry {

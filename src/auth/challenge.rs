@@ -108,7 +108,7 @@ pub fn insert(
 fn lifetime(at: At<'_>, doc: &Doc) -> Ms {
     match (at.door, doc) {
         (_, Doc::SignedUp { .. }) => 15 * MINUTE,
-        (Door::Hosted, _) => at.client.challenge_ms().max(5 * MINUTE),
+        (Door::Hosted | Door::Federation, _) => at.client.challenge_ms().max(5 * MINUTE),
         (Door::Api | Door::Admin, _) => at.client.challenge_ms(),
     }
 }

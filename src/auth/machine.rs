@@ -36,6 +36,8 @@ pub enum Event {
     SettingUp(Factor),
     /// The user of an MFA_SETUP challenge has set up this factor.
     SetUp(Factor),
+    /// An identity provider says who came. `Check` means that the pool may have its first sight of them.
+    Federated,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,10 @@ pub fn next(facts: &Facts<'_>, event: Event) -> Step {
         Event::SetUp(factor) => match half_done(facts) {
             Ok(user) if factors::usable(facts.pool, user).contains(&factor) => Step::Proven,
             Ok(_) => deny(invalid_session()),
+            Err(error) => deny(error),
+        },
+        Event::Federated => match federated(facts) {
+            Ok(step) => step,
             Err(error) => deny(error),
         },
     }
@@ -198,6 +204,24 @@ fn setting_up(facts: &Facts<'_>, factor: Factor) -> Step {
         Ok(Asked::SetUp(factors)) if factors.contains(&factor) => Step::Check,
         Ok(_) => deny(invalid_session()),
         Err(error) => deny(error),
+    }
+}
+
+/// The provider has asked for what it asks for: no password of the pool, no lock, no second factor of its own (`cognito-behaviour`, 11).
+fn federated(facts: &Facts<'_>) -> Result<Step, Error> {
+    facts.pool.refuse_unbuilt_risk()?;
+    facts.pool.refuse_unbuilt_triggers(triggers::FEDERATED)?;
+    match facts.user {
+        None => {
+            facts.pool.refuse_unbuilt_triggers(triggers::FEDERATED_SIGN_UP)?;
+            Ok(Step::Check)
+        }
+        Some(user) if !user.enabled => Err(Error::not_authorized("User is not enabled")),
+        // Whoever signed up may not be whom the administrator meant: a link is no confirmation.
+        Some(user) if user.status == Status::Unconfirmed => {
+            Err(Error::new(Kind::UserNotConfirmed, "User is not confirmed."))
+        }
+        Some(_) => Ok(Step::Proven),
     }
 }
 

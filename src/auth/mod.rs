@@ -7,6 +7,7 @@
 pub mod challenge;
 pub mod claims;
 pub mod credential;
+pub mod federated;
 pub mod lockout;
 pub mod machine;
 pub mod new_password;
@@ -64,6 +65,8 @@ pub enum Door {
     Admin,
     /// The hosted pages.
     Hosted,
+    /// An identity provider of others, by way of them.
+    Federation,
 }
 
 impl Door {
@@ -72,6 +75,7 @@ impl Door {
             Door::Api => "api",
             Door::Admin => "admin",
             Door::Hosted => "hosted",
+            Door::Federation => "federation",
         }
     }
 }

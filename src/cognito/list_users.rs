@@ -14,7 +14,8 @@ const LIST: &str = "ListUsers";
 pub async fn list_users(cx: Cx, input: ListUsersRequest) -> Result<ListUsersResponse> {
     let pool = lookup::pool(&cx, &input.user_pool_id).await?;
     let wanted = input.attributes_to_get.as_deref();
-    if wanted.unwrap_or_default().iter().any(|name| attributes::find(&pool, name).is_none()) {
+    let is_there = |name: &String| name == "identities" || attributes::find(&pool, name).is_some();
+    if !wanted.unwrap_or_default().iter().all(is_there) {
         return Err(Error::invalid("One or more requested attributes do not exist."));
     }
     let filter = input.filter.as_deref().map_or(Ok(None), Filter::parse)?;

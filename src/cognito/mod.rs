@@ -7,6 +7,7 @@ mod client_token;
 mod clients;
 mod domains;
 mod groups;
+mod linking;
 mod list_users;
 mod lookup;
 mod mfa;
@@ -55,10 +56,12 @@ operations! {
     "AdminDeleteSoftwareToken" => mfa::admin_delete_software_token,
     "AdminDeleteUser" => admin_users::admin_delete_user,
     "AdminDeleteUserAttributes" => admin_users::admin_delete_user_attributes,
+    "AdminDisableProviderForUser" => linking::admin_disable_provider_for_user,
     "AdminDisableUser" => admin_users::admin_disable_user,
     "AdminEnableUser" => admin_users::admin_enable_user,
     "AdminGetUser" => admin_users::admin_get_user,
     "AdminInitiateAuth" => auth::admin_initiate_auth,
+    "AdminLinkProviderForUser" => linking::admin_link_provider_for_user,
     "AdminListGroupsForUser" => groups::admin_list_groups_for_user,
     "AdminListUserSessions" => sessions::admin_list_user_sessions,
     "AdminRemoveUserFromGroup" => groups::admin_remove_user_from_group,

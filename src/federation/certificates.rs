@@ -8,6 +8,7 @@ use cenote_saml::Credential;
 use zeroize::Zeroizing;
 
 use crate::ambient::{DAY, MINUTE, Ms};
+use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::keys::Place;
@@ -81,6 +82,7 @@ async fn renew_one(cx: &Cx, pool_id: &str, use_for: &str) -> Result<()> {
     pools::hold(&mut batch, &pool);
     insert(cx, &mut batch, pool_id, use_for, newest.n + 1, pkcs8).await?;
     store::delete_expired(&mut batch, pool_id, use_for, cx.now);
+    audit::note(&mut batch, cx, pool_id, &Actor::Operator, "RenewCertificate", use_for, "ok", "");
     cx.db().commit(batch).await
 }
 

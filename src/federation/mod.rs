@@ -2,9 +2,14 @@
 //! visit on the way are in `hosted`.
 
 pub mod certificates;
+pub mod handshake;
 pub mod learned;
 pub mod oidc;
+pub mod saml;
+pub mod seen;
+pub mod sign_out;
 pub mod sp_metadata;
+pub mod upstream;
 
 use cenote_saml::{Binding, Endpoint};
 
@@ -46,6 +51,15 @@ impl Trouble {
         match self.kind {
             TroubleKind::Refused | TroubleKind::Unreachable => "invalid_request",
             TroubleKind::Internal => "server_error",
+        }
+    }
+
+    /// What it counts as among the sign-ins of `/metrics`.
+    pub fn outcome(&self) -> &'static str {
+        match self.kind {
+            TroubleKind::Refused => "ProviderRefused",
+            TroubleKind::Unreachable => "ProviderUnreachable",
+            TroubleKind::Internal => "InternalErrorException",
         }
     }
 }

@@ -1,9 +1,11 @@
-//! `/oauth2/authorize`: refuses, asks at `/login`, or, with ManagedLoginVersion 2, answers from the browser session silently.
+//! `/oauth2/authorize`: refuses, asks at `/login`, sends the browser to the identity provider that the request names, or, with
+//! ManagedLoginVersion 2, answers from the browser session silently.
 
 use axum::response::Response;
 
+use super::providers::{Named, Offered, UNAVAILABLE};
 use super::request::AuthorizeRequest;
-use super::{cookies, finish, pages};
+use super::{cookies, finish, pages, to_provider};
 use crate::error::{Kind, Result};
 use crate::http;
 use crate::site::Visit;
@@ -25,8 +27,9 @@ pub async fn page(visit: &Visit) -> Result<Response> {
 }
 
 async fn answer(visit: &Visit, request: &AuthorizeRequest) -> Result<Response> {
-    let session =
-        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, request, browser));
+    let offered = Offered::by(visit, &request.client).await?;
+    let named = offered.named(&visit.query);
+    let session = usable(visit, request, &offered, named).await?;
     let silent = request.prompt.none
         || (visit.site.managed_login_version == 2 && !request.prompt.select_account);
     match session {
@@ -35,14 +38,40 @@ async fn answer(visit: &Visit, request: &AuthorizeRequest) -> Result<Response> {
         {
             finish::reuse(visit, request, &browser).await
         }
-        _ if request.prompt.none => Ok(request.refuse("login_required", "")),
-        _ => Ok(pages::see(&visit.page("/login", &visit.query))),
+        _ => match named {
+            Named::Unknown if request.prompt.none => {
+                Ok(request.refuse("invalid_request", UNAVAILABLE))
+            }
+            // A provider may ask for anything: nobody is sent there who must not be asked.
+            _ if request.prompt.none => Ok(request.refuse("login_required", "")),
+            Named::Provider(provider) => {
+                to_provider::go(visit, request, provider, request.prompt.login).await
+            }
+            Named::Nobody | Named::Own | Named::Unknown => {
+                Ok(pages::see(&visit.page("/login", &visit.query)))
+            }
+        },
     }
 }
 
-/// Whether this client may use the session at all: MaxValidityMinutes 0 means neither silently nor on offer, and `max_age` is
+/// The living browser session of this request, if it may answer it.
+pub async fn usable(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    offered: &Offered,
+    named: Named<'_>,
+) -> Result<Option<(Browser, [u8; 32])>> {
+    let session =
+        cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, request, browser));
+    match session {
+        Some(session) if offered.takes(visit, &session.0, named).await? => Ok(Some(session)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether this client may use the session by its age: MaxValidityMinutes 0 means neither silently nor on offer, and `max_age` is
 /// measured from the last fresh authentication.
-pub fn is_usable(visit: &Visit, request: &AuthorizeRequest, browser: &Browser) -> bool {
+fn is_usable(visit: &Visit, request: &AuthorizeRequest, browser: &Browser) -> bool {
     let age = visit.cx.now - browser.session.auth_ms;
     let tracked = visit.site.pool.doc.sessions.tracking;
     let never = tracked && request.client.sso_silent_ms() == 0;

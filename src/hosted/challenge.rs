@@ -37,7 +37,7 @@ pub async fn go_on(
     began_ms: Option<Ms>,
 ) -> Result<Response> {
     let Challenged { name, session, mut parameters } = match outcome {
-        Outcome::Proven(proven) => return finish::sign_in(visit, request, *proven).await,
+        Outcome::Proven(proven) => return finish::sign_in(visit, request, *proven, None).await,
         Outcome::Challenged(challenged) => challenged,
     };
     let Some(session) = session.filter(|_| is_built(name)) else { return Err(unbuilt(name)) };
@@ -66,7 +66,7 @@ fn is_built(challenge: &str) -> bool {
 
 /// Shows the page of the challenge that the address names.
 pub async fn page(visit: &Visit) -> Result<Response> {
-    let request = match AuthorizeRequest::check(visit).await? {
+    let request = match AuthorizeRequest::check_own(visit).await? {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };
@@ -84,7 +84,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
 
 /// Takes the answer. One that the user can correct shows the page again; a challenge that is over says so.
 pub async fn submit(visit: &Visit, form: &Params) -> Result<Response> {
-    let request = match AuthorizeRequest::check(visit).await? {
+    let request = match AuthorizeRequest::check_own(visit).await? {
         Ok(request) => request,
         Err(refusal) => return Ok(refusal),
     };

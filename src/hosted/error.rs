@@ -42,7 +42,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
     let names = [("name", fields::isolated(&name)), ("uri", fields::isolated(&uri))];
     let names: Vec<(&str, &str)> = names.iter().map(|(key, text)| (*key, text.as_str())).collect();
     let values = context! { title => texts.say(title, &[]), hint => texts.say(hint, &names) };
-    let mut response = pages::page(visit, "error.html", values, None).await?;
+    let mut response = pages::page(visit, "error.html", values, &pages::Allow::default()).await?;
     *response.status_mut() = StatusCode::BAD_REQUEST;
     Ok(response)
 }

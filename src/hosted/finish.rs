@@ -9,15 +9,15 @@ use crate::audit::{self, Actor};
 use crate::auth::Proven;
 use crate::error::{Error, Result};
 use crate::pool::session::Flow;
-use crate::pool::{SsoSession, TokenSession, User};
+use crate::pool::{Identity, SsoSession, TokenSession, User};
 use crate::signout::{self, End, Why};
 use crate::site::Visit;
 use crate::store::browsers::Browser;
 use crate::store::clocks::{self, BornOf};
 use crate::store::codes::{AuthorizationCode, CodeDoc};
-use crate::store::{Batch, browsers, codes};
+use crate::store::{Batch, browsers, codes, upstream};
 use crate::tokens::{self, Birth, mint, open};
-use crate::{ids, keys};
+use crate::{federation, ids, keys};
 
 /// `cognito-behaviour`, 4.1.
 const CODE_MS: Ms = 5 * MINUTE;
@@ -103,11 +103,13 @@ fn go_on(
     );
 }
 
-/// Credentials were proved: opens (or, for the same user, renews) the browser session and grants what was asked for, in one commit.
+/// Credentials were proved, or a provider said who it is: opens (or, for the same user, renews) the browser session, remembers that
+/// provider's own session with it, and grants what was asked for, in one commit.
 pub async fn sign_in(
     visit: &Visit,
     request: &AuthorizeRequest,
     proven: Proven,
+    identity: Option<&Identity>,
 ) -> Result<Response> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let Proven { user, birth, mut batch } = proven;
@@ -157,6 +159,12 @@ pub async fn sign_in(
             session.id
         }
     };
+    if let Some(identity) = identity {
+        upstream::insert(
+            &mut batch,
+            &federation::upstream::seal(cx, pool, identity, &sso_id, &user.sub)?,
+        );
+    }
     let made = Made { user: &user, sso_id: &sso_id, auth_ms: cx.now };
     let granted = grant(visit, request, &mut batch, birth, &made).await?;
     cx.db().commit(batch).await?;

@@ -26,7 +26,7 @@ impl Caller {
         let client_id = query.get("client_id").unwrap_or_default();
         let alone = !query.has("response_type") && !query.has("redirect_uri");
         if !alone || client_id.is_empty() {
-            let request = match AuthorizeRequest::check(visit).await? {
+            let request = match AuthorizeRequest::check_own(visit).await? {
                 Ok(request) => request,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -58,7 +58,18 @@ pub async fn show(
     template: &str,
     values: Value,
 ) -> Result<Response> {
-    render(visit, &request.client, Some(request), template, values).await
+    show_ending(visit, request, template, values, Vec::new()).await
+}
+
+/// The same where a form may also end at these sources.
+pub async fn show_ending(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    template: &str,
+    values: Value,
+    ends: Vec<String>,
+) -> Result<Response> {
+    render(visit, &request.client, Some(request), template, values, ends).await
 }
 
 /// The same for a page that may stand alone.
@@ -68,7 +79,7 @@ pub async fn show_for(
     template: &str,
     values: Value,
 ) -> Result<Response> {
-    render(visit, &caller.client, caller.request.as_ref(), template, values).await
+    render(visit, &caller.client, caller.request.as_ref(), template, values, Vec::new()).await
 }
 
 async fn render(
@@ -77,22 +88,27 @@ async fn render(
     request: Option<&AuthorizeRequest>,
     template: &str,
     values: Value,
+    ends: Vec<String>,
 ) -> Result<Response> {
     let csrf = cookies::csrf(visit);
     let pool = &visit.site.pool;
     // Nobody is sent where nothing can be done.
+    let own = client.supports_cognito();
     let link = |path: &str, open: bool| open.then(|| visit.page(path, &step::query(visit)));
     let common = context! {
         csrf => csrf.as_str(),
         action => action(visit),
         client => client.model().client_name.clone(),
         login => link("/login", request.is_some()),
-        forgot => link("/forgotPassword", address::recovery_order(pool).is_ok()),
-        signup => link("/signup", !pool.only_administrators_create_users()),
+        forgot => link("/forgotPassword", own && address::recovery_order(pool).is_ok()),
+        signup => link("/signup", own && !pool.only_administrators_create_users()),
     };
     let values = context! { ..values, ..common };
-    let target = request.map(|request| request.redirect_uri.as_str());
-    let mut response = pages::page(visit, template, values, target).await?;
+    let mut allow = pages::Allow::form(request.map(|request| request.redirect_uri.as_str()));
+    allow.forms.extend(
+        ends.into_iter().filter(|source| !allow.forms.contains(source)).collect::<Vec<_>>(),
+    );
+    let mut response = pages::page(visit, template, values, &allow).await?;
     cookies::set_csrf(visit, &mut response, &csrf);
     Ok(response)
 }
@@ -112,7 +128,7 @@ pub async fn message(
         link,
         label => texts.say(label, &[]),
     };
-    let mut response = pages::page(visit, "message.html", values, None).await?;
+    let mut response = pages::page(visit, "message.html", values, &pages::Allow::default()).await?;
     *response.status_mut() = status;
     Ok(response)
 }

@@ -1,14 +1,15 @@
 //! `/logout` (`cognito-behaviour`, 1.1; OIDC RP-Initiated Logout 1.0): ends this browser's session first, then decides where
-//! to go. A refused address still ends the session, and the page says which client's list lacks it.
+//! to go, and leads there through the identity providers that the session came from (`logout_hop`). A refused address still ends the
+//! session, and the page says which client's list lacks it.
 
 use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::{cookies, pages};
+use super::{cookies, logout_hop, pages};
 use crate::audit::{self, Actor};
 use crate::error::{Kind, Result};
-use crate::pool::Client;
+use crate::pool::{Client, SsoSession};
 use crate::signout::{self, End, Why};
 use crate::site::{Params, Visit, with_query};
 use crate::store::{Batch, sessions};
@@ -20,10 +21,14 @@ pub fn redirect_to_get(visit: &Visit, form: &Params) -> Response {
 }
 
 pub async fn page(visit: &Visit) -> Result<Response> {
-    end_session(visit).await?;
-    let mut response = match client(visit).await? {
+    let ended = end_session(visit).await?;
+    let to = match client(visit).await? {
         Ok(client) => destination(visit, &client),
-        Err(reason) => pages::to_logout_error(visit, reason),
+        Err(reason) => pages::logout_error(visit, reason),
+    };
+    let mut response = match &ended {
+        Some(ended) => logout_hop::begin(visit, ended, to).await,
+        None => pages::see(&to),
     };
     cookies::clear_session(visit, &mut response);
     if let Some(signout) = visit.cx.reply().signout {
@@ -71,9 +76,9 @@ async fn client(visit: &Visit) -> Result<std::result::Result<Arc<Client>, &'stat
 
 /// Ends the browser session behind the cookie, with the codes that came through it and, where the pool says so, the token
 /// sessions. Durable before the browser goes on.
-async fn end_session(visit: &Visit) -> Result<()> {
+async fn end_session(visit: &Visit) -> Result<Option<Ended>> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
-    let Some(session) = cookies::any_session(visit).await? else { return Ok(()) };
+    let Some(session) = cookies::any_session(visit).await? else { return Ok(None) };
     let tokens = if pool.doc.extensions.logout_ends_token_sessions {
         sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?
     } else {
@@ -81,10 +86,11 @@ async fn end_session(visit: &Visit) -> Result<()> {
     };
     let mut ends = vec![End::Browser(&session)];
     if pool.doc.extensions.logout_ends_token_sessions {
-        ends.push(End::Through { sso: &session, tokens: &tokens });
+        ends.push(End::Through { sso_id: &session.id, tokens: &tokens });
     }
     let mut batch = Batch::new();
-    signout::end(cx, &mut batch, pool, &ends, Why::user("logout"));
+    let why = Why::user("logout").by_browser();
+    let signout_id = signout::end(cx, &mut batch, pool, &ends, why);
     audit::note(
         &mut batch,
         cx,
@@ -95,21 +101,28 @@ async fn end_session(visit: &Visit) -> Result<()> {
         "ok",
         visit.query.get("client_id").unwrap_or_default(),
     );
-    cx.db().commit(batch).await
+    cx.db().commit(batch).await?;
+    Ok(Some(Ended { signout_id, session }))
+}
+
+/// What this sign-out has ended, durably.
+pub struct Ended {
+    pub signout_id: String,
+    pub session: SsoSession,
 }
 
 /// The table of `cognito-behaviour` 1.1. `logout_uri` wins over all others.
-fn destination(visit: &Visit, client: &Client) -> Response {
+fn destination(visit: &Visit, client: &Client) -> String {
     let query = &visit.query;
     if let Some(uri) = query.get("logout_uri") {
         if client.is_logout_url(uri) {
-            return pages::see(uri);
+            return uri.to_owned();
         }
     } else if let Some(uri) = query.get("post_logout_redirect_uri") {
         if client.is_logout_url(uri) {
             let state: Vec<(&str, &str)> =
                 query.get("state").map(|state| ("state", state)).into_iter().collect();
-            return pages::see(&with_query(uri, &state));
+            return with_query(uri, &state);
         }
     } else if query.get("redirect_uri").is_some() && query.get("response_type").is_some() {
         let mut on = query.clone();
@@ -118,7 +131,7 @@ fn destination(visit: &Visit, client: &Client) -> Response {
         if on.get("scope").is_none() {
             on.set("scope", &client.scopes().join(" "));
         }
-        return pages::see(&visit.page("/login", &on));
+        return visit.page("/login", &on);
     }
-    pages::to_logout_error(visit, "Required String parameter 'redirect_uri' is not present")
+    pages::logout_error(visit, "Required String parameter 'redirect_uri' is not present")
 }

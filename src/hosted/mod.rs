@@ -1,6 +1,7 @@
-//! Every browser endpoint: authorize, login and what follows it, sign-up, recovery, logout, error (`cognito-behaviour`, 1.1, 1.2 and 4). Pages work without JavaScript:
+//! Every browser endpoint: authorize, login and what follows it, the way to identity providers and back, sign-up, recovery, logout, error (`cognito-behaviour`, 1.1, 1.2 and 4). Pages work without JavaScript:
 //! plain forms that post to their own path with its query.
 
+mod arrival;
 mod authorize;
 mod challenge;
 mod confirm;
@@ -10,12 +11,16 @@ mod fields;
 mod finish;
 mod forgot;
 mod form;
+mod from_provider;
 mod login;
 mod logo;
 mod logout;
+mod logout_hop;
+mod logout_inward;
 mod looks;
 mod new_password;
 mod pages;
+mod providers;
 mod qr;
 mod request;
 mod saml_metadata;
@@ -23,6 +28,8 @@ mod second;
 mod signup;
 mod step;
 mod texts;
+mod to_provider;
+mod unsolicited;
 mod words;
 
 use std::sync::Arc;
@@ -32,6 +39,7 @@ use axum::http::Method;
 use axum::response::Response;
 
 pub use self::logo::logo;
+pub use self::logout_inward::{backchannel, frontchannel};
 pub use self::saml_metadata::saml_metadata;
 use crate::cx::{App, Cx};
 use crate::error::Result;
@@ -40,6 +48,8 @@ use crate::site::{self, Params, Visit};
 
 /// The largest form that a page posts.
 const MAX_FORM: usize = 64 << 10;
+/// The largest that a SAML provider posts: 100,000 characters of a response in base64, every other of them escaped, and a RelayState.
+const MAX_SAML_FORM: usize = 384 << 10;
 
 pub async fn authorize(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "authorize").await
@@ -77,13 +87,50 @@ pub async fn logout(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "logout").await
 }
 
+/// A provider's server speaks SOAP here, a browser forms and queries.
+pub async fn saml_logout(State(app): State<Arc<App>>, request: Request) -> Response {
+    if logout_inward::is_soap(request.headers()) {
+        return logout_inward::soap(app, request).await;
+    }
+    visit_with(app, request, "samlLogout", MAX_SAML_FORM).await
+}
+
+pub async fn oauth_logged_out(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "oauthLoggedOut").await
+}
+
+pub async fn federation_logout(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "federationLogout").await
+}
+
 pub async fn error(State(app): State<Arc<App>>, request: Request) -> Response {
     visit(app, request, "error").await
 }
 
-/// Finds the pool, reads the form, runs the page (again, if a guard lost a race), and turns what went wrong into a page.
+pub async fn saml_response(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit_with(app, request, "samlResponse", MAX_SAML_FORM).await
+}
+
+pub async fn oauth_response(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "oauthResponse").await
+}
+
+pub async fn federation_continue(State(app): State<Arc<App>>, request: Request) -> Response {
+    visit(app, request, "federationContinue").await
+}
+
 async fn visit(app: Arc<App>, request: Request, page: &'static str) -> Response {
-    let (cx, parts, form) = site::open(app, request, MAX_FORM).await;
+    visit_with(app, request, page, MAX_FORM).await
+}
+
+/// Finds the pool, reads the form, runs the page (again, if a guard lost a race), and turns what went wrong into a page.
+async fn visit_with(
+    app: Arc<App>,
+    request: Request,
+    page: &'static str,
+    max_form: usize,
+) -> Response {
+    let (cx, parts, form) = site::open(app, request, max_form).await;
     let post = parts.method == Method::POST;
     let answer = match form {
         Ok(form) => cx.retrying(|cx| run(cx, parts.clone(), form.clone(), post, page)).await,
@@ -110,7 +157,12 @@ async fn run(
         let query =
             if page == "logout" { visit.query.clone().and(&form) } else { visit.query.clone() };
         let path = match page {
-            "authorize" => "/oauth2/authorize".to_owned(),
+            "authorize" => to_provider::AUTHORIZE.to_owned(),
+            // A provider was given the address of the pool's own page.
+            "samlResponse" | "samlLogout" | "oauthResponse" | "oauthLoggedOut"
+            | "federationContinue" | "federationLogout" => {
+                return Err(site::nothing_here());
+            }
             page => format!("/{page}"),
         };
         return Ok(pages::see(&visit.page(&path, &query)));
@@ -123,10 +175,19 @@ async fn run(
         ("confirmForgotPassword", true) => forgot::reset(&visit, &form).await,
         ("confirmUser", false) => confirm::page(&visit).await,
         ("confirmUser", true) => confirm::submit(&visit, &form).await,
+        ("federationContinue", _) => from_provider::go_on(&visit).await,
+        ("federationLogout", _) => logout_hop::afterwards(&visit).await,
         ("forgotPassword", false) => forgot::page(&visit).await,
         ("forgotPassword", true) => forgot::submit(&visit, &form).await,
+        ("oauthLoggedOut", _) => logout_hop::returned(&visit).await,
+        ("oauthResponse", false) => from_provider::oauth(&visit).await,
+        ("oauthResponse", true) => from_provider::oauth_posted(&visit, &form).await,
         ("resendcode", false) => confirm::resend_page(&visit).await,
         ("resendcode", true) => confirm::resend(&visit, &form).await,
+        ("samlLogout", false) => logout_inward::saml(&visit, None).await,
+        ("samlLogout", true) => logout_inward::saml(&visit, Some(&form)).await,
+        ("samlResponse", false) => from_provider::nothing_posted(&visit).await,
+        ("samlResponse", true) => from_provider::saml(&visit, &form).await,
         ("signup", false) => signup::page(&visit).await,
         ("signup", true) => signup::submit(&visit, &form).await,
         ("login", false) => login::page(&visit).await,

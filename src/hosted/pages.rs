@@ -17,14 +17,43 @@ use crate::pool::urls;
 use crate::site::Visit;
 use crate::templates::Book;
 
-/// A page of a pool, in the visitor's language and with the looks of the client. `target` is the redirect URI that its form may end
-/// at: Chromium applies `form-action` to the redirects after a POST, too, and to those of the app after them.
-pub async fn page(
+/// What a page may do beyond showing itself.
+#[derive(Clone, Debug, Default)]
+pub struct Allow {
+    /// Where its form may end besides here, as sources of a Content-Security-Policy: Chromium applies `form-action` to the redirects
+    /// after a POST, too, and to those of the app after them.
+    pub forms: Vec<String>,
+    /// The one script that runs, ours. Templates have none.
+    pub script: Option<&'static str>,
+}
+
+impl Allow {
+    /// A form that may end at this address.
+    pub fn form(target: Option<&str>) -> Allow {
+        Allow { forms: target.and_then(urls::csp_source).into_iter().collect(), script: None }
+    }
+}
+
+/// A page that sends a form to an identity provider, by itself where scripts run, and else by its button.
+pub async fn handoff<N: AsRef<str>>(
     visit: &Visit,
+    to: &str,
+    fields: &[(N, String)],
+    (title, text): (&str, &str),
     name: &str,
-    values: Value,
-    target: Option<&str>,
 ) -> Result<Response> {
+    let texts = &texts::of(visit);
+    let name = fields::isolated(name);
+    let say = |key| texts.say(key, &[("name", name.as_str())]);
+    let fields: Vec<Value> =
+        fields.iter().map(|(name, value)| context! { name => name.as_ref(), value }).collect();
+    let values = context! { title => say(title), text => say(text), to, fields };
+    let allow = Allow { script: Some("document.forms[0].submit()"), ..Allow::form(Some(to)) };
+    page(visit, "handoff.html", values, &allow).await
+}
+
+/// A page of a pool, in the visitor's language and with the looks of the client.
+pub async fn page(visit: &Visit, name: &str, values: Value, allow: &Allow) -> Result<Response> {
     let book = match visit.cx.app.templates.book() {
         Ok(book) => book,
         Err(error) => return Ok(broken(&visit.cx, name, &error)),
@@ -35,7 +64,7 @@ pub async fn page(
     let style = format!("{}\n{}", book.style(), looks.css);
     let customized = !looks.css.is_empty();
     let values = context! { style, customized, languages, logo => looks.logo, ..values };
-    let mut response = render(&visit.cx, &book, &texts, name, values, target);
+    let mut response = render(&visit.cx, &book, &texts, name, values, allow);
     texts::remember(visit, &mut response);
     Ok(response)
 }
@@ -46,19 +75,22 @@ fn render(
     texts: &Texts,
     name: &str,
     values: Value,
-    target: Option<&str>,
+    allow: &Allow,
 ) -> Response {
     let mut bytes = [0; 16];
     cx.rng().fill(&mut bytes);
     let nonce = STANDARD.encode(bytes);
     let values =
         context! { nonce => nonce.as_str(), lang => texts.tag, t => texts.all(), ..values };
-    let body = match book.render(name, values) {
+    let mut body = match book.render(name, values) {
         Ok(body) => body,
         Err(error) => return broken(cx, name, &Error::internal(error)),
     };
+    if let Some(script) = allow.script {
+        body.push_str(&format!("<script nonce=\"{nonce}\">{script}</script>\n"));
+    }
     let mut response = Response::new(Body::from(body));
-    harden(cx, &mut response, &nonce, target);
+    harden(cx, &mut response, &nonce, allow);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(texts.tag));
@@ -110,7 +142,7 @@ pub fn failure(cx: &Cx, parts: &Parts, error: &Error) -> Response {
         languages => (),
         logo => (),
     };
-    let mut response = render(cx, &book, &texts, "error.html", values, None);
+    let mut response = render(cx, &book, &texts, "error.html", values, &Allow::default());
     *response.status_mut() = status;
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -136,8 +168,8 @@ pub fn to_error(visit: &Visit, error: &str, client_id: &str) -> Response {
     see(&visit.page("/error", &query))
 }
 
-/// To `/error?<original query>`, as Cognito does for a sign-out that cannot go on. The reason is logged.
-pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
+/// `/error?<original query>`, where Cognito sends a sign-out that cannot go on. The reason is logged.
+pub fn logout_error(visit: &Visit, reason: &str) -> String {
     tracing::info!(request_id = %visit.cx.request.id, reason, "a sign-out request was refused");
     let mut query = visit.query.only(&[
         "client_id",
@@ -151,7 +183,7 @@ pub fn to_logout_error(visit: &Visit, reason: &str) -> Response {
         // Not the token itself: it names a user.
         query.set("id_token_hint", "present");
     }
-    see(&visit.page("/error", &query))
+    visit.page("/error", &query)
 }
 
 fn redirect(status: StatusCode, location: &str) -> Response {
@@ -171,15 +203,19 @@ fn redirect(status: StatusCode, location: &str) -> Response {
 fn plain(cx: &Cx, status: StatusCode, text: String) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    harden(cx, &mut response, "none", None);
+    harden(cx, &mut response, "none", &Allow::default());
     response
 }
 
-fn harden(cx: &Cx, response: &mut Response, nonce: &str, target: Option<&str>) {
-    let target =
-        target.and_then(urls::csp_source).map(|source| format!(" {source}")).unwrap_or_default();
+fn harden(cx: &Cx, response: &mut Response, nonce: &str, allow: &Allow) {
+    let forms: String = allow.forms.iter().map(|source| format!(" {source}")).collect();
+    let script = match allow.script {
+        Some(_) => format!(" script-src 'nonce-{nonce}';"),
+        None => String::new(),
+    };
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data:; form-action 'self'{target}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'nonce-{nonce}';{script} img-src 'self' data:; form-action 'self'{forms}; frame-ancestors 'none'; \
+         base-uri 'none'"
     );
     let headers = response.headers_mut();
     http::insert(headers, header::CONTENT_SECURITY_POLICY, &policy);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use super::pages;
+use super::providers::Offered;
 use crate::ambient::{Ms, SECOND};
 use crate::error::Result;
 use crate::pool::realm::triggers;
@@ -170,10 +171,11 @@ impl AuthorizeRequest {
             Some(Ok(seconds)) if seconds >= 0 => Some(seconds.saturating_mul(SECOND)),
             Some(_) => return refuse("invalid_request", "max_age must be a number of seconds"),
         };
-        if !client.supports_cognito() {
+        let offered = Offered::by(visit, &client).await?;
+        if !offered.own && offered.providers().next().is_none() {
             return refuse(
                 "invalid_request",
-                "This client has no identity provider that this version of Cenote supports",
+                "None of this client's SupportedIdentityProviders exists in this user pool",
             );
         }
         Ok(Ok(AuthorizeRequest {
@@ -189,6 +191,19 @@ impl AuthorizeRequest {
             prompt,
             max_age_ms,
             client,
+        }))
+    }
+
+    /// The same for a page of the pool's own users.
+    pub async fn check_own(
+        visit: &Visit,
+    ) -> Result<std::result::Result<AuthorizeRequest, Response>> {
+        Ok(AuthorizeRequest::check(visit).await?.and_then(|request| {
+            if request.client.supports_cognito() {
+                return Ok(request);
+            }
+            let why = "SupportedIdentityProviders of this client lacks COGNITO: its users sign in at other identity providers";
+            Err(request.refuse("invalid_request", why))
         }))
     }
 

@@ -214,8 +214,13 @@ impl Limit {
 
     /// The category of an endpoint, by its path without the pool; `None` for a path that is none.
     pub fn of_endpoint(path: &str, post: bool) -> Option<Limit> {
-        // Of a logo's path only the beginning is ours.
-        let path = if path.starts_with("/logo/") { "/logo" } else { path };
+        // Of a logo's path only the beginning is ours; of a provider's, all but its name.
+        let path = match path.strip_prefix("/federation/").and_then(|rest| rest.split_once('/')) {
+            Some((_, "backchannel-logout")) => "/federation/backchannel-logout",
+            Some((_, "frontchannel-logout")) => "/federation/frontchannel-logout",
+            _ if path.starts_with("/logo/") => "/logo",
+            _ => path,
+        };
         let (_, get, form) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
         Some(if post { *form } else { *get })
     }
@@ -230,11 +235,17 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/confirmForgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/confirmUser", Limit::ManagedLogin, Limit::UserCreation),
     ("/error", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/federation/backchannel-logout", Limit::UserToken, Limit::UserToken),
+    ("/federation/continue", Limit::UserFederation, Limit::UserFederation),
+    ("/federation/frontchannel-logout", Limit::UserToken, Limit::UserToken),
+    ("/federation/logout", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/forgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/login", Limit::ManagedLogin, Limit::UserAuthentication),
     ("/logo", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/logout", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/oauth2/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/oauth2/idplogout", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/oauth2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     ("/oauth2/introspect", Limit::UserToken, Limit::UserToken),
     ("/oauth2/revoke", Limit::UserToken, Limit::UserToken),
     // With client credentials it is ClientAuthentication.
@@ -242,6 +253,9 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
     ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
+    // What a provider ends counts as revoking a token does.
+    ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 

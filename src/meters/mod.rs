@@ -38,6 +38,7 @@ pub struct Meters {
     durations: Histograms<1>,
     sign_ins: Counters<2>,
     sign_outs: Counters<2>,
+    told: Counters<1>,
     tokens: Counters<1>,
     limited: Counters<2>,
     reruns: Counter,
@@ -180,6 +181,13 @@ impl Meters {
                 "Committed records of sign-outs: U a user, S a token session, X a browser session, C a client, P a pool; and why",
                 Counters::default(),
             ),
+            told: books.add(
+                "cenote_upstream_sign_outs",
+                &["outcome"],
+                "Identity providers told of sign-outs: done, revoked, fresh (nothing was possible), left (IDPSignout is not set), failed \
+                 (given up) or deferred (tried again later)",
+                Counters::default(),
+            ),
             tokens: books.add(
                 "cenote_tokens_issued",
                 &["grant"],
@@ -279,6 +287,10 @@ impl Meters {
 
     pub fn signed_out(&self, kind: &'static str, reason: &'static str) {
         self.sign_outs.get_or_create(&[label("kind", kind), label("reason", reason)]).inc();
+    }
+
+    pub fn told_provider(&self, outcome: &'static str) {
+        self.told.get_or_create(&[label("outcome", outcome)]).inc();
     }
 
     pub fn issued(&self, grant: &'static str) {

@@ -135,6 +135,11 @@ impl Failure {
         }
     }
 
+    /// Whether the host itself says that nothing listens there.
+    pub fn is_nobody_there(&self) -> bool {
+        matches!(self, Failure::Unreachable(why) if why.contains("Connection refused"))
+    }
+
     /// For the counters.
     pub(super) fn name(&self) -> &'static str {
         match self {

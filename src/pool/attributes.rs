@@ -124,7 +124,12 @@ fn schema(pool: &Pool) -> impl Iterator<Item = &SchemaAttributeType> {
     pool.model().schema_attributes.iter().flatten()
 }
 
-fn check_value(schema: &SchemaAttributeType, name: &str, value: &str) -> Result<(), String> {
+/// Why the schema does not allow a value.
+pub(super) fn check_value(
+    schema: &SchemaAttributeType,
+    name: &str,
+    value: &str,
+) -> Result<(), String> {
     if value.chars().count() > 2_048 {
         return Err("Attribute value must be no longer than 2048 characters".into());
     }

@@ -1,8 +1,9 @@
-//! What an identity provider said of somebody who signed in there.
+//! What an identity provider said of somebody who signed in there, and the identities by which a user of the pool does.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::provider::Kind;
 use crate::ambient::Ms;
@@ -61,4 +62,52 @@ impl Identity {
     pub fn claim(&self, name: &str) -> Option<&[String]> {
         self.claims.iter().find(|(own, _)| own == name).map(|(_, values)| values.as_slice())
     }
+}
+
+/// An identity at a provider by which a user signs in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linked {
+    pub provider: String,
+    pub kind: Kind,
+    /// What the link was made by: an attribute, until the first sign-in has told the subject; then, and else, `SUBJECT`.
+    pub attribute: String,
+    /// The subject, or that attribute's value.
+    pub value: String,
+    pub issuer: Option<String>,
+    /// The account began with this identity.
+    pub primary: bool,
+    pub created_ms: Ms,
+}
+
+/// What Cognito calls the subject where it asks for the name of an attribute.
+pub const SUBJECT: &str = "Cognito_Subject";
+
+/// The attribute `identities`: JSON in a string.
+pub fn attribute(identities: &[Linked]) -> String {
+    let one = |identity: &Linked| {
+        json!({
+            "userId": identity.value,
+            "providerName": identity.provider,
+            "providerType": identity.kind.as_str(),
+            "issuer": identity.issuer,
+            "primary": identity.primary,
+            "dateCreated": identity.created_ms,
+        })
+    };
+    Value::Array(identities.iter().map(one).collect()).to_string()
+}
+
+/// The claim `identities` of ID tokens, where the truth and the time are strings (`cognito-behaviour`, 3).
+pub fn claim(identities: &[Linked]) -> Value {
+    let one = |identity: &Linked| {
+        json!({
+            "userId": identity.value,
+            "providerName": identity.provider,
+            "providerType": identity.kind.as_str(),
+            "issuer": identity.issuer,
+            "primary": identity.primary.to_string(),
+            "dateCreated": identity.created_ms.to_string(),
+        })
+    };
+    Value::Array(identities.iter().map(one).collect())
 }

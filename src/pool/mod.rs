@@ -8,6 +8,7 @@ pub mod factors;
 pub mod group;
 pub mod identity;
 pub mod logo;
+pub mod mapping;
 pub mod names;
 pub mod password;
 pub mod provider;

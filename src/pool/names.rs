@@ -70,9 +70,13 @@ pub fn is_name_of(pool: &Pool, user: &User, name: &str) -> bool {
 }
 
 /// Everything that this user can sign in with: (kind, folded name), the username first. Addresses that stand in
-/// for a username count as soon as they are set; aliases only once they are verified.
+/// for a username count as soon as they are set; aliases only once they are verified. Of who came from an identity provider
+/// only the username counts: no provider's word about an address takes it from somebody, or keeps it from its owner.
 pub fn logins(pool: &Pool, user: &User) -> Vec<(&'static str, String)> {
     let mut logins = vec![("username", fold(pool, &user.username))];
+    if user.doc.is_federated() {
+        return logins;
+    }
     for attribute in ["email", "phone_number"] {
         let counts = pool.signs_in_with(attribute)
             || (pool.aliases(attribute) && user.doc.is_verified(attribute));

@@ -190,6 +190,7 @@ impl Pool {
             "PreTokenGeneration" => set(&lambda.pre_token_generation),
             "PreTokenGenerationConfig" => lambda.pre_token_generation_config.is_some(),
             "UserMigration" => set(&lambda.user_migration),
+            "InboundFederation" => lambda.inbound_federation.is_some(),
             "CustomSMSSender" => lambda.custom_sms_sender.is_some(),
             "CustomEmailSender" => lambda.custom_email_sender.is_some(),
             _ => false,
@@ -212,6 +213,16 @@ pub mod triggers {
         "PreTokenGeneration",
         "PreTokenGenerationConfig",
     ];
+    /// A sign-in through an identity provider.
+    pub const FEDERATED: &[&str] = &[
+        "InboundFederation",
+        "PreAuthentication",
+        "PostAuthentication",
+        "PreTokenGeneration",
+        "PreTokenGenerationConfig",
+    ];
+    /// What the first one of a user calls, too.
+    pub const FEDERATED_SIGN_UP: &[&str] = &["PreSignUp", "PostConfirmation"];
     pub const TOKENS: &[&str] = &["PreTokenGeneration", "PreTokenGenerationConfig"];
 }
 

@@ -4,6 +4,7 @@ use cenote_interface::types::{AttributeType, MFAOptionType};
 use serde::{Deserialize, Serialize};
 
 use super::factors::{Factor, Factors};
+use super::identity::{self, Linked};
 use crate::ambient::Ms;
 
 /// A user as one read gave it.
@@ -46,6 +47,9 @@ pub struct UserDoc {
     pub temporary_until_ms: Option<Ms>,
     #[serde(skip_serializing_if = "Factors::is_empty")]
     pub factors: Factors,
+    /// In the order in which they were linked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Linked>,
 }
 
 impl UserDoc {
@@ -66,6 +70,11 @@ impl UserDoc {
 
     pub fn is_verified(&self, attribute: &str) -> bool {
         self.get(&format!("{attribute}_verified")) == Some("true")
+    }
+
+    /// Whether the account began with a sign-in at an identity provider.
+    pub fn is_federated(&self) -> bool {
+        self.identities.iter().any(|identity| identity.primary)
     }
 }
 
@@ -108,14 +117,23 @@ impl User {
 
     /// The attributes as Cognito lists them, `sub` first.
     pub fn attributes(&self) -> Vec<AttributeType> {
+        let identities = self.identities();
+        let identities = identities.as_deref().map(|value| ("identities", value));
         let own = self.doc.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         std::iter::once(("sub", self.sub.as_str()))
+            .chain(identities)
             .chain(own)
             .map(|(name, value)| AttributeType {
                 name: name.to_owned(),
                 value: Some(value.to_owned()),
             })
             .collect()
+    }
+
+    /// The attribute `identities`: absent where no provider knows the user.
+    pub fn identities(&self) -> Option<String> {
+        let identities = &self.doc.identities;
+        (!identities.is_empty()).then(|| identity::attribute(identities))
     }
 
     /// UserMFASettingList: absent where nothing is activated.

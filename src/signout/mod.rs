@@ -7,13 +7,14 @@
 
 use aws_lc_rs::digest;
 
-use crate::ambient::{DAY, Ms, SECOND};
+use crate::ambient::{DAY, MINUTE, Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::Error;
 use crate::ids;
 use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::store::clocks::Reach;
 use crate::store::jobs::{self, Record};
+use crate::store::upstream::{self, Debt, Whose};
 use crate::store::{Batch, browsers, clocks, codes, sessions};
 
 /// What ends.
@@ -22,9 +23,9 @@ pub enum End<'a> {
     Tokens(&'a TokenSession),
     /// One browser session, with the codes that came through it.
     Browser(&'a SsoSession),
-    /// The token sessions that came through a browser session. `tokens` must be exactly those that live: one that a
-    /// racing redemption adds makes the operation run again.
-    Through { sso: &'a SsoSession, tokens: &'a [TokenSession] },
+    /// The token sessions that came through a browser session, which may be gone. `tokens` must be exactly those that live: one that
+    /// a racing redemption adds makes the operation run again.
+    Through { sso_id: &'a str, tokens: &'a [TokenSession] },
     /// Every token session of a user, with codes and challenges; with `browsers`, the browser sessions too.
     User { user: &'a User, browsers: bool },
     /// Every browser session of a user but one, with all codes and challenges; token sessions live on.
@@ -42,39 +43,67 @@ pub enum End<'a> {
 
 /// Why, in terms that a receipt shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Why {
+pub struct Why<'a> {
     pub reason: &'static str,
     pub initiator: &'static str,
+    pub upstream: Upstream<'a>,
 }
 
-impl Why {
-    pub const fn user(reason: &'static str) -> Why {
-        Why { reason, initiator: "user" }
+/// What the identity providers that sessions came from learn of a sign-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream<'a> {
+    /// A worker tells them (`federation::sign_out`).
+    Tell,
+    /// The browser that signs out is led through them; what it has not done in these two minutes is the worker's.
+    Browser,
+    /// This one said it. It is not told again, the others are.
+    From(&'a str),
+}
+
+/// How long a browser has for all the providers that it is led through.
+const BROWSER_MS: Ms = 2 * MINUTE;
+
+impl<'a> Why<'a> {
+    pub const fn user(reason: &'static str) -> Why<'a> {
+        Why { reason, initiator: "user", upstream: Upstream::Tell }
     }
 
-    pub const fn admin(reason: &'static str) -> Why {
-        Why { reason, initiator: "admin" }
+    pub const fn admin(reason: &'static str) -> Why<'a> {
+        Why { reason, initiator: "admin", upstream: Upstream::Tell }
     }
 
-    pub const fn policy(reason: &'static str) -> Why {
-        Why { reason, initiator: "policy" }
+    pub const fn policy(reason: &'static str) -> Why<'a> {
+        Why { reason, initiator: "policy", upstream: Upstream::Tell }
+    }
+
+    /// An identity provider signed somebody out.
+    pub const fn upstream(reason: &'static str, provider: &'a str) -> Why<'a> {
+        Why { reason, initiator: "upstream", upstream: Upstream::From(provider) }
+    }
+
+    /// The browser itself will be led through the providers.
+    pub const fn by_browser(self) -> Why<'a> {
+        Why { upstream: Upstream::Browser, ..self }
     }
 }
 
 /// Ends all of `what` in this batch, as one sign-out, and names that sign-out in the answer's headers.
 /// Returns the sign-out's id, a UUIDv7.
-pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) -> String {
+pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'_>) -> String {
     let signout_id = ids::uuid_v7(cx.now, cx.rng()).to_string();
     let mut records = Records { cx, pool, why, signout_id: &signout_id, n: 0, kinds: Vec::new() };
     for end in what {
         match end {
             End::Tokens(session) => records.token_session(batch, session),
-            End::Browser(session) => records.browser_session(batch, session),
-            End::Through { sso, tokens } => {
+            End::Browser(session) => {
+                records.browser_session(batch, session);
+                records.owe(batch, Whose::Browser(&session.id));
+            }
+            End::Through { sso_id, tokens } => {
                 sessions::end_sessions_through(
                     batch,
                     &pool.id,
-                    &sso.id,
+                    sso_id,
                     cx.now,
                     tokens.len() as u64,
                 );
@@ -87,6 +116,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                 clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
                 jobs::insert_user_record(batch, &record);
+                records.owe(batch, Whose::User { sub: &user.sub, spare: None });
             }
             End::Browsers { user, all, spare } => {
                 let reach = Reach { tokens: false, browsers: true };
@@ -94,6 +124,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                 for session in all.iter().filter(|session| Some(session.id.as_str()) != *spare) {
                     records.browser_session(batch, session);
                 }
+                records.owe(batch, Whose::User { sub: &user.sub, spare: *spare });
                 if let Some(spare) = spare {
                     browsers::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
                 }
@@ -106,6 +137,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
                 let record = records.next("U", &user.sub, Some(&user.sub), None);
                 // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
                 jobs::insert_record(batch, &record, cx.now.max(user.clock_ms) + DAY);
+                records.owe(batch, Whose::User { sub: &user.sub, spare: None });
             }
             // Their rows are gone, and what refers to a row that is gone is dead; the records tell those who cannot look.
             End::Client(client) => {
@@ -132,7 +164,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why) 
 struct Records<'a> {
     cx: &'a Cx,
     pool: &'a Pool,
-    why: Why,
+    why: Why<'a>,
     signout_id: &'a str,
     n: i64,
     kinds: Vec<&'static str>,
@@ -156,6 +188,21 @@ impl Records<'_> {
         jobs::insert_record(batch, &record, 0);
     }
 
+    /// What this sign-out owes the providers that these sessions came from. One statement finds them when it is committed, so none
+    /// that a racing sign-in adds is missed.
+    fn owe(&self, batch: &mut Batch, whose: Whose<'_>) {
+        if !self.pool.doc.has_providers {
+            return;
+        }
+        let (state, due_ms, not) = match self.why.upstream {
+            Upstream::Tell => (upstream::State::Pending, self.cx.now, None),
+            Upstream::Browser => (upstream::State::Browser, self.cx.now + BROWSER_MS, None),
+            Upstream::From(provider) => (upstream::State::Pending, self.cx.now, Some(provider)),
+        };
+        let debt = Debt { pool_id: &self.pool.id, signout_id: self.signout_id, state, due_ms, not };
+        upstream::owe(batch, &debt, whose, self.cx.now);
+    }
+
     fn next(
         &mut self,
         kind: &'static str,
@@ -175,7 +222,10 @@ impl Records<'_> {
             drop_after_ms: drop_after(self.pool, self.cx.now),
             reason: self.why.reason,
             initiator: self.why.initiator,
-            origin: self.cx.request.access_key.clone().unwrap_or_default(),
+            origin: match self.why.upstream {
+                Upstream::From(provider) => provider.to_owned(),
+                _ => self.cx.request.access_key.clone().unwrap_or_default(),
+            },
             txn: self.signout_id.to_owned(),
             committed_ms: self.cx.now,
         };

@@ -47,6 +47,34 @@ macro_rules! rule {
     };
 }
 
+/// Tokens of a provider are not kept for people who look into what happened.
+const NOT_KEPT: Ms = 0;
+
+macro_rules! still_used {
+    () => {
+        "expires_ms < ?1 AND ended_ms IS NULL AND (EXISTS (SELECT 1 FROM sso_sessions s JOIN users x ON x.pool_id = s.pool_id \
+         AND x.sub = s.sub WHERE s.pool_id = upstream_sessions.pool_id AND s.session_id = upstream_sessions.sso_id \
+         AND s.ended_ms IS NULL AND s.expires_ms > ?1 AND s.birth_ms >= x.sso_epoch_ms) \
+         OR EXISTS (SELECT 1 FROM token_sessions t JOIN users x ON x.pool_id = t.pool_id AND x.sub = t.sub \
+         WHERE t.pool_id = upstream_sessions.pool_id AND t.sso_id = upstream_sessions.sso_id AND t.ended_ms IS NULL \
+         AND t.expires_ms > ?1 AND t.birth_ms >= x.epoch_ms))"
+    };
+}
+
+/// A session at a provider is kept, a day at a time, while the browser session or a token session that came from it lives: the
+/// provider may still end those.
+const PROLONG_UPSTREAM: Rule = Rule {
+    rank: Rank::Job,
+    keep_ms: NOT_KEPT,
+    any: concat!("SELECT 1 FROM upstream_sessions WHERE ", still_used!(), " LIMIT 1"),
+    delete: concat!(
+        "UPDATE upstream_sessions SET expires_ms = CAST(?1 AS BIGINT) + 86400000 WHERE (pool_id, upstream_id) IN \
+         (SELECT pool_id, upstream_id FROM upstream_sessions WHERE ",
+        still_used!(),
+        " LIMIT ?2)"
+    ),
+};
+
 #[rustfmt::skip] // One table per line.
 const RULES: &[Rule] = &[
     rule!(User, KEEP_MS, "strangers", "pool_id, login", "failed_ms < ?1"),
@@ -61,6 +89,10 @@ const RULES: &[Rule] = &[
     rule!(Code, KEEP_MS, "allowances", "pool_id, subject, purpose", "since_ms < ?1"),
     rule!(Code, KEEP_MS, "handshakes", "pool_id, hash", "expires_ms < ?1"),
     rule!(Code, KEEP_MS, "seen_messages", "pool_id, provider, message_key", "expires_ms < ?1"),
+    PROLONG_UPSTREAM,
+    rule!(Job, NOT_KEPT, "upstream_sessions", "pool_id, upstream_id", "expires_ms < ?1 AND NOT EXISTS (SELECT 1 FROM upstream_signouts o \
+        WHERE o.pool_id = upstream_sessions.pool_id AND o.sub = upstream_sessions.sub AND o.provider = upstream_sessions.provider \
+        AND o.upstream_id = upstream_sessions.upstream_id AND o.done_ms IS NULL)"),
     rule!(Job, KEEP_RECORDS_MS, "upstream_signouts", "pool_id, signout_id, upstream_id", "created_ms < ?1"),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),

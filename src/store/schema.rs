@@ -457,9 +457,10 @@ CREATE TABLE upstream_signouts (
   due_ms BIGINT NOT NULL,
   created_ms BIGINT NOT NULL,
   done_ms BIGINT,
+  satisfied_ms BIGINT,
   PRIMARY KEY (pool_id, signout_id, upstream_id)
 );
 CREATE INDEX upstream_signouts_by_user ON upstream_signouts (pool_id, sub, provider);
-CREATE INDEX upstream_signouts_by_due ON upstream_signouts (due_ms) WHERE state = 'pending';
+CREATE INDEX upstream_signouts_by_due ON upstream_signouts (due_ms) WHERE done_ms IS NULL;
 CREATE INDEX upstream_signouts_by_age ON upstream_signouts (created_ms);
 ";

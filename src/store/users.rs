@@ -178,6 +178,17 @@ pub fn set_password(batch: &mut Batch, user: &User, sealed: Vec<u8>, keep: i64) 
     );
 }
 
+/// Takes the password away, if it is still the one that was read.
+pub fn remove_password(batch: &mut Batch, user: &User) {
+    batch.one(
+        Rank::User,
+        "UPDATE users SET password = NULL, password_ver = password_ver + 1, failures = 0, failed_ms = 0 \
+         WHERE pool_id = ?1 AND sub = ?2 AND password_ver = ?3",
+        params![user.pool_id.as_str(), user.sub.as_str(), user.password_ver],
+        Error::conflict(),
+    );
+}
+
 /// The user is there and as it was read, in what it owns, too: whoever depends on that changes the version, as this does.
 pub fn hold(batch: &mut Batch, user: &User) {
     batch.one(

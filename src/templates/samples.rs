@@ -58,11 +58,40 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
             }),
         ),
         (
+            "handoff.html",
+            vec![context! {
+                title => "On to Example", text => "You go on at Example.", to => "https://idp.example.com/sso",
+                fields => vec![context! { name => "SAMLRequest", value => "PHNhbWw+" }, context! { name => "RelayState", value => "x" }],
+            }],
+        ),
+        (
+            "hop.html",
+            vec![
+                context! { title => "Signing you out of Okta", text => "One moment.", to => LINK, fields => nobody(), after => LINK },
+                context! { title => "Signing you out of Okta", text => "One moment.", to => LINK, fields => vec![context! { name => "SAMLRequest", value => "PHNhbWw+" }], after => LINK },
+            ],
+        ),
+        (
             "login.html",
             forms(|alert, wrong| {
+                let provider = |social: bool| context! { href => LINK, name => "Example", social };
+                let providers = || vec![provider(false), provider(true)];
+                let ways = |own: bool, corporate: Value, providers: Vec<Value>| {
+                    context! {
+                        own, corporate, providers, alert, wrong, username => username(), password => field("password", "password"),
+                        notice => "",
+                    }
+                };
+                let corporate = || field("corporate_email", "text");
                 vec![
-                    context! { username => username(), password => field("password", "password"), alert, wrong, notice => "" },
-                    context! { username => refused(username()), password => refused(field("password", "password")), alert, wrong, notice => "Done." },
+                    ways(true, nobody(), Vec::new()),
+                    ways(true, corporate(), providers()),
+                    ways(false, nobody(), providers()),
+                    ways(false, refused(corporate()), Vec::new()),
+                    context! {
+                        username => refused(username()), password => refused(field("password", "password")), notice => "Done.",
+                        ..ways(true, nobody(), providers())
+                    },
                 ]
             }),
         ),
@@ -139,6 +168,16 @@ pub fn samples() -> Vec<(&'static str, Vec<Value>)> {
                 };
                 vec![sets_up(nobody()), sets_up(context! { side => 29, path => "M0 0h1v1H0z" })]
             }),
+        ),
+        (
+            "signed-out.html",
+            vec![
+                context! { lines => Vec::<Value>::new(), all => true, link => LINK },
+                context! { lines => vec![
+                    context! { text => "You are signed out of Okta, too.", good => true },
+                    context! { text => "Entra could not be reached.", good => false },
+                ], all => false, link => LINK },
+            ],
         ),
         (
             "signup.html",

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::cx::Cx;
 use crate::ids;
 use crate::pool::group::GroupClaims;
+use crate::pool::identity;
 use crate::pool::{Client, Pool, TokenSession, User};
 
 /// The only scope of tokens from an API sign-in, and what token-authorised operations ask for.
@@ -110,6 +111,9 @@ pub fn id(
     if let Some(role) = &groups.preferred_role {
         claims.insert("cognito:preferred_role".into(), json!(role));
     }
+    if !user.doc.identities.is_empty() && client.may_read("identities") {
+        claims.insert("identities".into(), identity::claim(&user.doc.identities));
+    }
     for (name, value) in readable(client, user, &session.scope) {
         claims.insert(name.to_owned(), typed(pool, name, value));
     }
@@ -126,10 +130,13 @@ pub fn id(
     claims
 }
 
-/// userInfo's answer: booleans are strings, and the name is called `username`.
+/// userInfo's answer: booleans and `identities` are strings, and the name is called `username`.
 pub fn user_info(client: &Client, user: &User, scope: &str) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".into(), json!(user.sub));
+    if let Some(identities) = user.identities().filter(|_| client.may_read("identities")) {
+        claims.insert("identities".into(), json!(identities));
+    }
     for (name, value) in readable(client, user, scope) {
         claims.insert(name.to_owned(), json!(value));
     }

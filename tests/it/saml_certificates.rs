@@ -89,6 +89,12 @@ async fn a_year_later_there_is_a_new_certificate_of_the_same_key_and_the_old_one
         for outcome in together(racers).await {
             outcome.unwrap();
         }
+        let trail = cenote::store::jobs::audit(&house.app.db, 0, i64::MAX, (0, ""), 10_000).await;
+        let trail = trail.unwrap();
+        let renewed = trail.iter().filter(|entry| entry.action == "RenewCertificate");
+        let mut renewed: Vec<&str> = renewed.map(|entry| entry.target.as_str()).collect();
+        renewed.sort_unstable();
+        assert_eq!(renewed, ["encryption:Upstream", "signing"], "each once");
         let second = signing_certificate(&node, &pool).await;
         assert_eq!(key(&first), key(&second), "the key stays");
         assert_eq!(validity(&second)[1], "370919");

@@ -104,8 +104,9 @@ async fn arrive(
     sub: &str,
 ) -> Result<Identity, Trouble> {
     let asked = ask(house, provider, &plain()).await;
-    let code = idp.code_for(&query(&asked), sub);
-    redeem(house, provider, &code, Some(&idp.url)).await
+    let back = query(&Url::parse(&idp.authorize(asked.as_str(), sub)).unwrap());
+    assert_eq!(back["state"], "s1");
+    redeem(house, provider, &back["code"], back.get("iss").map(String::as_str)).await
 }
 
 pub async fn redeem(

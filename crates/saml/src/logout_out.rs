@@ -38,7 +38,8 @@ pub struct LogoutResponse<'a> {
     pub in_response_to: &'a str,
     /// Our entity id.
     pub issuer: &'a str,
-    /// The provider's address, to which the answer is sent ([`crate::Endpoint::for_responses`]).
+    /// The provider's address, to which the answer is sent ([`crate::Endpoint::for_responses`]). Empty by SOAP, where it goes back to
+    /// whoever asked.
     pub destination: &'a str,
     pub issue_instant_ms: i64,
     pub status: LogoutStatus,
@@ -125,11 +126,14 @@ impl LogoutResponse<'_> {
     }
 
     fn draft(&self) -> Draft<'_> {
+        let destination = match self.destination {
+            "" => String::new(),
+            url => format!(r#" Destination="{}""#, xml::escape(url)),
+        };
         let head = format!(
-            r#"<samlp:LogoutResponse xmlns:samlp="{PROTOCOL}" xmlns:saml="{ASSERTION}" ID="{}" Version="2.0" IssueInstant="{}" Destination="{}" InResponseTo="{}">{}"#,
+            r#"<samlp:LogoutResponse xmlns:samlp="{PROTOCOL}" xmlns:saml="{ASSERTION}" ID="{}" Version="2.0" IssueInstant="{}"{destination} InResponseTo="{}">{}"#,
             xml::escape(self.id),
             time::format(self.issue_instant_ms),
-            xml::escape(self.destination),
             xml::escape(self.in_response_to),
             element("saml:Issuer", &[], self.issuer),
         );

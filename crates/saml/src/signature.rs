@@ -15,6 +15,9 @@ use crate::fault::{Excerpt, Fault};
 use crate::names::{DSIG, ENVELOPED, EXC_C14N};
 use crate::xml;
 
+/// Prefixes that canonicalisation writes out though nobody uses them: each costs at every element.
+const PREFIX_LIST_LIMIT: usize = 20;
+
 /// Whether `node` is signed, by one of `keys` over `node` and all that is in it. A signature that does not hold is an error, and so is
 /// a second one: only the absence of any is `false`.
 pub(crate) fn verify(
@@ -30,6 +33,16 @@ pub(crate) fn verify(
     };
     let form = Form::of(document, node, signature)?;
 
+    // First whether a key of the provider made it: nobody else makes us digest what can be large.
+    let signed_info = NodeSet::tree_without_comments(form.signed_info, document);
+    let signed_info = form.signed_info_form.apply(document, &signed_info)?;
+    if !keys
+        .iter()
+        .any(|key| key.verifies(form.algorithm, &signed_info, &form.value, Written::Fixed))
+    {
+        return Err(Fault::SignatureMismatch { what, tried: keys.len() });
+    }
+
     let mut covered = NodeSet::tree_without_comments(node, document);
     covered.remove_id(signature);
     for inside in xml::descendants(document, signature) {
@@ -38,18 +51,7 @@ pub(crate) fn verify(
     if form.hash.digest(&form.reference.apply(document, &covered)?).as_ref() != form.digest {
         return Err(Fault::DigestMismatch { what });
     }
-
-    let signed_info = form
-        .signed_info_form
-        .apply(document, &NodeSet::tree_without_comments(form.signed_info, document))?;
-    if keys
-        .iter()
-        .any(|key| key.verifies(form.algorithm, &signed_info, &form.value, Written::Fixed))
-    {
-        Ok(true)
-    } else {
-        Err(Fault::SignatureMismatch { what, tried: keys.len() })
-    }
+    Ok(true)
 }
 
 /// Refuses signatures anywhere but directly in `places`: each that stands elsewhere is either meaningless or meant to mislead.
@@ -210,10 +212,12 @@ impl Canonical {
                     && xml::is(document, *list, EXC_C14N, "InclusiveNamespaces") =>
             {
                 let list = xml::attribute(document, *list, "PrefixList").unwrap_or_default();
-                list.split(xml::is_space)
-                    .filter(|prefix| !prefix.is_empty())
-                    .map(str::to_owned)
-                    .collect()
+                let prefixes = list.split(xml::is_space).filter(|prefix| !prefix.is_empty());
+                let prefixes: Vec<String> = prefixes.map(str::to_owned).collect();
+                if prefixes.len() > PREFIX_LIST_LIMIT {
+                    return Err(Fault::TooLarge { what: "PrefixList", limit: PREFIX_LIST_LIMIT });
+                }
+                prefixes
             }
             _ => return Err(Fault::SignatureShape("a canonicalisation has parameters")),
         };

@@ -228,7 +228,7 @@ mod tests {
             -86_400_000,
             253_402_300_799_000,
         ] {
-            assert_eq!(super::ms_of(&format(ms)), Some(ms));
+            assert_eq!(date_time(&format(ms)), Some(ms));
         }
         assert_eq!(format(1_795_357_840_999), "2026-11-22T14:30:40Z");
     }
@@ -242,9 +242,4 @@ mod tests {
             assert_eq!(duration(text), None, "{text}");
         }
     }
-}
-
-#[cfg(test)]
-fn ms_of(text: &str) -> Option<i64> {
-    date_time(text)
 }

@@ -14,10 +14,16 @@ pub(crate) const MESSAGE_LIMIT: usize = 100_000;
 /// Characters of a metadata document. Aggregates of whole federations are larger; they offer single entities by query.
 pub(crate) const METADATA_LIMIT: usize = 2_000_000;
 const DEPTH_LIMIT: u32 = 64;
+/// What costs more than its length: the parser compares each attribute with each of its element, and canonicalisation looks at every
+/// prefix in scope for every element. No honest message comes near.
+const ATTRIBUTES_LIMIT: usize = 64;
+const PREFIXES_LIMIT: usize = 64;
+/// Characters of a document for which one element is allowed; the shortest that SAML has are longer.
+const CHARACTERS_PER_ELEMENT: usize = 20;
 const ID_LIMIT: usize = 256;
 
 /// Parses a message or metadata. Refused: a DOCTYPE (and so every entity), processing instructions within the document's element, two
-/// equal ids, a declared encoding that is not the one the text came in.
+/// equal ids, a declared encoding that is not the one the text came in, and more parts than an honest sender needs.
 pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
     if xml.len() > limit {
         return Err(Fault::TooLarge { what: "the XML document", limit });
@@ -26,6 +32,7 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
     if xml.contains("<!DOCTYPE") {
         return Err(Fault::Forbidden("a DOCTYPE"));
     }
+    few_attributes(xml)?;
     let document = Parser::new()
         .with_max_depth(DEPTH_LIMIT)
         .with_forbid_dtd(true)
@@ -37,7 +44,7 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
     if declared.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("utf-8")) && !xml.is_ascii() {
         return Err(Fault::Encoding("the XML document declares an encoding that is not UTF-8"));
     }
-    let mut ids = HashSet::new();
+    let (mut ids, mut prefixes, mut elements) = (HashSet::new(), HashSet::new(), 0);
     for node in descendants(&document, document.root()) {
         match document.node_kind(node) {
             Some(NodeKind::ProcessingInstruction(_))
@@ -46,6 +53,10 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
                 return Err(Fault::Forbidden("a processing instruction"));
             }
             Some(NodeKind::Element(element)) => {
+                elements += 1;
+                prefixes.extend(
+                    element.namespace_declarations.iter().map(|(prefix, _)| prefix.to_string()),
+                );
                 for attribute in &element.attributes {
                     let is_id = match attribute.name.namespace_uri.as_deref() {
                         None => {
@@ -61,8 +72,58 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
             _ => {}
         }
     }
-    drop(ids);
+    if elements > limit / CHARACTERS_PER_ELEMENT {
+        return Err(Fault::TooLarge {
+            what: "the number of elements",
+            limit: limit / CHARACTERS_PER_ELEMENT,
+        });
+    }
+    if prefixes.len() > PREFIXES_LIMIT {
+        return Err(Fault::TooLarge {
+            what: "the number of namespace prefixes",
+            limit: PREFIXES_LIMIT,
+        });
+    }
     Ok(document)
+}
+
+/// Counts the quoted values of each tag before the parser sees them.
+fn few_attributes(xml: &str) -> Result<(), Fault> {
+    let mut rest = xml;
+    while let Some((_, markup)) = rest.split_once('<') {
+        let skipped = [("!--", "-->"), ("![CDATA[", "]]>"), ("?", "?>")].into_iter().find_map(
+            |(open, close)| {
+                markup
+                    .strip_prefix(open)
+                    .map(|inside| inside.split_once(close).map_or("", |(_, after)| after))
+            },
+        );
+        if let Some(after) = skipped {
+            rest = after;
+            continue;
+        }
+        let (mut quote, mut values) = (None, 0);
+        let end = markup.bytes().position(|byte| {
+            match (quote, byte) {
+                (None, b'"' | b'\'') => {
+                    quote = Some(byte);
+                    values += 1;
+                }
+                (Some(open), byte) if open == byte => quote = None,
+                _ => {}
+            }
+            values > ATTRIBUTES_LIMIT || (quote.is_none() && byte == b'>')
+        });
+        if values > ATTRIBUTES_LIMIT {
+            return Err(Fault::TooLarge {
+                what: "the number of attributes of an element",
+                limit: ATTRIBUTES_LIMIT,
+            });
+        }
+        // `>` and quotes are ASCII, so that this is a boundary.
+        rest = end.and_then(|end| markup.get(end..)).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// All nodes below `top`, in the document's order. Not recursive.

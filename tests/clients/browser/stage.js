@@ -34,19 +34,7 @@ export async function openStage(...options) {
   try {
     const server = await attachOrStart('--seed', seedFile, ...options)
     closing.push(server.stop)
-    const browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      // As root, and without a word to anybody outside this machine.
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-        '--no-first-run',
-      ],
-    })
+    const browser = await launchChromium()
     closing.push(() => browser.close())
     const domain = `${server.tls_endpoint}/${POOL}`
     return { app, server, browser, domain, idp: administrator(server), fetch: trusting(server), close }
@@ -54,6 +42,22 @@ export async function openStage(...options) {
     await close()
     throw error
   }
+}
+
+export function launchChromium() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    // As root, and without a word to anybody outside this machine.
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+    ],
+  })
 }
 
 function seed(origin) {
@@ -83,7 +87,7 @@ function seed(origin) {
 }
 
 /** The application that people sign in to: plain pages, and at /spa the ones that a test sets. */
-async function startApp() {
+export async function startApp() {
   const library = join(dirname(createRequire(import.meta.url).resolve('oidc-client-ts')), '../browser/oidc-client-ts.min.js')
   const pages = {
     '/callback': ['text/html', '<title>callback</title><h1>Welcome back to the app</h1>'],

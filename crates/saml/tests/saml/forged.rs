@@ -494,6 +494,31 @@ fn messages_that_only_cost_time_are_refused_early() {
         )),
         Fault::NotXml(_)
     ));
+    // What costs more than its length: attributes of one element, prefixes in scope, elements, prefixes that every element declares.
+    let extended = |inside: &str| {
+        let fault = refused(&changed(
+            RESPONSE,
+            "<samlp:Status>",
+            &format!("<samlp:Extensions>{inside}</samlp:Extensions><samlp:Status>"),
+        ));
+        assert!(matches!(fault, Fault::TooLarge { .. }), "{fault}");
+    };
+    let attributes: String = (0..65).map(|n| format!(" a{n}='>\"<'")).collect();
+    extended(&format!("<!-- <a' --><![CDATA[<a ']]><a{attributes}/>"));
+    let nested: String = (0..65).map(|n| format!("<a xmlns:a{n}=\"x\"/>")).collect();
+    extended(&nested);
+    extended(&"<a/>".repeat(5000));
+    let prefixes = format!(
+        "<ds:Transform Algorithm=\"{EXCLUSIVE}\"><ec:InclusiveNamespaces xmlns:ec=\"{EXCLUSIVE}\" PrefixList=\"{}\"/></ds:Transform>",
+        "p ".repeat(21)
+    );
+    let fault = refused(&changed(
+        &SIGNED_ASSERTION,
+        &format!("<ds:Transform Algorithm=\"{EXCLUSIVE}\"/>"),
+        &prefixes,
+    ));
+    assert!(matches!(fault, Fault::TooLarge { what: "PrefixList", .. }));
+
     let many = "<saml:Attribute Name=\"@\"/>".replace('@', "x");
     let many: String = (0..201).map(|n| many.replace("\"x\"", &format!("\"x{n}\""))).collect();
     let fault = refused(&signed_after(

@@ -1,0 +1,203 @@
+//! Telling identity providers that somebody signed out here, and being told by them. A sign-out commits what it owes them
+//! (`signout`); the worker below pays it without a browser, `browser` is how a browser does, `inward` is what a provider ends.
+
+pub mod browser;
+pub mod inward;
+pub mod request;
+pub mod saml;
+
+use std::collections::BTreeMap;
+
+use tokio::task::JoinSet;
+
+use super::{Trouble, TroubleKind, oidc, upstream};
+use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
+use crate::audit::{self, Actor};
+use crate::cx::Cx;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::pool::Provider;
+use crate::pool::provider::Kind;
+use crate::store::Batch;
+use crate::store::upstream::{self as rows, Outcome, Owed, State};
+
+/// Rows of one turn, and how long one provider may take of it.
+const TURN: i64 = 200;
+const TURN_MS: Ms = 5 * SECOND;
+
+/// How long after the nth attempt the next one is made; the last again and again. While one is made nobody else makes it, so none is
+/// shorter than an attempt can take.
+const RETRIES: [Ms; 7] =
+    [30 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR];
+
+/// Then it is given up.
+const GIVE_UP_MS: Ms = DAY;
+
+/// What came of telling a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// For good; a few words for people who ask.
+    Settled(State, String),
+    /// Another time, and why.
+    Later(String),
+}
+
+/// Tells every provider what it is owed and due; due again in a second.
+pub async fn run_once(cx: Cx) -> Result<Ms> {
+    let due = rows::due(cx.db(), cx.now, TURN).await?;
+    if due.is_empty() {
+        return Ok(cx.now + SECOND);
+    }
+    let mut providers: BTreeMap<(String, String), Vec<Owed>> = BTreeMap::new();
+    for owed in due {
+        let key = (owed.pool_id.clone(), owed.provider.clone());
+        providers.entry(key).or_default().push(owed);
+    }
+    let mut turns = JoinSet::new();
+    for owed in providers.into_values() {
+        turns.spawn(turn(cx.clone(), owed));
+    }
+    let mut outcome = Ok(());
+    while let Some(done) = turns.join_next().await {
+        outcome = outcome.and(done.map_err(Error::internal).flatten());
+    }
+    outcome.map(|()| cx.app.clock.now_ms())
+}
+
+/// One provider's turn. Once it turns out to be away, the others that it is owed wait, too: one attempt finds out when it is back.
+async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
+    let mut owed = owed.into_iter();
+    while let Some(row) = owed.next() {
+        let own = Cx::system(cx.app.clone());
+        if own.now > cx.now + TURN_MS {
+            return Ok(());
+        }
+        if !lease(&own, &row).await? {
+            continue;
+        }
+        match tell(&own, &row).await? {
+            Told::Settled(state, detail) => settle(&own, &row, state, &detail).await?,
+            Told::Later(why) if row.created_ms + GIVE_UP_MS <= own.now => {
+                settle(&own, &row, State::Failed, &why).await?;
+            }
+            Told::Later(why) => {
+                tracing::warn!(
+                    pool = row.pool_id,
+                    provider = row.provider,
+                    why,
+                    "a provider was not told of a sign-out"
+                );
+                own.app.meters.told_provider("deferred");
+                let mut batch = Batch::new();
+                rows::note(&mut batch, &row, &why);
+                for other in owed {
+                    let until_ms = own.now + pause(&other);
+                    rows::postpone(&mut batch, &other, until_ms, &why);
+                }
+                return own.db().commit(batch).await;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn pause(owed: &Owed) -> Ms {
+    let attempt = usize::try_from(owed.attempts).unwrap_or(0);
+    RETRIES.get(attempt).copied().unwrap_or(HOUR)
+}
+
+/// False: another worker has it, or it is settled.
+async fn lease(cx: &Cx, owed: &Owed) -> Result<bool> {
+    let mut batch = Batch::new();
+    rows::lease(&mut batch, owed, cx.now + pause(owed));
+    match cx.db().commit(batch).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_conflict() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Errors are the database's. Anything else that is wrong here will be wrong the next time, and is settled.
+async fn tell(cx: &Cx, owed: &Owed) -> Result<Told> {
+    match try_to_tell(cx, owed).await {
+        Err(error) if error.kind == ErrorKind::ServiceUnavailable => Err(error),
+        Err(error) => {
+            tracing::error!(
+                ?error,
+                pool = owed.pool_id,
+                provider = owed.provider,
+                "a provider cannot be told of a sign-out"
+            );
+            Ok(Told::Settled(State::Failed, "an error of this server; see its log".to_owned()))
+        }
+        told => told,
+    }
+}
+
+async fn try_to_tell(cx: &Cx, owed: &Owed) -> Result<Told> {
+    let settled = |state, detail: &str| Ok(Told::Settled(state, detail.to_owned()));
+    let Some(pool) = cx.app.directory.pool(cx.db(), &owed.pool_id).await? else {
+        return settled(State::Failed, "the user pool was deleted");
+    };
+    let providers = cx.app.directory.providers(cx.db(), &pool).await?;
+    let Some(provider) = providers.get(&owed.provider) else {
+        return settled(State::Failed, "the provider was deleted");
+    };
+    let Some(session) = rows::by_id(cx.db(), &pool.id, &owed.upstream_id).await? else {
+        return settled(State::Fresh, "its session is not known any more");
+    };
+    if session.ended_ms.is_some() {
+        return settled(State::Done, "its session was over");
+    }
+    let doc = upstream::open(cx, &session)?;
+    match provider.kind {
+        Kind::Saml => saml::by_soap(cx, &pool, provider, &doc).await,
+        _ => Ok(revoke(cx, provider, &doc).await),
+    }
+}
+
+async fn revoke(cx: &Cx, provider: &Provider, doc: &crate::pool::identity::UpstreamDoc) -> Told {
+    match oidc::revoke(cx, provider, doc).await {
+        Ok(true) => Told::Settled(State::Revoked, "its tokens were revoked".to_owned()),
+        Ok(false) => {
+            Told::Settled(State::Fresh, "it offers no revocation, or gave no tokens".to_owned())
+        }
+        Err(Trouble { kind: TroubleKind::Refused, text }) => Told::Settled(State::Failed, text),
+        Err(trouble) => Told::Later(trouble.text),
+    }
+}
+
+async fn settle(cx: &Cx, owed: &Owed, state: State, detail: &str) -> Result<()> {
+    let mut batch = Batch::new();
+    let outcome = Outcome {
+        pool_id: &owed.pool_id,
+        signout_id: &owed.signout_id,
+        upstream_id: &owed.upstream_id,
+        state,
+        detail,
+    };
+    record(cx, &mut batch, &outcome, &owed.provider, &owed.sub);
+    cx.db().commit(batch).await
+}
+
+/// Settles what a sign-out owed for one session, and says so in the audit trail.
+pub fn record(cx: &Cx, batch: &mut Batch, outcome: &Outcome<'_>, provider: &str, sub: &str) {
+    let detail = short(outcome.detail);
+    rows::settle(batch, &Outcome { detail: &detail, ..*outcome }, cx.now);
+    audit::note(
+        batch,
+        cx,
+        outcome.pool_id,
+        &Actor::Operator,
+        "SignOutAtProvider",
+        sub,
+        outcome.state.as_str(),
+        &format!("{provider} {}: {detail}", outcome.signout_id),
+    );
+    let (app, state) = (cx.app.clone(), outcome.state.as_str());
+    batch.then(move || app.meters.told_provider(state));
+}
+
+/// A provider's words may be long.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}

@@ -1,0 +1,23 @@
+//! Messages of identity providers that were taken once, on whichever node: assertions, logout requests, logout tokens.
+
+use super::{Batch, Rank};
+use crate::ambient::Ms;
+use crate::error::Error;
+use crate::params;
+
+/// Remembers a message until it would be refused for its age; `seen` is the answer if it was taken before.
+pub fn insert(
+    batch: &mut Batch,
+    pool_id: &str,
+    provider: &str,
+    key: &[u8; 32],
+    expires_ms: Ms,
+    seen: Error,
+) {
+    batch.one(
+        Rank::Code,
+        "INSERT INTO seen_messages (pool_id, provider, message_key, expires_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        params![pool_id, provider, key.as_slice(), expires_ms],
+        seen,
+    );
+}
