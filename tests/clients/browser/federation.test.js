@@ -5,6 +5,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { AdminDisableUserCommand, AdminEnableUserCommand } from '@aws-sdk/client-cognito-identity-provider'
 
 import { openStage, visiting } from './stage.js'
 
@@ -132,6 +135,31 @@ test('DemoSAML: signing out at the provider through the browser comes back with 
     await heading(tab, 'Dana Holt is signed out')
     assert.deepEqual(await told(tab), ['us-east-1_CenoteDev by SAML: answered the browser’s LogoutRequest with Success.'])
     await verdict(page, 'Refused')
+  }))
+
+test('a sign-out without a browser reaches a SAML provider, and makes an OpenID provider ask again', () =>
+  using(async page => {
+    for (const name of BOTH) {
+      await signIn(page, name, 'Emil Åström')
+      const user = { UserPoolId: stage.server.user_pool_id, Username: `${name}_emil` }
+      await stage.idp.send(new AdminDisableUserCommand(user))
+      await verdict(page, 'Refused')
+      await stage.idp.send(new AdminEnableUserCommand(user))
+      if (name === 'DemoSAML') {
+        // By SOAP, from a worker that comes by every second.
+        for (let tries = 0; tries < 100; tries++) {
+          await page.goto(provider)
+          if (await page.getByText('Who are you today?').isVisible()) break
+          await sleep(100)
+        }
+        await heading(page, 'Who are you today?')
+      }
+      await goThrough(page, name)
+      if (name === 'DemoOIDC') await page.getByText('Emil Åström is signed in here; the application wants to be sure').waitFor()
+      await choose(page, 'Emil Åström')
+      await isAccepted(page)
+      await signOutHere(page)
+    }
   }))
 
 test('the hosted page offers both providers, and either leads into the app', () =>
