@@ -64,10 +64,6 @@ impl Trouble {
     }
 }
 
-/// What was ours to do failed. The cause ends here, so here it is logged.
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        tracing::error!(?error, "a step between an identity provider and us failed on our side");
 /// Something of ours in the middle of a conversation with a provider. The cause is logged here: what is told has no place for it.
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
