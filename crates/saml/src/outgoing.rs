@@ -67,7 +67,12 @@ impl Draft<'_> {
     }
 
     pub(crate) fn soap(&self, credential: &Credential) -> Result<String, Fault> {
-        self.check()?;
+        // An answer goes back to whoever asked: it may name no address.
+        if self.destination.is_empty() {
+            check_id(self.id)?;
+        } else {
+            self.check()?;
+        }
         let message = self.signed(credential)?;
         Ok(format!(r#"<S:Envelope xmlns:S="{SOAP}"><S:Body>{message}</S:Body></S:Envelope>"#))
     }
