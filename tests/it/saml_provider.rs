@@ -166,8 +166,11 @@ impl SamlProvider {
         format!("{begin}{signature}{end}")
     }
 
-    /// The enveloped signature of an element that is written in canonical form.
-    pub fn signature(&self, id: &str, element: &str) -> String {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this padding takes no randomness, though the library asks for it"
+    )]
+    fn signature(&self, id: &str, element: &str) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, element.as_bytes()));
         let inner = format!(
             "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"></ds:CanonicalizationMethod>\
@@ -181,13 +184,13 @@ impl SamlProvider {
         let namespace = "xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"";
         let canonical = format!("<ds:SignedInfo {namespace}>{inner}");
         let mut value = vec![0; self.key.public_modulus_len()];
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the library asks for one; this signature needs none"
-        )]
-        let random = rand::SystemRandom::new();
         self.key
-            .sign(&signature::RSA_PKCS1_SHA256, &random, canonical.as_bytes(), &mut value)
+            .sign(
+                &signature::RSA_PKCS1_SHA256,
+                &rand::SystemRandom::new(),
+                canonical.as_bytes(),
+                &mut value,
+            )
             .unwrap();
         format!(
             "<ds:Signature {namespace}><ds:SignedInfo>{inner}<ds:SignatureValue>{}</ds:SignatureValue></ds:Signature>",
@@ -263,11 +266,8 @@ pub async fn posts(house: &House, pool: &str, path: &str, form: String) -> Answe
     stranger.send(axum::http::Method::POST, path, Some(form), &headers).await
 }
 
-#[allow(clippy::disallowed_methods, reason = "a provider's ids are its own")]
 fn uuid() -> String {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    cenote::ids::uuid_v4(&cenote::ambient::SystemRandom).to_string()
 }
 
 /// Milliseconds since 1970 as XML writes a time (days to civil by Howard Hinnant's well-known method).
