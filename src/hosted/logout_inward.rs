@@ -47,12 +47,12 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
         Some(form) => cenote_saml::decode_post(form.get(name).unwrap_or_default()),
         None => cenote_saml::decode_redirect(visit.parts.uri.query().unwrap_or_default()),
     };
-    let incoming = incoming.map_err(|fault| {
-        Error::invalid(format!("{name} holds no message that can be read: {fault}."))
-    })?;
     if name == "SAMLResponse" {
-        return logout_hop::saml_answer(visit, &incoming, relay_state).await;
+        return logout_hop::saml_answer(visit, incoming, relay_state).await;
     }
+    let incoming = incoming.map_err(|fault| {
+        Error::invalid(format!("SAMLRequest holds no message that can be read: {fault}."))
+    })?;
     if relay_state.is_some_and(|text| text.len() > MAX_RELAY_STATE) {
         return Err(Error::invalid(format!(
             "RelayState is longer than the {MAX_RELAY_STATE} bytes that are sent back."

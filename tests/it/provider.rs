@@ -23,7 +23,7 @@ use url::Url;
 
 use crate::house::{NOW, merge};
 
-pub const CLIENT_ID: &str = "cenote client";
+pub const CLIENT_ID: &str = "cenote:client";
 pub const CLIENT_SECRET: &str = "s3cret of the client, +/%";
 
 #[derive(Clone)]

@@ -166,7 +166,8 @@ impl SamlProvider {
         format!("{begin}{signature}{end}")
     }
 
-    fn signature(&self, id: &str, element: &str) -> String {
+    /// The enveloped signature of an element that is written in canonical form.
+    pub fn signature(&self, id: &str, element: &str) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, element.as_bytes()));
         let inner = format!(
             "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"></ds:CanonicalizationMethod>\
