@@ -64,9 +64,10 @@ impl Trouble {
     }
 }
 
-/// The cause is logged by whoever turns it into an answer.
+/// Something of ours in the middle of a conversation with a provider. The cause is logged here: what is told has no place for it.
 impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
+        tracing::error!(?error, "speaking with an identity provider failed");
         Trouble { kind: TroubleKind::Internal, text: error.message.to_string() }
     }
 }

@@ -42,7 +42,7 @@ pub async fn document(
     let wanted = provider.and_then(|provider| provider.detail("NameIDFormat"));
     let metadata = SpMetadata {
         id: &format!("_{}", pool.id),
-        entity_id: &format!("urn:amazon:cognito:sp:{}", pool.id),
+        entity_id: &super::saml::entity_id(pool),
         acs: &acs.iter().map(String::as_str).collect::<Vec<_>>(),
         slo: &slo,
         signing: &signing.iter().map(Vec::as_slice).collect::<Vec<_>>(),

@@ -9,6 +9,7 @@ use super::providers::{Offered, UNAVAILABLE};
 use super::request::AuthorizeRequest;
 use super::to_provider::{self, SignIn};
 use crate::ambient::MINUTE;
+use crate::audit::{self, Actor};
 use crate::auth::federated::{self, Arrival};
 use crate::auth::{At, Door};
 use crate::cx::Cx;
@@ -19,6 +20,7 @@ use crate::http;
 use crate::pool::Identity;
 use crate::pool::Provider;
 use crate::site::{Params, Visit};
+use crate::store::Batch;
 
 /// Error codes of a provider that mean the same to the app (RFC 6749, 4.1.2.1; OIDC Core, 3.1.2.6).
 const PASSED_ON: &[&str] = &[
@@ -40,18 +42,18 @@ pub async fn answered(visit: &Visit, sign_in: &SignIn, answer: &Answer) -> Resul
         Ok(back) => back,
         Err(refusal) => return Ok(refusal),
     };
-    let Some(provider) = back.provider() else { return Ok(back.unavailable()) };
+    let Some(provider) = back.provider() else { return back.unavailable().await };
     let cx = &back.visit.cx;
     if let Some(error) = &answer.error {
-        return Ok(match oidc::check_issuer(cx, provider, answer.iss.as_deref()).await {
-            Ok(()) => back.provider_refused(provider, error, answer.error_description.as_deref()),
-            Err(trouble) => back.refuse(&trouble),
-        });
+        return match oidc::check_issuer(cx, provider, answer.iss.as_deref()).await {
+            Ok(()) => back.says_no(provider, error, answer.error_description.as_deref()).await,
+            Err(trouble) => back.refuse(&trouble).await,
+        };
     }
     let Some(code) = &answer.code else {
         let text =
             format!("{} sent the browser back with neither a code nor an error", provider.name);
-        return Ok(back.refuse(&Trouble::refused(text)));
+        return back.refuse(&Trouble::refused(text)).await;
     };
     let callback = Callback {
         code,
@@ -63,7 +65,7 @@ pub async fn answered(visit: &Visit, sign_in: &SignIn, answer: &Answer) -> Resul
     };
     match oidc::redeem(cx, provider, &callback).await {
         Ok(identity) => back.arrive(&identity).await,
-        Err(trouble) => Ok(back.refuse(&trouble)),
+        Err(trouble) => back.refuse(&trouble).await,
     }
 }
 
@@ -77,10 +79,10 @@ pub async fn known(visit: &Visit, sign_in: &SignIn, identity: &Identity) -> Resu
 
 /// An answer that was no good.
 pub async fn refused(visit: &Visit, sign_in: &SignIn, trouble: &Trouble) -> Result<Response> {
-    Ok(match Back::of(visit, sign_in).await? {
-        Ok(back) => back.refuse(trouble),
-        Err(refusal) => refusal,
-    })
+    match Back::of(visit, sign_in).await? {
+        Ok(back) => back.refuse(trouble).await,
+        Err(refusal) => Ok(refusal),
+    }
 }
 
 /// A browser that has come back, and the app's request that took it away.
@@ -112,11 +114,16 @@ impl<'a> Back<'a> {
 
     /// A guard that lost a race is tried again from here: the provider has answered, and cannot be asked twice.
     async fn arrive(&self, identity: &Identity) -> Result<Response> {
-        let Some(provider) = self.provider() else { return Ok(self.unavailable()) };
+        let Some(provider) = self.provider() else { return self.unavailable().await };
         let arrived = self.visit.cx.retrying(|cx| self.attempt(cx, provider, identity)).await;
         match arrived {
-            // Nobody may be looking, and the app waits (RFC 6749, 4.1.2.1).
-            Err(error) if matches!(error.kind, Kind::Internal | Kind::ServiceUnavailable) => {
+            // The way here is used up, and the app waits (RFC 6749, 4.1.2.1).
+            Err(error)
+                if matches!(
+                    error.kind,
+                    Kind::Internal | Kind::ServiceUnavailable | Kind::TooManyRequests
+                ) =>
+            {
                 http::log(&self.visit.cx, "hosted", "federation", Some(&error));
                 Ok(self.request.refuse(error.kind.oauth(), ""))
             }
@@ -139,7 +146,7 @@ impl<'a> Back<'a> {
                     "{} was asked to authenticate the user anew, and answered with an earlier authentication",
                     provider.name
                 );
-                return Ok(self.refuse(&Trouble::refused(text)));
+                return self.refuse(&Trouble::refused(text)).await;
             }
         }
         match federated::arrive(&visit.cx, at, identity, self.sign_in.forced).await {
@@ -161,9 +168,12 @@ impl<'a> Back<'a> {
     fn is_fresh(&self, visit: &Visit, identity: &Identity) -> Fresh {
         let Some(auth_ms) = identity.auth_ms else { return Fresh::Enough };
         // How far a provider's clock may be behind ours.
-        let auth_ms = auth_ms + MINUTE;
+        let auth_ms = auth_ms.saturating_add(MINUTE);
         let before = self.sign_in.forced && auth_ms < self.sign_in.began_ms;
-        let old = self.request.max_age_ms.is_some_and(|max_age| visit.cx.now - auth_ms > max_age);
+        let old = self
+            .request
+            .max_age_ms
+            .is_some_and(|max_age| visit.cx.now.saturating_sub(auth_ms) > max_age);
         match (before, old, self.sign_in.forced) {
             (false, false, _) => Fresh::Enough,
             (_, _, true) => Fresh::Refused,
@@ -171,22 +181,22 @@ impl<'a> Back<'a> {
         }
     }
 
-    fn refuse(&self, trouble: &Trouble) -> Response {
-        to_provider::refuse(&self.visit, &self.request, trouble)
+    async fn refuse(&self, trouble: &Trouble) -> Result<Response> {
+        self.tell(trouble.error(), trouble).await
     }
 
     /// The provider was deleted, or taken from the client, while the browser was there.
-    fn unavailable(&self) -> Response {
-        self.refuse(&Trouble::refused(UNAVAILABLE))
+    async fn unavailable(&self) -> Result<Response> {
+        self.refuse(&Trouble::refused(UNAVAILABLE)).await
     }
 
-    /// The provider itself says no.
-    fn provider_refused(
+    /// The provider itself refuses.
+    async fn says_no(
         &self,
         provider: &Provider,
         error: &str,
         description: Option<&str>,
-    ) -> Response {
+    ) -> Result<Response> {
         let description = description.unwrap_or_default();
         match PASSED_ON.iter().find(|known| **known == error) {
             Some(error) => {
@@ -194,13 +204,24 @@ impl<'a> Back<'a> {
                     "" => format!("{} Error - {error}", provider.name),
                     said => said.to_owned(),
                 };
-                to_provider::tell(&self.visit, &self.request, error, &Trouble::refused(text))
+                self.tell(error, &Trouble::refused(text)).await
             }
             None => {
                 let text = format!("{} Error - {error} {description}", provider.name);
-                self.refuse(&Trouble::refused(text.trim_end()))
+                self.refuse(&Trouble::refused(text.trim_end())).await
             }
         }
+    }
+
+    /// Tells the app, and notes that nobody got in.
+    async fn tell(&self, error: &str, trouble: &Trouble) -> Result<Response> {
+        let Visit { cx, site, .. } = &self.visit;
+        let detail = format!("{} {}", Door::Federation.as_str(), self.sign_in.provider);
+        let mut batch = Batch::new();
+        let (who, outcome) = (Actor::Anybody, trouble.outcome());
+        audit::note(&mut batch, cx, &site.pool.id, &who, "SignIn", "", outcome, &detail);
+        cx.db().commit(batch).await?;
+        Ok(to_provider::tell(&self.visit, &self.request, error, trouble))
     }
 }
 

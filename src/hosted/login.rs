@@ -12,7 +12,7 @@ use super::step::{self, Done, Step, What};
 use super::{challenge, cookies, finish, pages, texts, to_provider, words};
 use crate::auth::password;
 use crate::error::{Kind, Result};
-use crate::pool::User;
+use crate::pool::{Status, User};
 use crate::site::{Params, Visit};
 
 /// Shows the ways to sign in; where a browser session can be used, asks whether to go on as that user; where there is only one way, and
@@ -41,7 +41,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
     }
     let mut blank = Form::blank(visit, &offered);
     match (named, offered.single()) {
-        (Named::Nobody, Some(provider)) => {
+        (Named::Nobody, Some(provider)) if !request.prompt.none => {
             return to_provider::go(visit, &request, provider, request.prompt.login).await;
         }
         (Named::Unknown, _) => blank.alert = texts::of(visit).say("error_no_provider", &[]),
@@ -50,6 +50,9 @@ pub async fn page(visit: &Visit) -> Result<Response> {
     let hint = request.login_hint.as_deref().unwrap_or_default();
     let name = done.as_ref().map_or(hint, |(_, name)| name.as_str());
     blank.username.value = name.chars().filter(|c| !fields::is_hidden(*c)).collect();
+    if let Some(field) = blank.corporate.as_mut().filter(|_| hint.contains('@')) {
+        field.value.clone_from(&blank.username.value);
+    }
     blank.notice = done.map_or("", |(done, _)| match done {
         Done::Confirmed => "done_confirmed",
         Done::PasswordReset => "done_password",
@@ -208,9 +211,9 @@ pub async fn after(visit: &Visit, caller: &Caller, done: Done, name: &str) -> Re
     form::message(visit, axum::http::StatusCode::OK, texts, None).await
 }
 
-/// What a user is called to their face: the address they sign in with where the name is a `sub`.
+/// What a user is called to their face: their address where the name is a `sub`, or one that we made for who comes from a provider.
 fn shown(user: &User) -> String {
-    let name = if user.username == user.sub {
+    let name = if user.username == user.sub || user.status == Status::ExternalProvider {
         user.get("email").or_else(|| user.get("phone_number")).unwrap_or(&user.username)
     } else {
         &user.username

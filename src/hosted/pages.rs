@@ -87,7 +87,8 @@ fn render(
         Err(error) => return broken(cx, name, &Error::internal(error)),
     };
     if let Some(script) = allow.script {
-        body.push_str(&format!("<script nonce=\"{nonce}\">{script}</script>\n"));
+        let end = body.rfind("</body>").unwrap_or(body.len());
+        body.insert_str(end, &format!("  <script nonce=\"{nonce}\">{script}</script>\n"));
     }
     let mut response = Response::new(Body::from(body));
     harden(cx, &mut response, &nonce, allow);

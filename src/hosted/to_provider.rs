@@ -13,10 +13,10 @@ use super::{cookies, fields, pages};
 use crate::ambient::{MINUTE, Ms};
 use crate::auth::Door;
 use crate::error::Result;
-use crate::federation::Trouble;
 use crate::federation::handshake::{self, Handshake};
 use crate::federation::oidc::{self, AskOidc};
 use crate::federation::saml::{self, ToProvider};
+use crate::federation::{Trouble, TroubleKind};
 use crate::pool::Provider;
 use crate::pool::provider::Kind;
 use crate::site::{Params, Visit};
@@ -151,7 +151,13 @@ pub fn tell(visit: &Visit, request: &AuthorizeRequest, error: &str, trouble: &Tr
     let (request_id, kind) = (&visit.cx.request.id, trouble.kind);
     tracing::info!(%request_id, ?kind, reason = trouble.text, "a sign-in through a provider was refused");
     visit.cx.app.meters.signed_in(Door::Federation.as_str(), trouble.outcome());
-    request.refuse(error, &shortened(&trouble.text))
+    match kind {
+        // The log has the cause.
+        TroubleKind::Internal => request.refuse(error, ""),
+        TroubleKind::Refused | TroubleKind::Unreachable => {
+            request.refuse(error, &shortened(&trouble.text))
+        }
+    }
 }
 
 /// A provider's own words may be among them: no longer than an address can bear, and nothing that cannot be seen.

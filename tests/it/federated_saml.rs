@@ -127,10 +127,14 @@ async fn a_second_sign_in_is_the_same_user_and_the_browsers_other_user_is_signed
         let open = "SELECT COUNT(*) FROM sso_sessions WHERE pool_id = ?1 AND ended_ms IS NULL";
         assert_eq!(house.rows(open, &given.pool).await, 1);
 
-        signed_in(&given.signs_in(&house, &mut browser, |says| says.subject = "bob".into()).await);
+        let bob = given.signs_in(&house, &mut browser, |says| {
+            says.subject = "bob".into();
+            says.attributes = vec![("mail", "bob@corp.example".into())];
+        });
+        signed_in(&bob.await);
         assert_eq!(given.users(&house).await, 2);
         assert_eq!(house.rows(open, &given.pool).await, 1);
-        assert!(browser.opens("").await.body.contains("Sign in as Corp_bob"));
+        assert!(browser.opens("").await.body.contains("Sign in as bob@corp.example"));
     }
 }
 

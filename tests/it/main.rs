@@ -16,6 +16,7 @@ mod domains;
 mod edges;
 mod failures;
 mod federated_saml;
+mod federated_sign_in;
 mod federated_users;
 mod federation_docs;
 mod groups;

@@ -224,7 +224,7 @@ async fn basic_authentication_encodes_both_halves() {
         let given =
             token.headers["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap();
         let given = String::from_utf8(BASE64_STANDARD.decode(given).unwrap()).unwrap();
-        assert_eq!(given, "cenote+client:s3cret+of+the+client%2C+%2B%2F%25");
+        assert_eq!(given, "cenote%3Aclient:s3cret+of+the+client%2C+%2B%2F%25");
         assert!(!token.form.contains_key("client_secret"));
     }
 }
