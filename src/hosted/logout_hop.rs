@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use cenote_saml::Incoming;
+use cenote_saml::{Fault, Incoming};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
@@ -270,10 +270,10 @@ async fn hop_page(visit: &Visit, provider: &str, hop: &Hop, handle: &str) -> Res
 /// `/saml2/logout` with a SAMLResponse. RelayState says which sign-out it answers; where the provider has lost it, InResponseTo does.
 pub async fn saml_answer(
     visit: &Visit,
-    incoming: &Incoming,
+    incoming: std::result::Result<Incoming, Fault>,
     relay_state: Option<&str>,
 ) -> Result<Response> {
-    let peek = incoming.peek().ok();
+    let peek = incoming.as_ref().ok().and_then(|incoming| incoming.peek().ok());
     let named = peek.as_ref().and_then(|peek| saml::handle_of(peek.in_response_to.as_deref()?));
     let mut found = None;
     for handle in [relay_state, named].into_iter().flatten() {
@@ -290,22 +290,29 @@ pub async fn saml_answer(
     let providers = cx.app.directory.providers(cx.db(), pool).await?;
     let provider = providers.get(&found.value.at.provider);
     let destination = format!("{}{SAML}", visit.site.base);
-    let how = match provider.filter(|provider| provider.kind == Kind::Saml) {
-        None => How::Unproven,
-        Some(provider) => match saml::answer(cx, provider, incoming, &destination, handle).await {
-            Ok(status) if !saml::is_over(&status) => {
-                tracing::warn!(request_id = %cx.request.id, provider = provider.name, %status, "a provider did not sign somebody out");
-                How::Refused
+    let provider = provider.filter(|provider| provider.kind == Kind::Saml);
+    let how = match (provider, incoming) {
+        (None, _) => How::Unproven,
+        (Some(provider), Err(fault)) => unproven(visit, &provider.name, &fault.to_string()),
+        (Some(provider), Ok(incoming)) => {
+            match saml::answer(cx, provider, &incoming, &destination, handle).await {
+                Ok(status) if !saml::is_over(&status) => {
+                    tracing::warn!(request_id = %cx.request.id, provider = provider.name, %status, "a provider did not sign somebody out");
+                    How::Refused
+                }
+                Ok(status) if saml::is_partial(&status) => How::Partly,
+                Ok(_) => How::Done,
+                Err(trouble) => unproven(visit, &provider.name, &trouble.text),
             }
-            Ok(status) if saml::is_partial(&status) => How::Partly,
-            Ok(_) => How::Done,
-            Err(trouble) => {
-                tracing::warn!(request_id = %cx.request.id, provider = provider.name, why = trouble.text, "a logout response was refused");
-                How::Unproven
-            }
-        },
+        }
     };
     back(visit, found, how).await
+}
+
+/// The reason is the operator's to read.
+fn unproven(visit: &Visit, provider: &str, why: &str) -> How {
+    tracing::warn!(request_id = %visit.cx.request.id, provider, why, "a logout response was refused");
+    How::Unproven
 }
 
 /// `/oauth2/idplogout`: an OpenID provider sends the browser back with the `state` that it was given.

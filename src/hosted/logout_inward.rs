@@ -47,12 +47,12 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
         Some(form) => cenote_saml::decode_post(form.get(name).unwrap_or_default()),
         None => cenote_saml::decode_redirect(visit.parts.uri.query().unwrap_or_default()),
     };
-    let incoming = incoming.map_err(|fault| {
-        Error::invalid(format!("{name} holds no message that can be read: {fault}."))
-    })?;
     if name == "SAMLResponse" {
-        return logout_hop::saml_answer(visit, &incoming, relay_state).await;
+        return logout_hop::saml_answer(visit, incoming, relay_state).await;
     }
+    let incoming = incoming.map_err(|fault| {
+        Error::invalid(format!("SAMLRequest holds no message that can be read: {fault}."))
+    })?;
     if relay_state.is_some_and(|text| text.len() > MAX_RELAY_STATE) {
         return Err(Error::invalid(format!(
             "RelayState is longer than the {MAX_RELAY_STATE} bytes that are sent back."
@@ -177,8 +177,8 @@ async fn run_backchannel(cx: Cx, parts: Parts, form: Params, name: String) -> Re
 }
 
 /// `GET /federation/{provider}/frontchannel-logout` (OpenID Connect Front-Channel Logout 1.0), in a frame of the provider's page. The
-/// browser's cookie does not come along there, and anybody can call this: `iss` and `sid` must both be given, and it is the `sid`,
-/// which only the provider and its other apps know, that says whose session ends.
+/// browser's cookie does not come along there, and anybody can call this: it is the `sid`, which only the provider and its other apps
+/// know, that says whose session ends. The path names the provider, so `iss` may be missing: Entra ID sends none.
 pub async fn frontchannel(
     State(app): State<Arc<App>>,
     Path(path): Path<Vec<(String, String)>>,
@@ -202,12 +202,13 @@ pub async fn frontchannel(
 async fn run_frontchannel(cx: Cx, parts: Parts, name: String) -> Result<()> {
     let visit = visit(cx, parts, None).await?;
     let provider = openid_provider(&visit, &name).await?;
-    let (Some(iss), Some(sid)) = (visit.query.get("iss"), visit.query.get("sid")) else {
+    let Some(sid) = visit.query.get("sid") else {
         return Err(Error::invalid(
-            "iss and sid must both be given: let the provider send them (frontchannel_logout_session_required).",
+            "sid must be given: let the provider send it (frontchannel_logout_session_required).",
         ));
     };
-    if provider.detail("oidc_issuer") != Some(iss) {
+    let own = provider.detail("oidc_issuer").unwrap_or_default().trim_end_matches('/');
+    if visit.query.get("iss").is_some_and(|iss| iss.trim_end_matches('/') != own) {
         return Err(Error::invalid("iss is not the issuer of this provider."));
     }
     let named = Named { sessions: vec![sid.to_owned()], ..Named::default() };

@@ -346,7 +346,9 @@ impl PrivateKey {
             return Ok(PrivateKey::P256(pair));
         }
         let pair = RsaKeyPair::from_pkcs8(der).map_err(|_| {
-            unusable("it is neither an RSA key of 2048 bits or more nor one of P-256")
+            unusable(
+                "it is neither an RSA key of 2048 bits or more nor one of P-256, in PKCS #8 form",
+            )
         })?;
         if pair.public_modulus_len() < 256 {
             return Err(unusable("an RSA key must have 2048 bits or more"));
@@ -394,3 +396,6 @@ impl fmt::Debug for PrivateKey {
         f.write_str("[redacted]")
     }
 }
+
+#[cfg(test)]
+mod tests;

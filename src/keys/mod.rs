@@ -1,5 +1,6 @@
 //! Keys and what is made with them: the master key and values sealed under it (`seal`), RSA signing keys and JSON Web
-//! Tokens (`jws`), those that were verified before (`seen`), the keys of one pool (`ring`, and `saml` for federation). No database and no clock; which key is used when is for the callers.
+//! Tokens (`jws`), those of others (`foreign`), those that were verified before (`seen`), the keys of one pool (`ring`, and `saml` for
+//! federation). No database and no clock; which key is used when is for the callers.
 
 pub mod foreign;
 pub mod jws;

@@ -252,10 +252,10 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/token", Limit::UserAuthentication, Limit::UserAuthentication),
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
-    ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     // What a provider ends counts as revoking a token does.
     ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),
+    ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 

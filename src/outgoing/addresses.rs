@@ -41,10 +41,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         return is_public_v4(Ipv4Addr::new(one, two, three, four));
     }
     // Only 2000::/3 is global unicast. In it: protocol assignments with Teredo, documentation, 6to4 (which holds an IPv4 address).
-    let special = (a == 0x2001 && b < 0x200)
-        || (a == 0x2001 && b == 0xdb8)
-        || a == 0x2002
-        || (a == 0x3fff && b < 0x1000);
+    let special = matches!((a, b), (0x2001, 0..0x200 | 0xdb8) | (0x2002, _) | (0x3fff, 0..0x1000));
     a & 0xe000 == 0x2000 && !special
 }
 

@@ -123,9 +123,9 @@ async fn documents_are_fetched_again_when_they_say_so_within_an_hour_and_a_day()
             ("", Some("public, max-age=18000"), 5),
             (r#"cacheDuration="PT1S""#, None, 1),
             (r#"cacheDuration="P1Y""#, None, 24),
-            // 2026-09-21T22:53:20Z is nine hours away: an hour before that.
-            (r#"validUntil="2026-09-21T22:53:20Z" cacheDuration="P1D""#, None, 8),
-            (r#"validUntil="2026-09-21T14:00:00Z""#, None, 1),
+            // Nine hours away: an hour before that.
+            (r#"validUntil="2026-09-21T23:13:20Z" cacheDuration="P1D""#, None, 8),
+            (r#"validUntil="2026-09-21T15:00:00Z""#, None, 1),
         ] {
             idp.set(|idp| {
                 idp.metadata = metadata(ENTITY, &[IDP], root);

@@ -166,11 +166,12 @@ impl SamlProvider {
         format!("{begin}{signature}{end}")
     }
 
+    /// The enveloped signature of an element that is written in canonical form.
     #[allow(
         clippy::disallowed_methods,
         reason = "this padding takes no randomness, though the library asks for it"
     )]
-    fn signature(&self, id: &str, element: &str) -> String {
+    pub fn signature(&self, id: &str, element: &str) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, element.as_bytes()));
         let inner = format!(
             "<ds:CanonicalizationMethod Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"></ds:CanonicalizationMethod>\

@@ -9,6 +9,7 @@
 //! 3. The caller refuses what it has seen before: the ids of [`Assertion`] and [`InboundLogout`] must be remembered until their
 //!    `replay_until_ms`. This crate keeps no state.
 
+mod assertion;
 mod authn_request;
 mod certificate;
 mod checks;
@@ -28,6 +29,7 @@ mod time;
 mod transport;
 mod xml;
 
+pub use assertion::{Assertion, Attribute, NameId};
 pub use authn_request::AuthnRequest;
 pub use credential::{Credential, check_certificate};
 pub use fault::{Excerpt, Fault};
@@ -36,7 +38,7 @@ pub use logout_in::{
     ExpectLogout, InboundLogout, LogoutAnswer, consume_logout_request, consume_logout_response,
 };
 pub use logout_out::{LogoutReason, LogoutRequest, LogoutResponse};
-pub use response::{Assertion, Attribute, Expect, NameId, consume_response};
+pub use response::{Expect, consume_response};
 pub use sp_metadata::SpMetadata;
 pub use status::{LogoutStatus, Status, StatusCode};
 pub use transport::{

@@ -120,9 +120,9 @@ impl LogoutResponse<'_> {
         self.draft().post(relay_state, credential)
     }
 
-    /// A signed message in a SOAP envelope, to be sent as `text/xml`.
+    /// A signed message in a SOAP envelope, to be sent as `text/xml`. It may have no destination.
     pub fn soap(&self, credential: &Credential) -> Result<String, Fault> {
-        self.draft().soap(credential)
+        self.draft().soap_answer(credential)
     }
 
     fn draft(&self) -> Draft<'_> {

@@ -68,6 +68,19 @@ impl Draft<'_> {
 
     pub(crate) fn soap(&self, credential: &Credential) -> Result<String, Fault> {
         self.check()?;
+        self.enveloped(credential)
+    }
+
+    /// An answer goes back by the connection that the request came by, and need not say where to.
+    pub(crate) fn soap_answer(&self, credential: &Credential) -> Result<String, Fault> {
+        match self.destination {
+            "" => check_id(self.id)?,
+            _ => self.check()?,
+        }
+        self.enveloped(credential)
+    }
+
+    fn enveloped(&self, credential: &Credential) -> Result<String, Fault> {
         let message = self.signed(credential)?;
         Ok(format!(r#"<S:Envelope xmlns:S="{SOAP}"><S:Body>{message}</S:Body></S:Envelope>"#))
     }

@@ -39,10 +39,21 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
         .with_forbid_entities(true)
         .parse(xml.strip_prefix('\u{feff}').unwrap_or(xml))
         .map_err(|why| Fault::NotXml(Excerpt::of(&why.to_string())))?;
-    let declared =
-        document.xml_declaration.as_ref().and_then(|declaration| declaration.encoding.as_deref());
-    if declared.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("utf-8")) && !xml.is_ascii() {
-        return Err(Fault::Encoding("the XML document declares an encoding that is not UTF-8"));
+    if let Some(declaration) = &document.xml_declaration {
+        // Readers of XML 1.1 see other line ends and other characters.
+        if declaration.version != "1.0" {
+            return Err(Fault::Invalid {
+                what: "the version of XML",
+                found: Excerpt::of(&declaration.version),
+            });
+        }
+        let utf8 = declaration
+            .encoding
+            .as_ref()
+            .is_none_or(|encoding| encoding.eq_ignore_ascii_case("utf-8"));
+        if !utf8 && !xml.is_ascii() {
+            return Err(Fault::Encoding("the XML document declares an encoding that is not UTF-8"));
+        }
     }
     let (mut ids, mut prefixes, mut elements) = (HashSet::new(), HashSet::new(), 0);
     for node in descendants(&document, document.root()) {
@@ -54,9 +65,13 @@ pub(crate) fn parse(xml: &str, limit: usize) -> Result<Document<'_>, Fault> {
             }
             Some(NodeKind::Element(element)) => {
                 elements += 1;
-                prefixes.extend(
-                    element.namespace_declarations.iter().map(|(prefix, _)| prefix.to_string()),
-                );
+                for (prefix, uri) in &element.namespace_declarations {
+                    // Namespaces in XML 1.1 unbinds prefixes so, which other readers take as an error.
+                    if uri.is_empty() && !prefix.is_empty() {
+                        return Err(Fault::Forbidden("a prefix that is bound to nothing"));
+                    }
+                    prefixes.insert(prefix.to_string());
+                }
                 for attribute in &element.attributes {
                     let is_id = match attribute.name.namespace_uri.as_deref() {
                         None => {

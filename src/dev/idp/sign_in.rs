@@ -160,10 +160,8 @@ fn begin(visit: &Visit, person: Person, ask: &Ask) -> Session {
         applications: Vec::new(),
     });
     session.auth_ms = visit.now();
-    if let Some(application) = ask.application()
-        && !session.applications.contains(&application)
-    {
-        session.applications.push(application);
+    if let Some(application) = ask.application() {
+        session.join(application);
     }
     session
 }

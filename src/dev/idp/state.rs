@@ -11,6 +11,8 @@ const SESSION: Ms = 8 * HOUR;
 const ASKED: Ms = 10 * MINUTE;
 const CODE: Ms = MINUTE;
 pub const TOKEN: Ms = HOUR;
+/// Of one session; who has more pools than this does not need a demonstration.
+const APPLICATIONS: usize = 20;
 
 #[derive(Default)]
 pub struct State {
@@ -46,12 +48,10 @@ impl State {
         self.leaving.put(now, ASKED, handle, leaving);
     }
 
-    /// Adds an application to a session, once.
+    /// Adds an application to the session of this cookie.
     pub fn join(&mut self, now: Ms, cookie: &str, application: Application) -> Option<Session> {
         let session = self.sessions.get_mut(now, cookie)?;
-        if !session.applications.contains(&application) {
-            session.applications.push(application);
-        }
+        session.join(application);
         Some(session.clone())
     }
 
@@ -74,6 +74,15 @@ pub struct Session {
     pub auth_ms: Ms,
     /// Where they went from here.
     pub applications: Vec<Application>,
+}
+
+impl Session {
+    /// Adds an application, once.
+    pub fn join(&mut self, application: Application) {
+        if self.applications.len() < APPLICATIONS && !self.applications.contains(&application) {
+            self.applications.push(application);
+        }
+    }
 }
 
 /// A pool of a Cenote that somebody signed in to, and how.

@@ -21,7 +21,8 @@ export const PEOPLE = {
   bob: '8f0c2f4e-52a4-4e62-9a55-0b2f7c1d0a02',
 }
 
-export async function openStage() {
+/** `options` are added to the command line of the server. */
+export async function openStage(...options) {
   const app = await startApp()
   const scratch = mkdtempSync(join(tmpdir(), 'cenote-browser.'))
   const seedFile = join(scratch, 'seed.json')
@@ -31,7 +32,7 @@ export async function openStage() {
     for (const end of closing.reverse()) await end()
   }
   try {
-    const server = await attachOrStart('--seed', seedFile)
+    const server = await attachOrStart('--seed', seedFile, ...options)
     closing.push(server.stop)
     const browser = await launchChromium()
     closing.push(() => browser.close())

@@ -169,6 +169,27 @@ fn algorithms_that_are_broken_are_refused_though_the_key_is_ours() {
 }
 
 #[test]
+fn a_name_inside_of_an_assertion_may_be_encrypted_by_itself() {
+    let wrapped = RESPONSE
+        .replace("<saml:NameID ", "<saml:EncryptedID><saml:NameID ")
+        .replace("</saml:NameID>", "</saml:NameID></saml:EncryptedID>");
+    let xml = encrypt(&wrapped, "NameID", &Encryption::default());
+    let xml = sign(&xml, "_assertion1", &Signing::default());
+    assert!(!xml.contains("alice<"));
+    assert_eq!(name(&xml), Ok("alice".to_owned()));
+    assert!(matches!(refused(&xml), Fault::Key(_)));
+    let both = changed(
+        &wrapped,
+        "<saml:EncryptedID>",
+        "<saml:NameID>admin</saml:NameID><saml:EncryptedID>",
+    );
+    assert!(matches!(
+        name(&sign(&both, "_assertion1", &Signing::default())),
+        Err(Fault::Unexpected { .. })
+    ));
+}
+
+#[test]
 fn what_must_be_encrypted_is_and_what_is_encrypted_needs_a_key() {
     let keys = [&*OURS];
     let strict = Expect { require_encrypted: true, ..opening(&keys) };

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod differential;
 mod encrypted;
 mod forged;
 mod logout;

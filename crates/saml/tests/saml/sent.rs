@@ -152,6 +152,12 @@ fn xmlsec1_verifies_every_message_that_we_sign() {
             "_ours3",
         ));
         messages.push((logout_response(status).soap(&OURS).unwrap(), "_ours3"));
+        let back = LogoutResponse { destination: "", ..logout_response(status) };
+        let unaddressed = back.soap(&OURS).unwrap();
+        assert!(!unaddressed.contains("Destination"));
+        messages.push((unaddressed, "_ours3"));
+        assert!(matches!(back.redirect(None, None), Err(Fault::Invalid { .. })));
+        assert!(matches!(back.post(None, None), Err(Fault::Invalid { .. })));
     }
     messages.push((metadata().xml(Some(&OURS)).unwrap(), "_metadata1"));
     for (xml, id) in messages {

@@ -187,11 +187,24 @@ pub fn der(pem: &str) -> Vec<u8> {
 pub static OURS: LazyLock<Credential> =
     LazyLock::new(|| Credential::new(&private_key("sp"), &certificate("sp")).unwrap());
 
-/// A new file for a command, in the directory that Cargo keeps for integration tests.
+/// A new file for a command, in a directory of this process below the one that Cargo keeps for integration tests.
 pub fn scratch(contents: &[u8]) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Those of processes that have ended, where the system tells.
+        for old in fs::read_dir(all).into_iter().flatten().flatten() {
+            let name = old.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix("saml-").map(|pid| Path::new("/proc").join(pid));
+            if pid.is_some_and(|pid| Path::new("/proc/self").exists() && !pid.exists()) {
+                let _ = fs::remove_dir_all(old.path());
+            }
+        }
+        let directory = all.join(format!("saml-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    });
+    let path = DIRECTORY.join(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
     fs::write(&path, contents).unwrap();
     path
 }
