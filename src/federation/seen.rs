@@ -5,10 +5,11 @@ use crate::error::Error;
 use crate::keys;
 use crate::store::{Batch, seen_messages};
 
-/// Adds to the batch that a message is taken; `what` keeps ids of different kinds apart. `seen` is the answer if it was taken before.
+/// Adds to the batch that a message of a pool is taken; `what` keeps ids of different kinds apart, `by` those of different senders: a
+/// provider, or an issuer where two providers may be one party. `seen` is the answer if it was taken before.
 pub fn once(
     batch: &mut Batch,
-    (pool_id, provider): (&str, &str),
+    (pool_id, by): (&str, &str),
     what: &str,
     id: &str,
     until_ms: Ms,
@@ -16,5 +17,5 @@ pub fn once(
 ) {
     // A kind has no space.
     let key = keys::hash(format!("{what} {id}"));
-    seen_messages::insert(batch, pool_id, provider, &key, until_ms, seen);
+    seen_messages::insert(batch, pool_id, by, &key, until_ms, seen);
 }

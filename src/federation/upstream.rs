@@ -19,7 +19,8 @@ pub fn seal(
     sub: &str,
 ) -> Result<UpstreamSession> {
     let id = ids::uuid_v7(cx.now, cx.rng()).to_string();
-    let plain = serde_json::to_vec(&identity.upstream).map_err(Error::internal)?;
+    let doc = UpstreamDoc { auth_ms: identity.auth_ms, ..identity.upstream.clone() };
+    let plain = serde_json::to_vec(&doc).map_err(Error::internal)?;
     let sealed = cx.app.vault.seal(cx.rng(), &place(&pool.id, &id), &plain)?;
     let settings = &cx.app.settings;
     let longest = settings

@@ -8,7 +8,7 @@ use super::from_provider::Answer;
 use super::providers::{Offered, UNAVAILABLE};
 use super::request::AuthorizeRequest;
 use super::to_provider::{self, SignIn};
-use crate::ambient::MINUTE;
+use crate::ambient::{MINUTE, Ms};
 use crate::audit::{self, Actor};
 use crate::auth::federated::{self, Arrival};
 use crate::auth::{At, Door};
@@ -167,13 +167,8 @@ impl<'a> Back<'a> {
     /// Whether the provider did what `prompt=login` and `max_age` ask of it, where it says when it authenticated the user.
     fn is_fresh(&self, visit: &Visit, identity: &Identity) -> Fresh {
         let Some(auth_ms) = identity.auth_ms else { return Fresh::Enough };
-        // How far a provider's clock may be behind ours.
-        let auth_ms = auth_ms.saturating_add(MINUTE);
-        let before = self.sign_in.forced && auth_ms < self.sign_in.began_ms;
-        let old = self
-            .request
-            .max_age_ms
-            .is_some_and(|max_age| visit.cx.now.saturating_sub(auth_ms) > max_age);
+        let before = self.sign_in.forced && auth_ms.saturating_add(MINUTE) < self.sign_in.began_ms;
+        let old = self.request.max_age_ms.is_some_and(|max_age| age(visit, auth_ms) > max_age);
         match (before, old, self.sign_in.forced) {
             (false, false, _) => Fresh::Enough,
             (_, _, true) => Fresh::Refused,
@@ -223,6 +218,11 @@ impl<'a> Back<'a> {
         cx.db().commit(batch).await?;
         Ok(to_provider::tell(&self.visit, &self.request, error, trouble))
     }
+}
+
+/// How long ago a provider authenticated somebody. Its clock may be a minute behind ours.
+pub fn age(visit: &Visit, auth_ms: Ms) -> Ms {
+    visit.cx.now.saturating_sub(auth_ms.saturating_add(MINUTE))
 }
 
 enum Fresh {

@@ -5,11 +5,13 @@ use axum::response::Response;
 
 use super::providers::{Named, Offered, UNAVAILABLE};
 use super::request::AuthorizeRequest;
-use super::{cookies, finish, pages, to_provider};
+use super::{arrival, cookies, finish, pages, to_provider};
 use crate::error::{Kind, Result};
+use crate::federation;
 use crate::http;
 use crate::site::Visit;
 use crate::store::browsers::Browser;
+use crate::store::upstream;
 
 pub async fn page(visit: &Visit) -> Result<Response> {
     let request = match AuthorizeRequest::check(visit).await? {
@@ -64,9 +66,31 @@ pub async fn usable(
     let session =
         cookies::session(visit).await?.filter(|(browser, _)| is_usable(visit, request, browser));
     match session {
-        Some(session) if offered.takes(visit, &session.0, named).await? => Ok(Some(session)),
+        Some(session)
+            if offered.takes(visit, &session.0, named).await?
+                && is_fresh_upstream(visit, request, &session.0).await? =>
+        {
+            Ok(Some(session))
+        }
         _ => Ok(None),
     }
+}
+
+/// `max_age` is of the person's authentication: where a provider led to the session, of the one there, if it said when that was.
+async fn is_fresh_upstream(
+    visit: &Visit,
+    request: &AuthorizeRequest,
+    browser: &Browser,
+) -> Result<bool> {
+    let pool = &visit.site.pool;
+    let Some(max_age) = request.max_age_ms.filter(|_| pool.doc.has_providers) else {
+        return Ok(true);
+    };
+    let came_from = upstream::of_browser(visit.cx.db(), &pool.id, &browser.session.id).await?;
+    let last = came_from.first().filter(|last| last.created_ms >= browser.session.auth_ms);
+    let Some(last) = last else { return Ok(true) };
+    let auth_ms = federation::upstream::open(&visit.cx, last)?.auth_ms;
+    Ok(auth_ms.is_none_or(|auth_ms| arrival::age(visit, auth_ms) <= max_age))
 }
 
 /// Whether this client may use the session by its age: MaxValidityMinutes 0 means neither silently nor on offer, and `max_age` is

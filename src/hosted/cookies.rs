@@ -1,4 +1,4 @@
-//! The one home of cookies: the browser session and the CSRF token (`cognito-behaviour`, 1.2).
+//! The one home of cookies: the browser session, the CSRF token (`cognito-behaviour`, 1.2), and which browser went to a provider.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
@@ -15,6 +15,7 @@ use crate::{ids, keys};
 /// The browser session. Its value is a random handle, replaced at every authentication and renewal; the database has the hash.
 const SESSION: &str = "cognito";
 const CSRF: &str = "XSRF-TOKEN";
+const BROWSER: &str = "federation";
 const LANG: &str = "lang";
 /// A choice of language outlives the browser's session: people keep their language.
 const LANG_MS: Ms = 365 * DAY;
@@ -65,6 +66,22 @@ pub fn known_csrf(visit: &Visit) -> Option<&str> {
 
 pub fn set_csrf(visit: &Visit, response: &mut Response, token: &str) {
     set(visit, response, CSRF, token, None);
+}
+
+/// What tells the browser that went to an identity provider from others. A sign-in does not replace it, so that each of two tabs that
+/// are at a provider can come back.
+pub fn browser(visit: &Visit) -> String {
+    known_browser(visit)
+        .map_or_else(|| ids::uuid_v4(visit.cx.rng()).to_string(), |token| token.to_owned())
+}
+
+/// The same, if this browser was sent to a provider before.
+pub fn known_browser(visit: &Visit) -> Option<&str> {
+    read(visit, BROWSER).filter(|token| is_token(token))
+}
+
+pub fn set_browser(visit: &Visit, response: &mut Response, token: &str) {
+    set(visit, response, BROWSER, token, None);
 }
 
 /// Refuses a form that did not come from a page of this site: the field must equal the cookie, and an `Origin`, if the

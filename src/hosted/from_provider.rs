@@ -40,6 +40,8 @@ enum What {
     Identity(Box<Identity>),
     /// Refused; the app is told once the browser is known.
     Refused { internal: bool, text: String },
+    /// It came after the five minutes; the browser that began is offered to start again.
+    Late,
     /// A code, which is redeemed once the browser is known.
     Answer(Answer),
 }
@@ -80,8 +82,10 @@ pub async fn saml(visit: &Visit, posted: &Params) -> Result<Response> {
     let Some(found) = handshake::find::<SignIn>(cx, &pool.id, relay_state).await? else {
         return unsolicited::begin(visit, message, relay_state).await;
     };
-    if let Some(lost) = Lost::by(found.state) {
-        return lost.page(visit, Some(&found.value)).await;
+    match Lost::by(found.state) {
+        Some(Lost::Late) => return late(visit, found.value).await,
+        Some(lost) => return lost.page(visit, Some(&found.value)).await,
+        None => {}
     }
     let sign_in = found.value.clone();
     let here = to_provider::callback(visit, Kind::Saml);
@@ -127,7 +131,9 @@ pub(super) async fn keep(
 ) -> Result<Response> {
     let what = match said {
         Ok((identity, assertion)) => {
-            let by = (visit.site.pool.id.as_str(), sign_in.provider.as_str());
+            // One party may be two providers of the pool, and then either would take what it says.
+            let issuer = identity.issuer.as_deref().unwrap_or(&sign_in.provider);
+            let by = (visit.site.pool.id.as_str(), issuer);
             let again = unsolicited::refusal("this assertion was used before");
             seen::once(&mut batch, by, "assertion", &assertion.id, assertion.until_ms, again);
             What::Identity(Box::new(identity))
@@ -141,10 +147,12 @@ pub(super) async fn keep(
 
 /// `GET /oauth2/idpresponse`.
 pub async fn oauth(visit: &Visit) -> Result<Response> {
-    let found = match sent_away(visit, &visit.query).await? {
-        Ok(found) => found,
-        Err(lost) => return Ok(lost),
+    let Some(found) = sent_away(visit, &visit.query).await? else {
+        return Lost::Foreign.page(visit, None).await;
     };
+    if let Some(lost) = Lost::by(found.state) {
+        return lost.page(visit, Some(&found.value)).await;
+    }
     if let Some(lost) = Lost::to(visit, &found.value) {
         return lost.page(visit, None).await;
     }
@@ -154,31 +162,26 @@ pub async fn oauth(visit: &Visit) -> Result<Response> {
 
 /// `POST /oauth2/idpresponse`: Apple's `form_post`.
 pub async fn oauth_posted(visit: &Visit, posted: &Params) -> Result<Response> {
-    let found = match sent_away(visit, posted).await? {
-        Ok(found) => found,
-        Err(lost) => return Ok(lost),
+    let Some(found) = sent_away(visit, posted).await? else {
+        return Lost::Foreign.page(visit, None).await;
     };
+    match Lost::by(found.state) {
+        Some(Lost::Late) => return late(visit, found.value).await,
+        Some(lost) => return lost.page(visit, Some(&found.value)).await,
+        None => {}
+    }
     let mut batch = Batch::new();
     found.take(&mut batch);
     let arrived = Arrived { sign_in: found.value, what: What::Answer(Answer::of(posted)) };
     send_on(visit, batch, arrived).await
 }
 
-/// The sign-in that `state` stands for, or the page that says why it cannot go on.
-async fn sent_away(
-    visit: &Visit,
-    answer: &Params,
-) -> Result<std::result::Result<Found<SignIn>, Response>> {
+/// The sign-in that `state` stands for.
+async fn sent_away(visit: &Visit, answer: &Params) -> Result<Option<Found<SignIn>>> {
     let handle = answer.get("state").unwrap_or_default();
     let here = to_provider::callback(visit, Kind::Oidc);
     let found = handshake::find::<SignIn>(&visit.cx, &visit.site.pool.id, handle).await?;
-    Ok(match found.filter(|found| found.value.callback == here) {
-        None => Err(Lost::Foreign.page(visit, None).await?),
-        Some(found) => match Lost::by(found.state) {
-            Some(lost) => Err(lost.page(visit, Some(&found.value)).await?),
-            None => Ok(found),
-        },
-    })
+    Ok(found.filter(|found| found.value.callback == here))
 }
 
 /// `GET /federation/continue`.
@@ -197,12 +200,18 @@ pub async fn go_on(visit: &Visit) -> Result<Response> {
     match &found.value.what {
         What::Identity(identity) => arrival::known(visit, sign_in, identity).await,
         What::Answer(answer) => arrival::answered(visit, sign_in, answer).await,
+        What::Late => Lost::Late.page(visit, Some(sign_in)).await,
         What::Refused { internal, text } => {
             let kind = if *internal { TroubleKind::Internal } else { TroubleKind::Refused };
             let trouble = Trouble { kind, text: text.clone() };
             arrival::refused(visit, sign_in, &trouble).await
         }
     }
+}
+
+/// A POST shows no cookie, and only the browser that began may start again: it is asked on a page of ours.
+async fn late(visit: &Visit, sign_in: SignIn) -> Result<Response> {
+    send_on(visit, Batch::new(), Arrived { sign_in, what: What::Late }).await
 }
 
 async fn send_on(visit: &Visit, mut batch: Batch, arrived: Arrived) -> Result<Response> {
@@ -243,7 +252,7 @@ impl Lost {
 
     /// Not the browser that began.
     fn to(visit: &Visit, sign_in: &SignIn) -> Option<Lost> {
-        match (sign_in.is_of(visit), cookies::known_csrf(visit)) {
+        match (sign_in.is_of(visit), cookies::known_browser(visit)) {
             (true, _) => None,
             (false, Some(_)) => Some(Lost::Foreign),
             (false, None) => Some(Lost::Cookieless),

@@ -33,7 +33,7 @@ pub struct SignIn {
     pub provider: String,
     /// The authorize query that it answers.
     pub query: String,
-    /// SHA-256 of the CSRF cookie of the browser that began; `None` where the provider began.
+    /// SHA-256 of the cookie that tells the browser that began; `None` where the provider began.
     pub browser: Option<[u8; 32]>,
     /// Where the provider sends the browser back to.
     pub callback: String,
@@ -57,9 +57,9 @@ impl Handshake for SignIn {
 impl SignIn {
     /// Whether this is the browser that was sent away.
     pub fn is_of(&self, visit: &Visit) -> bool {
-        match (self.browser, cookies::known_csrf(visit)) {
+        match (self.browser, cookies::known_browser(visit)) {
             (None, _) => true,
-            (Some(began), Some(csrf)) => keys::same(&began, &keys::hash(csrf)),
+            (Some(began), Some(browser)) => keys::same(&began, &keys::hash(browser)),
             (Some(_), None) => false,
         }
     }
@@ -79,12 +79,12 @@ pub async fn go(
     forced: bool,
 ) -> Result<Response> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
-    let csrf = cookies::csrf(visit);
+    let browser = cookies::browser(visit);
     let request_id = (provider.kind == Kind::Saml).then(|| format!("_{}", ids::handle(cx.rng())));
     let sign_in = SignIn {
         provider: provider.name.clone(),
         query: visit.query.to_string(),
-        browser: Some(keys::hash(&csrf)),
+        browser: Some(keys::hash(&browser)),
         callback: callback(visit, provider.kind),
         request_id,
         nonce: ids::handle(cx.rng()),
@@ -106,7 +106,7 @@ pub async fn go(
             pages::handoff(visit, &url, &fields, texts, shown_name(provider)).await?
         }
     };
-    cookies::set_csrf(visit, &mut response, &csrf);
+    cookies::set_browser(visit, &mut response, &browser);
     Ok(response)
 }
 

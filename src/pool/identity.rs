@@ -38,6 +38,8 @@ pub struct UpstreamDoc {
     pub refresh_token: Option<String>,
     /// SessionNotOnOrAfter.
     pub until_ms: Option<Ms>,
+    /// When the person authenticated there, where the provider said so.
+    pub auth_ms: Option<Ms>,
 }
 
 /// Tokens of the provider.

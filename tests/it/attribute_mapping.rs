@@ -136,15 +136,13 @@ async fn values_that_the_schema_does_not_allow_are_refused() {
         let schema = json!({ "Schema": [attribute("team", json!({ "Mutable": true })),
             attribute("rank", json!({ "AttributeDataType": "Number", "Mutable": true,
                 "NumberAttributeConstraints": { "MinValue": "1", "MaxValue": "9" } })),
-            attribute("code", json!({ "Mutable": true, "StringAttributeConstraints": { "MinLength": "2", "MaxLength": "4" } })),
-            attribute("token", json!({ "Mutable": true }))] });
+            attribute("code", json!({ "Mutable": true, "StringAttributeConstraints": { "MinLength": "2", "MaxLength": "4" } }))] });
         let mapping = [
             ("custom:team", "team"),
             ("custom:rank", "rank"),
             ("custom:code", "code"),
             ("email", "mail"),
             ("phone_number", "tel"),
-            ("custom:token", "access_token"),
         ];
         let place = place(&house, Kind::Oidc, schema, &mapping).await;
         let (long, longest) = ("x".repeat(2_049), "x".repeat(2_048));
@@ -167,12 +165,10 @@ async fn values_that_the_schema_does_not_allow_are_refused() {
         }
         assert_eq!(count(&house, &place.pool).await, 0);
 
-        let mut ann = hr("1", &[("team", &[&longest]), ("rank", &["7"]), ("code", &["a\u{e9}"])]);
-        ann.upstream.access_token = Some("at-1".into());
+        let ann = hr("1", &[("team", &[&longest]), ("rank", &["7"]), ("code", &["a\u{e9}"])]);
         signs_in(&house, &place, &ann).await;
         let value = async |name: &str| house.attribute(&place.pool, "Hr_1", name).await;
         assert_eq!(value("custom:team").await, Some(longest));
-        assert_eq!(value("custom:token").await.as_deref(), Some("at-1"), "a token can be mapped");
         signs_in(&house, &place, &hr("1", &[("team", &["R & D", "a,b", "x.y-z*_", "\u{e9}"])]))
             .await;
         assert_eq!(value("custom:team").await.as_deref(), Some("[R+%26+D,a%2Cb,x.y-z*_,%C3%A9]"));

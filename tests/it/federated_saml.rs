@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::browser::{Browser, CALLBACK, CHALLENGE, code_client, local, parameter};
+use crate::browser::{Browser, CALLBACK, CHALLENGE, code_client, local, parameter, target};
 use crate::hosted::claims;
 use crate::house::{Answer, House, houses, merge, together};
 use crate::saml_provider::{Asked, SamlProvider, Says, posts};
@@ -215,9 +215,16 @@ async fn a_sign_in_that_takes_five_minutes_is_over() {
         house.advance(5 * 60_000);
         let says = Says::of(&asked, house.app.clock.now_ms());
         let form = given.provider.form(&says, &asked.relay_state);
-        let page = posts(&house, &given.pool, ACS, form).await;
+        let posted = posts(&house, &given.pool, ACS, form).await;
+        // The provider's POST shows no cookie: only the browser that began is offered to start again.
+        let mut other = given.browser(&house);
+        let page = follow(&mut other, &posted).await;
+        assert!(page.status == 403 && !page.body.contains("Start again"), "{}", page.body);
+        let page = follow(&mut browser, &posted).await;
         assert_eq!(page.status, 400);
         assert!(page.body.contains("Something went wrong"), "{}", page.body);
+        let again = browser.get(&target(&page.body, "href", "/login?")).await;
+        assert!(again.header("location").contains("SAMLRequest="), "{}", again.body);
 
         // So is one that does not come on from the provider's POST.
         let asked = given.asks(&mut browser, "").await;
@@ -253,6 +260,25 @@ async fn a_response_is_taken_once_on_all_nodes() {
             .await;
         let (error, text) = Given::told(&page);
         assert!(error == "invalid_request" && text.starts_with(UNRELATED), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn both_of_two_tabs_come_back_from_the_provider() {
+    for house in houses().await {
+        let given = given(&house, json!({})).await;
+        let mut browser = given.browser(&house);
+        let mut tabs = Vec::new();
+        for _ in 0..2 {
+            tabs.push(given.asks(&mut browser, "&state=s").await);
+        }
+        for asked in tabs {
+            let says = Says::of(&asked, house.app.clock.now_ms());
+            let form = given.provider.form(&says, &asked.relay_state);
+            signed_in(&given.comes_back(&house, &mut browser, form).await);
+        }
+        let open = "SELECT COUNT(*) FROM sso_sessions WHERE pool_id = ?1 AND ended_ms IS NULL";
+        assert_eq!(house.rows(open, &given.pool).await, 1);
     }
 }
 
@@ -433,6 +459,19 @@ async fn a_provider_may_begin_a_sign_in_only_where_its_settings_say_so() {
             assert_eq!(Given::told(&answer).0, "invalid_request");
         }
 
+        // Nor through another provider that is the same party.
+        let twin = json!({ "IDPInit": "true" });
+        given.provider.joins(&house, &given.pool, "Twin", twin).await;
+        let clients = json!({ "UserPoolId": given.pool, "ClientId": given.client });
+        let mut both = code_client();
+        merge(&mut both, json!({ "SupportedIdentityProviders": ["Corp", "Twin"] }));
+        merge(&mut both, clients);
+        house.ok("UpdateUserPoolClient", both).await;
+        let query =
+            beginning(&given, "").replace("identity_provider=Corp", "identity_provider=Twin");
+        let again = posts(&house, &given.pool, ACS, given.provider.form(&says, &query)).await;
+        assert!(again.status == 400 && again.body.contains("was used before"), "{}", again.body);
+
         let off = json!({ "UserPoolId": given.pool, "ProviderName": "Corp",
             "ProviderDetails": { "MetadataFile": given.provider.metadata("Redirect", "") } });
         house.ok("UpdateIdentityProvider", off).await;
@@ -512,6 +551,24 @@ async fn prompt_and_max_age_ask_the_provider_for_a_fresh_authentication() {
         let says = Says::of(&asked, now);
         let form = given.provider.form(&says, &asked.relay_state);
         signed_in(&given.comes_back(&house, &mut browser, form).await);
+    }
+}
+
+#[tokio::test]
+async fn max_age_is_of_the_authentication_at_the_provider_also_for_a_session_that_came_of_it() {
+    for house in houses().await {
+        let given = given(&house, json!({})).await;
+        let domain = json!({ "UserPoolId": given.pool, "ManagedLoginVersion": 2,
+            "Domain": format!("v2-{}", given.pool.split('_').next_back().unwrap().to_lowercase()) });
+        house.ok("CreateUserPoolDomain", domain).await;
+        let mut browser = given.browser(&house);
+        let hour = |says: &mut Says| says.authenticated_ms -= 3_600_000;
+        signed_in(&given.signs_in(&house, &mut browser, hour).await);
+        signed_in(&browser.visits("/oauth2/authorize", "&state=s").await);
+        signed_in(&browser.visits("/oauth2/authorize", "&state=s&max_age=7200").await);
+        let answer = browser.visits("/oauth2/authorize", "&state=s&max_age=600&prompt=none").await;
+        assert_eq!(Given::told(&answer).0, "login_required");
+        given.asks(&mut browser, "&state=s&max_age=600").await;
     }
 }
 

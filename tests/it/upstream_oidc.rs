@@ -188,6 +188,33 @@ async fn discovery_and_keys_are_asked_for_once_and_then_known_on_every_node() {
 }
 
 #[tokio::test]
+async fn tokens_are_among_the_claims_where_they_are_mapped_whether_or_not_they_can_be_revoked() {
+    for house in houses().await {
+        let idp = upstream::Provider::start().await;
+        idp.does("/.well-known/openid-configuration", Behaviour::Status(404));
+        let at = |path: &str| format!("{}{path}", idp.url);
+        let mut details = idp.details();
+        let explicit = json!({ "authorize_url": at("/authorize"), "token_url": at("/token"), "attributes_url": at("/userinfo"),
+            "jwks_uri": at("/jwks") });
+        merge(&mut details, explicit);
+        let tokens = ["access_token", "id_token"];
+        let mapped = put(&house, Kind::Oidc, details.clone(), &tokens).await;
+        // No claim of that name is taken for the token.
+        idp.set(|idp| idp.userinfo = json!({ "access_token": "forged" }));
+        let identity = arrive(&house, &mapped, &idp, "ann").await.unwrap();
+        let claim = |name: &str| identity.claim(name).unwrap()[0].clone();
+        assert_ne!(claim("access_token"), "forged");
+        assert_eq!(claim("id_token").split('.').count(), 3);
+        assert_eq!(identity.upstream.access_token, None, "nothing here can revoke it");
+
+        idp.set(|idp| idp.userinfo = json!({}));
+        let plain = put(&house, Kind::Oidc, details, &[]).await;
+        let identity = arrive(&house, &plain, &idp, "ann").await.unwrap();
+        assert!(tokens.iter().all(|name| identity.claim(name).is_none()));
+    }
+}
+
+#[tokio::test]
 async fn explicit_endpoints_need_no_discovery_and_win_over_it() {
     for house in houses().await {
         let idp = upstream::Provider::start().await;

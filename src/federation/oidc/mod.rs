@@ -97,10 +97,19 @@ pub async fn redeem(
         subject,
         // Cognito has one for SAML alone.
         issuer: None,
-        claims: flat(claims),
+        claims: mapped_tokens(provider, &tokens).into_iter().chain(flat(claims)).collect(),
         auth_ms,
         upstream: kept(provider, &endpoints, tokens, sid),
     })
+}
+
+/// The tokens themselves can be mapped to attributes, as if they were claims. They come first: no claim is taken for one.
+fn mapped_tokens(provider: &Provider, tokens: &Tokens) -> Vec<(String, Vec<String>)> {
+    [("access_token", &tokens.access_token), ("id_token", &tokens.id_token)]
+        .into_iter()
+        .filter(|(name, _)| provider.doc.mapping.values().any(|claim| claim == name))
+        .filter_map(|(name, token)| Some((name.to_owned(), vec![token.clone()?])))
+        .collect()
 }
 
 /// What a sign-out can use, and no more: tokens of others are best not had.
