@@ -44,20 +44,16 @@ pub fn apply(
 /// The value that a provider gives under one of its names: several become `[a,b]`, each form-encoded, so that a comma in one of
 /// them does not make two. `None` where it says nothing.
 pub fn value(identity: &Identity, claim: &str) -> Option<String> {
-    match (identity.claim(claim), claim) {
-        (Some([]), _) => None,
-        (Some([one]), _) => Some(one.clone()),
-        (Some(several), _) => {
+    match identity.claim(claim)? {
+        [] => None,
+        [one] => Some(one.clone()),
+        several => {
             let several: Vec<String> = several
                 .iter()
                 .map(|value| form_urlencoded::byte_serialize(value.as_bytes()).collect())
                 .collect();
             Some(format!("[{}]", several.join(",")))
         }
-        // The tokens themselves can be mapped to custom attributes.
-        (None, "access_token") => identity.upstream.access_token.clone(),
-        (None, "id_token") => identity.upstream.id_token.clone(),
-        (None, _) => None,
     }
 }
 

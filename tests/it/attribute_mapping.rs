@@ -167,8 +167,9 @@ async fn values_that_the_schema_does_not_allow_are_refused() {
         }
         assert_eq!(count(&house, &place.pool).await, 0);
 
-        let mut ann = hr("1", &[("team", &[&longest]), ("rank", &["7"]), ("code", &["a\u{e9}"])]);
-        ann.upstream.access_token = Some("at-1".into());
+        let token: (&str, &[&str]) = ("access_token", &["at-1"]);
+        let ann =
+            hr("1", &[("team", &[&longest]), ("rank", &["7"]), ("code", &["a\u{e9}"]), token]);
         signs_in(&house, &place, &ann).await;
         let value = async |name: &str| house.attribute(&place.pool, "Hr_1", name).await;
         assert_eq!(value("custom:team").await, Some(longest));

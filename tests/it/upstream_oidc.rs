@@ -188,6 +188,25 @@ async fn discovery_and_keys_are_asked_for_once_and_then_known_on_every_node() {
 }
 
 #[tokio::test]
+async fn tokens_can_be_mapped_and_are_else_not_told() {
+    for house in houses().await {
+        let idp = upstream::Provider::start().await;
+        // Where tokens cannot be revoked, none is kept for a sign-out.
+        idp.set(|idp| idp.discovery = json!({ "revocation_endpoint": null }));
+        let details = || idp.details();
+        let mapped = put(&house, Kind::Oidc, details(), &["access_token", "id_token"]).await;
+        let identity = arrive(&house, &mapped, &idp, "ann").await.unwrap();
+        for name in ["access_token", "id_token"] {
+            assert!(identity.claim(name).is_some_and(|token| token.len() == 1), "{name}");
+        }
+        assert_eq!(identity.upstream.access_token, None);
+        let plain = put(&house, Kind::Oidc, details(), &[]).await;
+        let identity = arrive(&house, &plain, &idp, "ann").await.unwrap();
+        assert!(identity.claim("access_token").or(identity.claim("id_token")).is_none());
+    }
+}
+
+#[tokio::test]
 async fn explicit_endpoints_need_no_discovery_and_win_over_it() {
     for house in houses().await {
         let idp = upstream::Provider::start().await;

@@ -97,7 +97,7 @@ pub async fn redeem(
         subject,
         // Cognito has one for SAML alone.
         issuer: None,
-        claims: flat(claims),
+        claims: flat(with_tokens(provider, claims, &tokens)),
         auth_ms,
         upstream: kept(provider, &endpoints, tokens, sid),
     })
@@ -135,6 +135,22 @@ pub async fn check_issuer(cx: &Cx, provider: &Provider, iss: Option<&str>) -> Re
         )),
         _ => Ok(()),
     }
+}
+
+/// With the tokens themselves, where they are mapped to attributes: for nothing else would they leave this place.
+fn with_tokens(
+    provider: &Provider,
+    mut claims: Map<String, Value>,
+    tokens: &Tokens,
+) -> Map<String, Value> {
+    for (name, token) in [("access_token", &tokens.access_token), ("id_token", &tokens.id_token)] {
+        if let Some(token) = token
+            && provider.doc.mapping.values().any(|claim| claim == name)
+        {
+            claims.insert(name.to_owned(), Value::from(token.as_str()));
+        }
+    }
+    claims
 }
 
 /// Both; what userinfo says is newer.
