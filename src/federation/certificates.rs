@@ -41,6 +41,8 @@ pub async fn decryption(cx: &Cx, pool: &Pool, provider: &str) -> Result<Arc<Cred
 
 /// Adds the key of a new provider to the batch that makes it and holds the pool.
 pub async fn create(cx: &Cx, batch: &mut Batch, pool_id: &str, provider: &str) -> Result<()> {
+    // Who described an older provider of this name while it was deleted may have made a key for nobody.
+    delete(batch, pool_id, provider);
     insert_new(cx, batch, pool_id, &encryption(provider)).await
 }
 

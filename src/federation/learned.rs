@@ -17,7 +17,7 @@ pub use self::check::certificate;
 use self::check::{Checked, fetch, parse};
 pub use self::endpoints::{Discovery, Endpoints};
 pub use self::refresh::refresh;
-use super::Trouble;
+use super::{Trouble, TroubleKind};
 use crate::ambient::{MINUTE, Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
@@ -145,25 +145,43 @@ pub async fn learn(cx: &Cx, provider: &Provider) -> Result<Vec<Learned>> {
         }
         (Kind::Oidc, _, Some(url)) => {
             let (mut documents, mut found) = (Vec::new(), None);
-            match fetch(cx, provider, What::Discovery, &url, None).await {
-                Ok((document, Checked::Discovery(discovery))) => {
-                    found = Some(discovery);
-                    documents.push(document);
-                }
+            let discovered = match fetch(cx, provider, What::Discovery, &url, None).await {
                 Err(trouble) if !endpoints::is_explicit(provider) => return Err(told(trouble)),
-                _ => {}
+                Err(_) => kept(cx, provider, What::Discovery, &url).await?,
+                Ok(fetched) => Some(fetched),
+            };
+            if let Some((document, Checked::Discovery(discovery))) = discovered {
+                found = Some(discovery);
+                documents.push(document);
             }
             // The keys are fetched again when they are needed; a provider that is making its own now is no reason to refuse it.
             let endpoints = Endpoints::of(provider, found.as_ref());
-            if let Some(url) = endpoints.and_then(|endpoints| endpoints.jwks)
-                && let Ok((document, _)) = fetch(cx, provider, What::Jwks, &url, None).await
-            {
-                documents.push(document);
+            if let Some(url) = endpoints.and_then(|endpoints| endpoints.jwks) {
+                let keys = match fetch(cx, provider, What::Jwks, &url, None).await {
+                    Err(_) => kept(cx, provider, What::Jwks, &url).await?,
+                    Ok(fetched) => Some(fetched),
+                };
+                documents.extend(keys.map(|(document, _)| document));
             }
             Ok(documents)
         }
         _ => Ok(Vec::new()),
     }
+}
+
+/// The copy that is there of a document from this address, where there cannot be a newer one now: a change of the provider must not
+/// lose it.
+async fn kept(
+    cx: &Cx,
+    provider: &Provider,
+    what: What,
+    url: &str,
+) -> Result<Option<(Learned, Checked)>> {
+    let found = learned::find(cx.db(), &provider.pool_id, &provider.name, what.name()).await?;
+    Ok(found.filter(|document| document.url == url).and_then(|document| {
+        let checked = parse(cx, provider, what, &document.body, None).ok()?;
+        Some((document, checked))
+    }))
 }
 
 fn discovery_url(provider: &Provider) -> Option<String> {
@@ -245,7 +263,9 @@ async fn renewed<T: Any + Send + Sync>(
         return Err(trouble.clone());
     }
     let outcome = refresh::fetch_and_keep(cx, provider, what, url, known.as_ref()).await;
-    *last = outcome.as_ref().err().map(|trouble| (cx.now, trouble.clone()));
+    // What failed on our side says nothing of the provider.
+    let theirs = |trouble: &&Trouble| trouble.kind != TroubleKind::Internal;
+    *last = outcome.as_ref().err().filter(theirs).map(|trouble| (cx.now, trouble.clone()));
     outcome?;
     match learned::known(cx.db(), &provider.pool_id, &provider.name, what.name()).await? {
         Some(known) => recall(cx, provider, what, &known).await,

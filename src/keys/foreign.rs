@@ -141,7 +141,14 @@ impl Jwks {
 impl Jwk {
     fn read(jwk: &Value) -> Option<Jwk> {
         let member = |name: &str| jwk.get(name).and_then(Value::as_str);
-        let bytes = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(member(name)?).ok();
+        let bytes =
+            |name: &str| BASE64_URL_SAFE_NO_PAD.decode(member(name)?.trim_end_matches('=')).ok();
+        // Some providers write the sign byte of their own language, which RFC 7518 (6.3.1.1) forbids and the library does not take.
+        let number = |name: &str| {
+            let bytes = bytes(name)?;
+            let first = bytes.iter().position(|byte| *byte != 0)?;
+            bytes.get(first..).map(<[u8]>::to_vec)
+        };
         if member("use").is_some_and(|purpose| purpose != "sig") {
             return None;
         }
@@ -151,7 +158,7 @@ impl Jwk {
             return None;
         }
         let key = match (member("kty")?, member("crv")) {
-            ("RSA", _) => Public::Rsa { n: bytes("n")?, e: bytes("e")? },
+            ("RSA", _) => Public::Rsa { n: number("n")?, e: number("e")? },
             ("EC", Some(curve)) => {
                 let (x, y) = (bytes("x")?, bytes("y")?);
                 Public::Ec { curve: curve.to_owned(), point: [&[4], x.as_slice(), &y].concat() }

@@ -1,5 +1,8 @@
 //! Identity providers: what is written is read, on every node; what is refused says why; and what becomes of one that is deleted.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use cenote::federation::certificates;
 use serde_json::{Value, json};
 
 use crate::house::{House, houses, merge, refusal, together};
@@ -243,6 +246,22 @@ async fn a_deleted_pool_leaves_nothing_of_its_providers() {
             let row = house.app.db.one(sql, &[pool.as_str().into()]).await.unwrap().unwrap();
             assert_eq!(row.i64(0).unwrap(), 0, "{sql}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_for_a_deleted_provider_is_no_obstacle_for_the_next() {
+    for house in houses().await {
+        let pool = house.pool(json!({})).await;
+        creates(&house, &pool, "SAML", "Upstream", json!({})).await;
+        house.ok("DeleteIdentityProvider", named(&pool, "Upstream")).await;
+        // Whoever was describing it while it was deleted.
+        let cx = cenote::cx::Cx::system(house.app.clone());
+        let now = house.app.directory.pool(&house.app.db, &pool).await.unwrap().unwrap();
+        let left = certificates::decryption(&cx, &now, "Upstream").await.unwrap();
+        let made = creates(&house, &pool, "SAML", "Upstream", json!({})).await;
+        let made = made["ProviderDetails"]["ActiveEncryptionCertificate"].as_str().unwrap();
+        assert_ne!(BASE64_STANDARD.encode(left.certificate()), made);
     }
 }
 

@@ -164,7 +164,9 @@ fn compile(shapes: &Map<String, Value>, name: &str, raw: &Value) -> Option<Shape
             .map(|source| Rule::Pattern(Pattern::new(source))),
     );
     rules.extend(raw.get("enum").map(|choices| Rule::Choice(strings(choices))));
-    Some(Shape { kind, sensitive: sensitive(raw), hides: hides(shapes, raw), rules })
+    // The model does not mark it, but client secrets and private keys are in it.
+    let hides = name == "ProviderDetailsType" || hides(shapes, raw);
+    Some(Shape { kind, sensitive: sensitive(raw), hides, rules })
 }
 
 fn members(raw: &Value) -> Option<Vec<Member>> {

@@ -1,7 +1,7 @@
 //! Where a provider that speaks OAuth listens, and what it can do: what ProviderDetails say, then its discovery document, then what is
 //! known of the social ones.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::pool::Provider;
 use crate::pool::provider::Kind;
@@ -17,8 +17,17 @@ pub struct Discovery {
     pub jwks_uri: Option<String>,
     pub end_session_endpoint: Option<String>,
     pub revocation_endpoint: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     pub code_challenge_methods_supported: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     pub authorization_response_iss_parameter_supported: bool,
+}
+
+/// Some providers say `null` where they mean that there is nothing to say.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A provider's addresses and abilities.
@@ -150,4 +159,18 @@ impl Endpoints {
 /// Whether ProviderDetails alone say everything that a sign-in needs: then discovery may fail.
 pub fn is_explicit(provider: &Provider) -> bool {
     ["authorize_url", "token_url", "jwks_uri"].iter().all(|name| provider.detail(name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_document_calls_null_is_not_there() {
+        let nothing = r#"{"issuer":"https://idp.example","code_challenge_methods_supported":null,
+            "authorization_response_iss_parameter_supported":null,"jwks_uri":null}"#;
+        let found: Discovery = serde_json::from_str(nothing).unwrap();
+        let wanted = Discovery { issuer: "https://idp.example".to_owned(), ..Discovery::default() };
+        assert_eq!(found, wanted);
+    }
 }

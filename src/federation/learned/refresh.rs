@@ -49,22 +49,25 @@ async fn refresh_one(cx: &Cx, due: &Due) -> Result<()> {
     let (Some(provider), Some(what), Some(known)) = (provider, what, known) else {
         return forget(cx, due).await;
     };
-    let Some(url) = address(cx, &provider, what).await else { return forget(cx, due).await };
-    let Err(trouble) = fetch_and_keep(cx, &provider, what, &url, Some(&known)).await else {
-        return Ok(());
+    let outcome = match address(cx, &provider, what).await {
+        Ok(Some(url)) => fetch_and_keep(cx, &provider, what, &url, Some(&known)).await,
+        Ok(None) => return forget(cx, due).await,
+        // Where the document is cannot be told now: that is no reason to lose the copy.
+        Err(trouble) => Err(trouble),
     };
+    let Err(trouble) = outcome else { return Ok(()) };
     let mut batch = Batch::new();
     learned::fail(&mut batch, due, cx.now, cx.now + RETRY, &trouble.text);
     cx.db().commit(batch).await
 }
 
-/// Where the document is by the provider's settings of now.
-async fn address(cx: &Cx, provider: &Provider, what: What) -> Option<String> {
-    match what {
+/// Where the document is by the provider's settings of now; `None` if it has no such document any more.
+async fn address(cx: &Cx, provider: &Provider, what: What) -> Result<Option<String>, Trouble> {
+    Ok(match what {
         What::SamlMetadata => provider.detail("MetadataURL").map(str::to_owned),
         What::Discovery => discovery_url(provider),
-        What::Jwks => discovery(cx, provider).await.ok()?.jwks.clone(),
-    }
+        What::Jwks => discovery(cx, provider).await?.jwks.clone(),
+    })
 }
 
 async fn forget(cx: &Cx, due: &Due) -> Result<()> {

@@ -41,6 +41,22 @@ fn the_examples_of_the_rfcs_verify() {
 }
 
 #[test]
+fn an_rsa_key_may_be_written_with_a_sign_byte_and_padding() {
+    let pkcs8 = include_bytes!("../../../tests/fixtures/rsa-1.pkcs8.der");
+    let token = PrivateKey::parse(&BASE64_STANDARD.encode(pkcs8)).unwrap();
+    let token = token.sign(Some("a"), &json!({ "sub": "ann" })).unwrap();
+    let mut jwk = crate::keys::SigningKey::from_pkcs8("a", pkcs8).unwrap().jwk();
+    let n = BASE64_URL_SAFE_NO_PAD.decode(jwk["n"].as_str().unwrap()).unwrap();
+    for n in [n.clone(), [&[0], n.as_slice()].concat()] {
+        jwk["n"] = json!(base64::prelude::BASE64_URL_SAFE.encode(n));
+        let claims = parse(&token).unwrap().verify(&keys(std::slice::from_ref(&jwk))).unwrap();
+        assert_eq!(claims["sub"], "ann");
+    }
+    jwk["n"] = json!("AAAA");
+    assert!(keys(&[jwk]).is_empty());
+}
+
+#[test]
 fn the_longest_curve_verifies_too() {
     let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
     let (x, y) = pair.public_key().as_ref()[1..].split_at(66);

@@ -324,8 +324,8 @@ fn check_value(name: &str, value: &str) -> Result<()> {
         }
         "token_endpoint_auth_signing_alg" => one_of(&["RS256", "ES256"]),
         "id_token_signed_response_alg" => one_of(&[
-            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-            "HS256", "HS384", "HS512",
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+            "EdDSA", "HS256", "HS384", "HS512",
         ]),
         "api_version" if !is_version(value) => refuse("must look like v17.0"),
         "NameIDFormat" | "MetadataEntityID" | "client_id"
