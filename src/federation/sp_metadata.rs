@@ -14,7 +14,7 @@ const NAME_IDS: [&str; 3] = [
     "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
 ];
 
-/// The document for a pool whose pages are at `bases`, the first where it is offered. A provider that is named is also told what to
+/// The document for a pool whose pages are at `bases`; sign-outs go to the first. A provider that is named is also told what to
 /// encrypt with, and what its settings ask for.
 pub async fn document(
     cx: &Cx,

@@ -38,11 +38,10 @@ async fn answer(cx: Cx, parts: axum::http::request::Parts) -> Result<Response> {
             })?)
         }
     };
-    // Where the pool is offered, and the address under which it was asked for.
-    let mut bases: Vec<String> = site::base(cx, pool).await?.into_iter().collect();
-    if !bases.contains(&visit.site.base) {
-        bases.push(visit.site.base.clone());
-    }
+    // The address under which it was asked for is the one that its reader reaches; and where else the pool is offered.
+    let own = visit.site.base.clone();
+    let offered = site::base(cx, pool).await?.filter(|base| *base != own);
+    let bases: Vec<String> = [own].into_iter().chain(offered).collect();
     let document = sp_metadata::document(cx, pool, &bases, provider).await?;
     let mut response = Response::new(Body::from(document));
     for (name, value) in [

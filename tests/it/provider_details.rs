@@ -256,15 +256,13 @@ async fn a_private_key_is_taken_as_people_have_it_and_a_wrong_one_is_refused() {
 async fn what_is_refused_by_its_form_does_not_repeat_the_secrets_beside_it() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
-        for wrong in [json!("x".repeat(131_073)), json!(null)] {
-            let mut input = provider(&pool, "Google", "Google", json!({}));
-            input["ProviderDetails"]["client_secret"] = json!("Sesame-open-yourself");
-            input["ProviderDetails"]["authorize_scopes"] = wrong;
-            let (kind, message) = house.refused("CreateIdentityProvider", input).await;
-            assert_eq!(kind, "InvalidParameterException");
-            assert!(message.contains("at 'providerDetails' failed to satisfy"), "{message}");
-            assert!(!message.contains("Sesame"), "{message}");
-        }
+        let mut input = provider(&pool, "Google", "Google", json!({}));
+        input["ProviderDetails"]["client_secret"] = json!("Sesame-open-yourself");
+        input["ProviderDetails"]["authorize_scopes"] = json!("x".repeat(131_073));
+        let (kind, message) = house.refused("CreateIdentityProvider", input).await;
+        assert_eq!(kind, "InvalidParameterException");
+        assert!(message.contains("at 'providerDetails' failed to satisfy"), "{message}");
+        assert!(!message.contains("Sesame"), "{message}");
     }
 }
 

@@ -166,12 +166,13 @@ async fn our_metadata_says_who_we_are_where_we_listen_and_what_signs() {
         assert_eq!(answer.header("cache-control"), "public, max-age=3600");
         let document = &answer.body;
         assert_eq!(all(document, "entityID=\""), [format!("urn:amazon:cognito:sp:{pool}")]);
-        // Offered on the TLS listener, asked for under another address: both are ours.
-        let base = format!("https://localhost:9230/{pool}");
+        // Asked for under one address, offered on the TLS listener: both are ours, and the reader reaches the first.
+        let base = format!("http://localhost:9230/{pool}");
         let locations = all(document, " Location=\"");
         let slo = format!("{base}/saml2/logout");
         assert_eq!(locations[..3], [&slo, &slo, &slo]);
         assert_eq!(locations[3], format!("{base}/saml2/idpresponse"));
+        assert_eq!(locations[4], format!("https://localhost:9230/{pool}/saml2/idpresponse"));
         let bindings = all(document, "Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:");
         assert_eq!(bindings, ["HTTP-Redirect", "HTTP-POST", "SOAP", "HTTP-POST", "HTTP-POST"]);
         assert_eq!(all(document, "KeyDescriptor use=\""), ["signing"]);

@@ -193,26 +193,33 @@ async fn what_is_no_logout_token_for_us_is_refused() {
 #[tokio::test]
 async fn keys_that_cannot_be_had_make_a_logout_token_wait_and_not_fail() {
     for house in houses().await {
-        let idp = upstream::Provider::start().await;
-        let provider = corp(&house, &idp, json!({})).await;
-        let token = idp.sign(&logout(&idp, json!({})));
-        idp.does("/jwks", Behaviour::Status(503));
-        assert_eq!(
-            believed(&house, &provider, &token).await.unwrap_err().kind,
-            TroubleKind::Unreachable
-        );
-        // It is back, and was left alone for some seconds.
-        idp.does("/jwks", None);
-        house.advance(11 * SECOND);
-        believed(&house, &provider, &token).await.unwrap();
-        // A new key that cannot be fetched is no forgery yet.
-        idp.does("/jwks", Behaviour::Status(503));
-        idp.set(|idp| idp.signer = Key::rsa("k2", 4));
-        house.advance(11 * SECOND);
-        let token = idp.sign(&logout(&idp, json!({})));
-        assert_eq!(
-            believed(&house, &provider, &token).await.unwrap_err().kind,
-            TroubleKind::Unreachable
-        );
+        for away in [
+            Behaviour::Status(503),
+            // As what stands before a provider says that it is away.
+            Behaviour::Body("text/html", "<h1>Back soon</h1>".into()),
+            Behaviour::Redirect("https://status.example/".into()),
+        ] {
+            let idp = upstream::Provider::start().await;
+            let provider = corp(&house, &idp, json!({})).await;
+            let token = idp.sign(&logout(&idp, json!({})));
+            idp.does("/jwks", away.clone());
+            assert_eq!(
+                believed(&house, &provider, &token).await.unwrap_err().kind,
+                TroubleKind::Unreachable
+            );
+            // It is back, and was left alone for some seconds.
+            idp.does("/jwks", None);
+            house.advance(11 * SECOND);
+            believed(&house, &provider, &token).await.unwrap();
+            // A new key that cannot be fetched is no forgery yet.
+            idp.does("/jwks", away);
+            idp.set(|idp| idp.signer = Key::rsa("k2", 4));
+            house.advance(11 * SECOND);
+            let token = idp.sign(&logout(&idp, json!({})));
+            assert_eq!(
+                believed(&house, &provider, &token).await.unwrap_err().kind,
+                TroubleKind::Unreachable
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::ambient::{MINUTE, Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::Result;
-use crate::federation::{Trouble, learned, learned::Endpoints};
+use crate::federation::{Trouble, TroubleKind, learned, learned::Endpoints};
 use crate::keys::foreign::{self, Alg, Disbelief};
 use crate::keys::same;
 use crate::pool::Provider;
@@ -77,10 +77,10 @@ pub async fn believe(
     let verified = if parsed.alg.is_mac() {
         parsed.verify_mac(secret.client_secret.as_deref().unwrap_or_default().as_bytes())
     } else {
-        let keys = learned::jwks(cx, provider).await?;
+        let keys = learned::jwks(cx, provider).await.map_err(away)?;
         match parsed.verify(&keys) {
             Err(Disbelief::NoKey | Disbelief::Signature) => {
-                let anew = learned::jwks_anew(cx, provider).await?;
+                let anew = learned::jwks_anew(cx, provider).await.map_err(away)?;
                 parsed.verify(&anew.unwrap_or(keys))
             }
             verified => verified,
@@ -89,6 +89,15 @@ pub async fn believe(
     match verified {
         Ok(claims) => Ok(Believed { claims, alg: parsed.alg, typ: parsed.typ }),
         Err(disbelief) => Err(refuse(&disbelief.to_string())),
+    }
+}
+
+/// Without the keys nothing can be told of a token. Whatever is wrong with them (an error page in their place, a redirect to one), it is
+/// not the token: who sent it may come again.
+pub fn away(trouble: Trouble) -> Trouble {
+    match trouble.kind {
+        TroubleKind::Refused => Trouble::unreachable(trouble.text),
+        TroubleKind::Unreachable | TroubleKind::Internal => trouble,
     }
 }
 

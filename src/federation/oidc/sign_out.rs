@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::id_token::{SKEW, addressed, believe, id, in_time, moment, refused};
+use super::id_token::{SKEW, addressed, away, believe, id, in_time, moment, refused};
 use super::token::{authenticated, connection, oauth_error};
 use crate::ambient::Ms;
 use crate::cx::Cx;
@@ -127,7 +127,7 @@ pub async fn logout_token(
     if provider.kind != Kind::Oidc {
         return Err(Trouble::refused(format!("{} sends no logout tokens.", provider.name)));
     }
-    let endpoints = learned::discovery(cx, provider).await?;
+    let endpoints = learned::discovery(cx, provider).await.map_err(away)?;
     let believed = believe(cx, provider, &secrets(cx, provider)?, token, "logout token").await?;
     let typ = believed.typ.as_deref().map(str::to_ascii_lowercase);
     addressed(provider, &endpoints, &believed.claims)
