@@ -224,6 +224,7 @@ async fn a_sign_in_that_takes_five_minutes_is_over() {
         assert_eq!(page.status, 400);
         assert!(page.body.contains("Something went wrong"), "{}", page.body);
         let again = browser.get(&target(&page.body, "href", "/login?")).await;
+        let again = browser.get(&local(again.header("location"))).await;
         assert!(again.header("location").contains("SAMLRequest="), "{}", again.body);
 
         // So is one that does not come on from the provider's POST.
