@@ -4,7 +4,7 @@ use axum::http::Method;
 use cenote_saml::{Binding, LogoutStatus};
 use serde_json::json;
 
-use crate::browser::{BYE, Browser, code_client, field, local, parameter, target};
+use crate::browser::{BYE, Browser, code_client, field, local, parameter};
 use crate::corp::{Corp, given, impostor, told};
 use crate::house::{Answer, House, houses, merge, together};
 use crate::provider::Provider;
@@ -181,7 +181,9 @@ async fn a_window_waits_for_half_a_minute_on_a_page_that_then_goes_on() {
         );
         assert!(page.body.contains(&corp.slo()), "{}", page.body);
         assert!(page.header("content-security-policy").contains("script-src 'nonce-"));
-        let after = target(&page.body, "href", "/federation/logout?state=");
+        let after = page.body.split("id=\"after\" href=\"").nth(1).unwrap();
+        let after = local(after.split('"').next().unwrap());
+        assert!(after.starts_with("/federation/logout?state="), "{after}");
         house.advance(30_000);
         let answer = browser.get(&after).await;
         let (link, says) = what_happened(&mut browser, &answer).await;
