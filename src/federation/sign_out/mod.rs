@@ -29,6 +29,9 @@ const TURN_MS: Ms = 5 * SECOND;
 const RETRIES: [Ms; 7] =
     [30 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR];
 
+/// How long the rest waits for a provider that is away.
+const AWAY_MS: Ms = 30 * SECOND;
+
 /// Then it is given up.
 const GIVE_UP_MS: Ms = DAY;
 
@@ -76,9 +79,6 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
         }
         match tell(&own, &row).await? {
             Told::Settled(state, detail) => settle(&own, &row, state, &detail).await?,
-            Told::Later(why) if row.created_ms + GIVE_UP_MS <= own.now => {
-                settle(&own, &row, State::Failed, &why).await?;
-            }
             Told::Later(why) => {
                 tracing::warn!(
                     pool = row.pool_id,
@@ -86,18 +86,44 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
                     why,
                     "a provider was not told of a sign-out"
                 );
-                own.app.meters.told_provider("deferred");
-                let mut batch = Batch::new();
-                rows::note(&mut batch, &row, &why);
-                for other in owed {
-                    let until_ms = own.now + pause(&other);
-                    rows::postpone(&mut batch, &other, until_ms, &why);
-                }
-                return own.db().commit(batch).await;
+                return wait(&own, row, owed, &why).await;
             }
         }
     }
     Ok(())
+}
+
+/// An attempt failed, and with it what was due together with it.
+async fn wait(cx: &Cx, tried: Owed, others: impl Iterator<Item = Owed>, why: &str) -> Result<()> {
+    let is_over = |owed: &Owed| owed.created_ms + GIVE_UP_MS <= cx.now;
+    let why = &short(why);
+    let mut batch = Batch::new();
+    if is_over(&tried) {
+        settle(cx, &tried, State::Failed, why).await?;
+    } else {
+        rows::note(&mut batch, &tried, why);
+        cx.app.meters.told_provider("deferred");
+    }
+    for other in others {
+        if is_over(&other) {
+            settle(cx, &other, State::Failed, why).await?;
+        } else {
+            rows::postpone(&mut batch, &other, cx.now + pause(&other), why);
+        }
+    }
+    cx.db().commit(batch).await?;
+    // What did not fit into this turn waits, too, and does not keep it from other providers.
+    let mut rest = Batch::new();
+    rows::postpone_rest(&mut rest, &tried, cx.now, cx.now + AWAY_MS);
+    unless_lost(cx.db().commit(rest).await)
+}
+
+/// Somebody else was quicker with the same rows: it is done.
+fn unless_lost(committed: Result<()>) -> Result<()> {
+    match committed {
+        Err(error) if error.is_conflict() => Ok(()),
+        committed => committed,
+    }
 }
 
 fn pause(owed: &Owed) -> Ms {
@@ -175,14 +201,23 @@ async fn settle(cx: &Cx, owed: &Owed, state: State, detail: &str) -> Result<()> 
         state,
         detail,
     };
-    record(cx, &mut batch, &outcome, &owed.provider, &owed.sub);
-    cx.db().commit(batch).await
+    let lost = Some(Error::conflict());
+    record(cx, &mut batch, &outcome, &owed.provider, &owed.sub, lost);
+    // A browser that came back meanwhile knew it better.
+    unless_lost(cx.db().commit(batch).await)
 }
 
-/// Settles what a sign-out owed for one session, and says so in the audit trail.
-pub fn record(cx: &Cx, batch: &mut Batch, outcome: &Outcome<'_>, provider: &str, sub: &str) {
+/// Settles what a sign-out owed for one session, and says so in the audit trail. `settled` is the answer if that was done before.
+pub fn record(
+    cx: &Cx,
+    batch: &mut Batch,
+    outcome: &Outcome<'_>,
+    provider: &str,
+    sub: &str,
+    settled: Option<Error>,
+) {
     let detail = short(outcome.detail);
-    rows::settle(batch, &Outcome { detail: &detail, ..*outcome }, cx.now);
+    rows::settle(batch, &Outcome { detail: &detail, ..*outcome }, cx.now, settled);
     audit::note(
         batch,
         cx,
