@@ -621,7 +621,8 @@ async fn the_front_channel_ends_the_named_session_alone_and_may_be_framed() {
         for (query, status) in [
             ("".to_owned(), 400),
             (format!("?iss={iss}"), 400),
-            ("?sid=sid-ann".to_owned(), 400),
+            ("?sid=".to_owned(), 400),
+            ("?sid=unknown".to_owned(), 200),
             ("?iss=https%3A%2F%2Fother.example.com&sid=sid-ann".to_owned(), 400),
             (format!("?iss={iss}&sid=unknown"), 200),
         ] {
@@ -636,6 +637,9 @@ async fn the_front_channel_ends_the_named_session_alone_and_may_be_framed() {
         assert!(!answer.header("content-security-policy").contains("frame-ancestors"));
         assert!(answer.header("cache-control").contains("no-store"));
         assert!(!is_known(&mut browser).await && is_known(&mut bob).await);
+        // Entra ID sends the session alone.
+        assert_eq!(frame.get(&path("?sid=sid-bob")).await.status, 200);
+        assert!(!is_known(&mut bob).await);
     }
 }
 
