@@ -24,10 +24,13 @@ use crate::store::upstream::{self as rows, Outcome, Owed, State};
 const TURN: i64 = 200;
 const TURN_MS: Ms = 5 * SECOND;
 
-/// How long after the nth attempt the next one is made; the last again and again. While one is made nobody else makes it, so none is
-/// shorter than an attempt can take.
-const RETRIES: [Ms; 7] =
-    [30 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR];
+/// While an attempt is made nobody else makes it: longer than one can take. Whose server dies meanwhile is told after that.
+const LEASE_MS: Ms = 30 * SECOND;
+
+/// How long after the nth attempt that failed the next one is made; the last again and again. A provider that restarts is told within
+/// seconds.
+const RETRIES: [Ms; 8] =
+    [SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR];
 
 /// Then it is given up.
 const GIVE_UP_MS: Ms = DAY;
@@ -87,11 +90,11 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
                     "a provider was not told of a sign-out"
                 );
                 own.app.meters.told_provider("deferred");
+                let failed_ms = own.app.clock.now_ms();
                 let mut batch = Batch::new();
-                rows::note(&mut batch, &row, &why);
+                rows::defer(&mut batch, &row, failed_ms + pause(&row), &why);
                 for other in owed {
-                    let until_ms = own.now + pause(&other);
-                    rows::postpone(&mut batch, &other, until_ms, &why);
+                    rows::postpone(&mut batch, &other, failed_ms + pause(&other), &why);
                 }
                 return own.db().commit(batch).await;
             }
@@ -108,7 +111,7 @@ fn pause(owed: &Owed) -> Ms {
 /// False: another worker has it, or it is settled.
 async fn lease(cx: &Cx, owed: &Owed) -> Result<bool> {
     let mut batch = Batch::new();
-    rows::lease(&mut batch, owed, cx.now + pause(owed));
+    rows::lease(&mut batch, owed, cx.now + LEASE_MS);
     match cx.db().commit(batch).await {
         Ok(()) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),
