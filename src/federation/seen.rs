@@ -15,6 +15,6 @@ pub fn once(
     seen: Error,
 ) {
     // A kind has no space.
-    let key = keys::hash(&format!("{what} {id}"));
+    let key = keys::hash(format!("{what} {id}"));
     seen_messages::insert(batch, pool_id, provider, &key, until_ms, seen);
 }

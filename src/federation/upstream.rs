@@ -34,11 +34,7 @@ pub fn seal(
         provider: identity.provider.clone(),
         sub: sub.to_owned(),
         subject_key: keys::hash(&identity.subject),
-        session_key: upstream
-            .session_index
-            .as_ref()
-            .or(upstream.sid.as_ref())
-            .map(|id| keys::hash(id)),
+        session_key: upstream.session_index.as_ref().or(upstream.sid.as_ref()).map(keys::hash),
         secret: sealed.0,
         created_ms: cx.now,
         expires_ms: cx.now + longest,

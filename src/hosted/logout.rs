@@ -31,13 +31,7 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         None => pages::see(&to),
     };
     cookies::clear_session(visit, &mut response);
-    if let Some(signout) = visit.cx.reply().signout {
-        crate::http::insert(
-            response.headers_mut(),
-            axum::http::HeaderName::from_static("x-cenote-signout"),
-            &signout,
-        );
-    }
+    pages::name_signout(&visit.cx, &mut response);
     Ok(response)
 }
 

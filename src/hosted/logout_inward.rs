@@ -62,19 +62,21 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let binding = incoming.binding();
     let back = request::answer_by_browser(cx, pool, &asked, binding, relay_state, status).await?;
-    match back {
-        Some(Hop::Redirect(url)) => Ok(pages::see_other(&url)),
+    let mut response = match back {
+        Some(Hop::Redirect(url)) => pages::see_other(&url),
         Some(Hop::Post { url, fields }) => {
             let name = asked.providers.first().map(|own| own.name.as_str()).unwrap_or_default();
             let text = ("handoff_title", "handoff_lead");
             // Some providers ask all their applications at once, each in a frame of one page.
-            pages::handoff(visit, &url, &fields, text, name, true).await
+            pages::handoff(visit, &url, &fields, text, name, true).await?
         }
         None => {
             let text = ("signed_out_title", "signed_out_lead");
-            form::message(visit, StatusCode::OK, text, None).await
+            form::message(visit, StatusCode::OK, text, None).await?
         }
-    }
+    };
+    pages::name_signout(cx, &mut response);
+    Ok(response)
 }
 
 /// `/saml2/logout` as a provider's server calls it: SOAP is told by its type, everything else is a browser's.
@@ -292,8 +294,6 @@ fn finish(cx: &Cx, status: StatusCode, kind: &'static str, body: String) -> Resp
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if let Some(signout) = cx.reply().signout {
-        http::insert(headers, header::HeaderName::from_static("x-cenote-signout"), &signout);
-    }
+    pages::name_signout(cx, &mut response);
     response
 }

@@ -200,6 +200,14 @@ pub fn logout_error(visit: &Visit, reason: &str) -> String {
     visit.page("/error", &query)
 }
 
+/// Names the sign-out that this answer follows, where something has ended.
+pub fn name_signout(cx: &Cx, response: &mut Response) {
+    if let Some(signout) = cx.reply().signout {
+        let name = HeaderName::from_static("x-cenote-signout");
+        http::insert(response.headers_mut(), name, &signout);
+    }
+}
+
 fn redirect(status: StatusCode, location: &str) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;

@@ -198,13 +198,15 @@ impl AuthorizeRequest {
     pub async fn check_own(
         visit: &Visit,
     ) -> Result<std::result::Result<AuthorizeRequest, Response>> {
-        Ok(AuthorizeRequest::check(visit).await?.and_then(|request| {
-            if request.client.supports_cognito() {
-                return Ok(request);
-            }
-            let why = "SupportedIdentityProviders of this client lacks COGNITO: its users sign in at other identity providers";
-            Err(request.refuse("invalid_request", why))
-        }))
+        let request = match AuthorizeRequest::check(visit).await? {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if request.client.supports_cognito() {
+            return Ok(Ok(request));
+        }
+        let why = "SupportedIdentityProviders of this client lacks COGNITO: its users sign in at other identity providers";
+        Ok(Err(request.refuse("invalid_request", why)))
     }
 
     /// The redirect that refuses this request.

@@ -172,7 +172,7 @@ impl Meters {
             sign_ins: books.add(
                 "cenote_sign_ins",
                 &["door", "outcome"],
-                "Attempts to sign in that were decided: ok, challenged, or the type of the error",
+                "Attempts to sign in that were decided: ok, challenged, or the type of the error; by the door `federation` also ProviderRefused and ProviderUnreachable",
                 Counters::default(),
             ),
             sign_outs: books.add(

@@ -352,16 +352,19 @@ pub fn leave_to_worker(
     );
 }
 
-/// Why a row waits.
-pub fn note(batch: &mut Batch, owed: &Owed, detail: &str) {
+/// After an attempt that failed: when the next is due, and why. Unless another worker thought that we were dead, and took it.
+pub fn defer(batch: &mut Batch, owed: &Owed, until_ms: Ms, detail: &str) {
     batch.any(
         Rank::Job,
-        "UPDATE upstream_signouts SET detail = ?4 WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL",
+        "UPDATE upstream_signouts SET due_ms = ?4, detail = ?5 \
+         WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL AND attempts = ?6",
         params![
             owed.pool_id.as_str(),
             owed.signout_id.as_str(),
             owed.upstream_id.as_str(),
-            detail
+            until_ms,
+            detail,
+            owed.attempts + 1
         ],
     );
 }

@@ -306,7 +306,7 @@ async fn a_response_that_is_wrong_in_any_way_is_told_to_the_app_and_makes_nobody
         let given = given(&house, json!({})).await;
         let mut browser = given.browser(&house);
         for (n, (change, told)) in wrong.iter().enumerate() {
-            let answer = given.signs_in(&house, &mut browser, |says| change(says)).await;
+            let answer = given.signs_in(&house, &mut browser, change).await;
             let (error, text) = Given::told(&answer);
             assert_eq!(error, "invalid_request", "{n}: {text}");
             assert!(text.starts_with(told), "{n}: {text}");

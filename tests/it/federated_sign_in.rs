@@ -178,8 +178,9 @@ async fn a_state_belongs_to_one_browser_one_pool_five_minutes_and_one_answer() {
         house.advance(5 * 60_000);
         let page = browser.get(&local(&given.upstream.authorize(&away, "ann"))).await;
         assert!(page.status == 400 && page.body.contains("Something went wrong"), "{}", page.body);
-        let again = target(&page.body, "href", "/login?");
-        assert!(browser.get(&again).await.header("location").starts_with(&given.upstream.url));
+        let again = browser.get(&target(&page.body, "href", "/login?")).await;
+        let again = browser.get(&local(again.header("location"))).await;
+        assert!(again.header("location").starts_with(&given.upstream.url), "{}", again.body);
     }
 }
 

@@ -166,7 +166,10 @@ impl SamlProvider {
         format!("{begin}{signature}{end}")
     }
 
-    /// The enveloped signature of an element that is written in canonical form.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this padding takes no randomness, though the library asks for it"
+    )]
     pub fn signature(&self, id: &str, element: &str) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, element.as_bytes()));
         let inner = format!(
@@ -264,9 +267,7 @@ pub async fn posts(house: &House, pool: &str, path: &str, form: String) -> Answe
 }
 
 fn uuid() -> String {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    cenote::ids::uuid_v4(&cenote::ambient::SystemRandom).to_string()
 }
 
 /// Milliseconds since 1970 as XML writes a time (days to civil by Howard Hinnant's well-known method).

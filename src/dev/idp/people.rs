@@ -59,7 +59,7 @@ pub fn other(name: &str, email: &str) -> Result<Person, &'static str> {
     if let Some(known) = all().into_iter().find(|person| person.email.eq_ignore_ascii_case(email)) {
         return Ok(known);
     }
-    let hash = BASE64_URL_SAFE_NO_PAD.encode(keys::hash(&email.to_lowercase()));
+    let hash = BASE64_URL_SAFE_NO_PAD.encode(keys::hash(email.to_lowercase()));
     let (given_name, family_name) = name.rsplit_once(' ').unwrap_or((name, ""));
     Ok(Person {
         id: format!("guest-{}", hash.get(..10).unwrap_or(&hash).to_lowercase()),

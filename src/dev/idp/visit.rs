@@ -170,7 +170,7 @@ impl Visit {
 
     /// What a form of ours carries: it cannot be known without the cookie.
     pub fn csrf(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(keys::hash(&format!("csrf {}", self.browser)))
+        BASE64_URL_SAFE_NO_PAD.encode(keys::hash(format!("csrf {}", self.browser)))
     }
 
     /// Refuses a form that did not come from a page of this provider.

@@ -106,7 +106,7 @@ async fn find(
     provider: &Provider,
     named: &Named,
 ) -> Result<Vec<UpstreamSession>> {
-    let wanted: Vec<[u8; 32]> = named.sessions.iter().map(|id| keys::hash(id)).collect();
+    let wanted: Vec<[u8; 32]> = named.sessions.iter().map(keys::hash).collect();
     let mut found = Vec::new();
     let Some(subject) = &named.subject else {
         for key in &wanted {

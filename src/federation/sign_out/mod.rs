@@ -24,12 +24,15 @@ use crate::store::upstream::{self as rows, Outcome, Owed, State};
 const TURN: i64 = 200;
 const TURN_MS: Ms = 5 * SECOND;
 
-/// How long after the nth attempt the next one is made; the last again and again. While one is made nobody else makes it, so none is
-/// shorter than an attempt can take.
-const RETRIES: [Ms; 7] =
-    [30 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR];
+/// While an attempt is made nobody else makes it: longer than one can take. Whose server dies meanwhile is told after that.
+const LEASE_MS: Ms = 30 * SECOND;
 
-/// How long the rest waits for a provider that is away.
+/// How long after the nth attempt that failed the next one is made; the last again and again. A provider that restarts is told within
+/// seconds.
+const RETRIES: [Ms; 8] =
+    [SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR];
+
+/// The longest that what did not fit into a turn waits for the next.
 const AWAY_MS: Ms = 30 * SECOND;
 
 /// Then it is given up.
@@ -95,26 +98,28 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
 
 /// An attempt failed, and with it what was due together with it.
 async fn wait(cx: &Cx, tried: Owed, others: impl Iterator<Item = Owed>, why: &str) -> Result<()> {
+    let failed_ms = cx.app.clock.now_ms();
     let is_over = |owed: &Owed| owed.created_ms + GIVE_UP_MS <= cx.now;
     let why = &short(why);
     let mut batch = Batch::new();
     if is_over(&tried) {
         settle(cx, &tried, State::Failed, why).await?;
     } else {
-        rows::note(&mut batch, &tried, why);
+        rows::defer(&mut batch, &tried, failed_ms + pause(&tried), why);
         cx.app.meters.told_provider("deferred");
     }
     for other in others {
         if is_over(&other) {
             settle(cx, &other, State::Failed, why).await?;
         } else {
-            rows::postpone(&mut batch, &other, cx.now + pause(&other), why);
+            rows::postpone(&mut batch, &other, failed_ms + pause(&other), why);
         }
     }
     cx.db().commit(batch).await?;
     // What did not fit into this turn waits, too, and does not keep it from other providers.
     let mut rest = Batch::new();
-    rows::postpone_rest(&mut rest, &tried, cx.now, cx.now + AWAY_MS);
+    let until_ms = failed_ms + pause(&tried).min(AWAY_MS);
+    rows::postpone_rest(&mut rest, &tried, failed_ms, until_ms);
     unless_lost(cx.db().commit(rest).await)
 }
 
@@ -134,7 +139,7 @@ fn pause(owed: &Owed) -> Ms {
 /// False: another worker has it, or it is settled.
 async fn lease(cx: &Cx, owed: &Owed) -> Result<bool> {
     let mut batch = Batch::new();
-    rows::lease(&mut batch, owed, cx.now + pause(owed));
+    rows::lease(&mut batch, owed, cx.now + LEASE_MS);
     match cx.db().commit(batch).await {
         Ok(()) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),

@@ -215,6 +215,8 @@ test('signing out works without JavaScript', () =>
     async page => {
       await door.signIn(page, newcomer(), prove)
       await page.goto(door.logoutUrl)
+      // What goes on by itself otherwise needs a click here.
+      await page.locator('#go').click()
       await confirmSignOut(page)
       await page.waitForURL(door.signedOutUrl)
       await door.begin(page)
@@ -269,6 +271,7 @@ test('a provider without an address for signing out is asked to prove again', as
 test('a provider that is down when one signs out strands nobody', t =>
   visiting(stage, async page => {
     await door.signIn(page, newcomer(), prove)
+    const from = op.gate.seen.length
     await op.gate.unplugged(async () => {
       const ms = await timed(t, 'sign-out with oidc-provider unplugged', async () => {
         await page.goto(door.logoutUrl)
@@ -281,6 +284,8 @@ test('a provider that is down when one signs out strands nobody', t =>
       assert.ok(ms < 8_000, `${ms} ms`)
       assert.equal(await door.isSignedIn(page), false)
     })
+    // What it takes back it takes from a sign-in of this moment, too: all of one browser is one grant to it.
+    await soon(() => op.gate.to('/token/revocation', from).length > 0, 'the revocation', 10_000)
     await door.begin(page)
     await asked(page)
   }))

@@ -52,8 +52,9 @@ export async function startOpenIdProvider({ fetch = globalThis.fetch } = {}) {
     },
     async loadExistingGrant({ oidc }) {
       const known = oidc.session.grantIdFor(oidc.client.clientId)
-      if (known) return provider.Grant.find(known)
-      // Nobody is asked for consent.
+      const found = known && (await provider.Grant.find(known))
+      if (found) return found
+      // Nobody is asked for consent, also not anew after the old one was taken back.
       const grant = new provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId })
       grant.addOIDCScope('openid email profile offline_access')
       await grant.save()

@@ -43,9 +43,9 @@ export async function start(scratch, port, command, args, options) {
     rmSync(scratch, { recursive: true, force: true })
   }
   const said = () => readFileSync(log, 'utf8')
-  for (let tries = 0; tries < 200; tries++) {
+  const late = Date.now() + 60_000
+  while (Date.now() < late && child.exitCode === null) {
     if (await answers(port)) return { child, said, stop }
-    if (child.exitCode !== null) break
     await sleep(50)
   }
   const words = said()

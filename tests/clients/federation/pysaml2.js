@@ -15,7 +15,10 @@ export async function startPysaml2() {
   const python = process.env.PYTHON ?? join(repository, '.tools/venv/bin/python')
   const file = fileURLToPath(new URL('./pysaml2_idp.py', import.meta.url))
   const env = { PATH: process.env.PATH, PYTHONUNBUFFERED: '1', NO_PROXY: '*' }
-  const program = await start(scratch, port, python, [file, gate.origin, port, scratch], { env, pipe: true })
+  const program = await start(scratch, port, python, [file, gate.origin, port, scratch], { env, pipe: true }).catch(async error => {
+    await gate.unplug()
+    throw error
+  })
   const answers = createInterface({ input: program.child.stdout })[Symbol.asyncIterator]()
   await answers.next()
   let turn = Promise.resolve()

@@ -71,9 +71,11 @@ const nameId = tokens => claims(tokens.id_token).identities[0].userId
 test('it reads our metadata: where to post responses, and all three ways of logout', async () => {
   const tenant = await makeTenant(stage)
   const { endpoints, certificates } = await py.tell('know', { metadata: await tenant.metadata() })
-  assert.deepEqual(endpoints.assertion_consumer_service, [['HTTP-POST', `${tenant.domain}/saml2/idpresponse`]])
+  assert.deepEqual(endpoints.assertion_consumer_service[0], ['HTTP-POST', `${tenant.domain}/saml2/idpresponse`])
   const logout = `${tenant.domain}/saml2/logout`
-  assert.deepEqual(endpoints.single_logout_service.toSorted(), [['HTTP-POST', logout], ['HTTP-Redirect', logout], ['SOAP', logout]])
+  for (const binding of ['HTTP-Redirect', 'HTTP-POST', 'SOAP']) {
+    assert.ok(endpoints.single_logout_service.some(([by, at]) => by === binding && at === logout), binding)
+  }
   assert.ok(certificates.signing >= 1)
 })
 
@@ -249,7 +251,7 @@ test('a provider that does not answer for 30 s strands nobody', { timeout: 60_00
     await door.signIn(page, newcomer(), prove)
     await py.gate.failing({ path: /^\/slo$/, after: 120_000 }, async () => {
       const ms = await timed(t, 'sign-out with pysaml2 silent', async () => {
-        await page.goto(door.logoutUrl)
+        await page.goto(door.logoutUrl, { waitUntil: 'commit' })
         const onward = page.locator(`a[href="${door.signedOutUrl}"]`)
         await onward.waitFor({ timeout: 45_000 })
         await page.shot('federation-provider-silent')

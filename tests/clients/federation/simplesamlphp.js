@@ -25,7 +25,10 @@ export async function startSimpleSamlPhp({ signedRequests = false } = {}) {
     SSP_SIGNED_REQUESTS: signedRequests ? 'yes' : 'no',
   }
   const settings = ['-d', 'display_errors=stderr', '-d', 'error_reporting=E_ALL&~E_DEPRECATED']
-  const program = await start(scratch, port, 'php', [...settings, '-S', `127.0.0.1:${port}`, '-t', join(home, 'www')], { env })
+  const program = await start(scratch, port, 'php', [...settings, '-S', `127.0.0.1:${port}`, '-t', join(home, 'www')], { env }).catch(async error => {
+    await gate.unplug()
+    throw error
+  })
   return {
     gate,
     said: program.said,
