@@ -224,7 +224,7 @@ impl Journey {
                 state,
                 detail,
             };
-            sign_out::record(&visit.cx, batch, &outcome, &stop.provider, &self.sub);
+            sign_out::record(&visit.cx, batch, &outcome, &stop.provider, &self.sub, None);
         }
     }
 }
@@ -238,11 +238,19 @@ fn see(visit: &Visit, to: &str) -> Response {
     }
 }
 
-/// A browser's own window waits on a page that goes on by itself if the provider says nothing; whatever else asks is redirected.
+/// Whether a browser's own window asks. Older ones do not say so, but that they show pages.
+fn is_window(visit: &Visit) -> bool {
+    let header = |name| visit.parts.headers.get(name).and_then(|value| value.to_str().ok());
+    match header("sec-fetch-dest") {
+        Some(destination) => destination == "document",
+        None => header("accept").is_some_and(|accept| accept.contains("text/html")),
+    }
+}
+
+/// A window waits on a page that goes on by itself if the provider says nothing; whatever else asks is redirected.
 async fn hop_page(visit: &Visit, provider: &str, hop: &Hop, handle: &str) -> Result<Response> {
-    let destination = visit.parts.headers.get("sec-fetch-dest").map(|value| value.as_bytes());
     let (to, form_fields) = match hop {
-        Hop::Redirect(url) if destination != Some(b"document") => return Ok(see(visit, url)),
+        Hop::Redirect(url) if !is_window(visit) => return Ok(see(visit, url)),
         Hop::Redirect(url) => (url, None),
         Hop::Post { url, fields } => {
             let fields: Vec<Value> = fields

@@ -66,7 +66,9 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
         Some(Hop::Redirect(url)) => pages::see_other(&url),
         Some(Hop::Post { url, fields }) => {
             let name = asked.providers.first().map(|own| own.name.as_str()).unwrap_or_default();
-            pages::handoff(visit, &url, &fields, ("handoff_title", "handoff_lead"), name).await?
+            let text = ("handoff_title", "handoff_lead");
+            // Some providers ask all their applications at once, each in a frame of one page.
+            pages::handoff(visit, &url, &fields, text, name, true).await?
         }
         None => {
             let text = ("signed_out_title", "signed_out_lead");

@@ -7,6 +7,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::{Value, context};
+use url::Url;
 
 use super::texts::Texts;
 use super::{fields, looks, texts, words};
@@ -25,22 +26,27 @@ pub struct Allow {
     pub forms: Vec<String>,
     /// The one script that runs, ours. Templates have none.
     pub script: Option<&'static str>,
+    /// The origin whose pages may show it in a frame.
+    pub framed_by: Option<String>,
 }
 
 impl Allow {
     /// A form that may end at this address.
     pub fn form(target: Option<&str>) -> Allow {
-        Allow { forms: target.and_then(urls::csp_source).into_iter().collect(), script: None }
+        let forms = target.and_then(urls::csp_source).into_iter().collect();
+        Allow { forms, ..Allow::default() }
     }
 }
 
-/// A page that sends a form to an identity provider, by itself where scripts run, and else by its button.
+/// A page that sends a form to an identity provider, by itself where scripts run, and else by its button. `framed`: the provider's own
+/// page may show it in a frame.
 pub async fn handoff<N: AsRef<str>>(
     visit: &Visit,
     to: &str,
     fields: &[(N, String)],
     (title, text): (&str, &str),
     name: &str,
+    framed: bool,
 ) -> Result<Response> {
     let texts = &texts::of(visit);
     let name = fields::isolated(name);
@@ -48,7 +54,14 @@ pub async fn handoff<N: AsRef<str>>(
     let fields: Vec<Value> =
         fields.iter().map(|(name, value)| context! { name => name.as_ref(), value }).collect();
     let values = context! { title => say(title), text => say(text), to, fields };
-    let allow = Allow { script: Some("document.forms[0].submit()"), ..Allow::form(Some(to)) };
+    let allow = Allow {
+        script: Some("document.forms[0].submit()"),
+        framed_by: Url::parse(to)
+            .ok()
+            .filter(|_| framed)
+            .map(|to| to.origin().ascii_serialization()),
+        ..Allow::form(Some(to))
+    };
     page(visit, "handoff.html", values, &allow).await
 }
 
@@ -222,14 +235,17 @@ fn harden(cx: &Cx, response: &mut Response, nonce: &str, allow: &Allow) {
         Some(_) => format!(" script-src 'nonce-{nonce}';"),
         None => String::new(),
     };
+    let framed_by = allow.framed_by.as_deref().unwrap_or("'none'");
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}';{script} img-src 'self' data:; form-action 'self'{forms}; frame-ancestors 'none'; \
+        "default-src 'none'; style-src 'nonce-{nonce}';{script} img-src 'self' data:; form-action 'self'{forms}; frame-ancestors {framed_by}; \
          base-uri 'none'"
     );
     let headers = response.headers_mut();
     http::insert(headers, header::CONTENT_SECURITY_POLICY, &policy);
     http::insert(headers, HeaderName::from_static("x-amz-cognito-request-id"), &cx.request.id);
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if allow.framed_by.is_none() {
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(
         HeaderName::from_static("x-xss-protection"),

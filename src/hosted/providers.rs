@@ -93,12 +93,12 @@ impl Offered {
     pub async fn takes(&self, visit: &Visit, browser: &Browser, named: Named<'_>) -> Result<bool> {
         let pool = &visit.site.pool;
         let came_from = match pool.doc.has_providers {
-            true => upstream::of_browser(visit.cx.db(), &pool.id, &browser.session.id).await?,
+            true => upstream::origins(visit.cx.db(), &pool.id, &browser.session.id).await?,
             false => Vec::new(),
         };
         // What was proved last decides, where the same user did both in this browser.
-        let native = came_from.iter().all(|from| from.created_ms < browser.session.auth_ms);
-        let came_from = |name: &str| came_from.iter().any(|session| session.provider == name);
+        let native = came_from.iter().all(|(_, at_ms)| *at_ms < browser.session.auth_ms);
+        let came_from = |name: &str| came_from.iter().any(|(provider, _)| provider == name);
         Ok(match named {
             Named::Nobody if native => self.own,
             Named::Nobody => self.providers().any(|provider| came_from(&provider.name)),

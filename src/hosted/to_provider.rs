@@ -103,7 +103,7 @@ pub async fn go(
         ToProvider::Redirect(url) => pages::see(&url),
         ToProvider::Post { url, fields } => {
             let texts = ("handoff_title", "handoff_lead");
-            pages::handoff(visit, &url, &fields, texts, shown_name(provider)).await?
+            pages::handoff(visit, &url, &fields, texts, shown_name(provider), false).await?
         }
     };
     cookies::set_browser(visit, &mut response, &browser);

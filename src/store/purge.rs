@@ -52,17 +52,17 @@ const NOT_KEPT: Ms = 0;
 
 macro_rules! still_used {
     () => {
-        "expires_ms < ?1 AND ended_ms IS NULL AND (EXISTS (SELECT 1 FROM sso_sessions s JOIN users x ON x.pool_id = s.pool_id \
+        "expires_ms < ?1 AND (EXISTS (SELECT 1 FROM sso_sessions s JOIN users x ON x.pool_id = s.pool_id \
          AND x.sub = s.sub WHERE s.pool_id = upstream_sessions.pool_id AND s.session_id = upstream_sessions.sso_id \
          AND s.ended_ms IS NULL AND s.expires_ms > ?1 AND s.birth_ms >= x.sso_epoch_ms) \
-         OR EXISTS (SELECT 1 FROM token_sessions t JOIN users x ON x.pool_id = t.pool_id AND x.sub = t.sub \
+         OR ended_ms IS NULL AND EXISTS (SELECT 1 FROM token_sessions t JOIN users x ON x.pool_id = t.pool_id AND x.sub = t.sub \
          WHERE t.pool_id = upstream_sessions.pool_id AND t.sso_id = upstream_sessions.sso_id AND t.ended_ms IS NULL \
          AND t.expires_ms > ?1 AND t.birth_ms >= x.epoch_ms))"
     };
 }
 
 /// A session at a provider is kept, a day at a time, while the browser session or a token session that came from it lives: the
-/// provider may still end those.
+/// provider may still end those. One that is over still says what the browser session came through.
 const PROLONG_UPSTREAM: Rule = Rule {
     rank: Rank::Job,
     keep_ms: NOT_KEPT,

@@ -66,6 +66,14 @@ pub async fn of_browser(db: &Db, pool_id: &str, sso_id: &str) -> Result<Vec<Upst
     db.query(SQL, &params![pool_id, sso_id]).await?.iter().map(session).collect()
 }
 
+/// The providers that a browser session came through, and when, newest first: also where the session there is known to be over.
+pub async fn origins(db: &Db, pool_id: &str, sso_id: &str) -> Result<Vec<(String, Ms)>> {
+    let sql = "SELECT provider, created_ms FROM upstream_sessions WHERE pool_id = ?1 AND sso_id = ?2 \
+               ORDER BY created_ms DESC, upstream_id DESC LIMIT 100";
+    let rows = db.query(sql, &params![pool_id, sso_id]).await?;
+    rows.iter().map(|row| Ok((row.string(0)?, row.i64(1)?))).collect()
+}
+
 /// The sessions of somebody at a provider that are not known to be over, after the id `after`.
 pub async fn of_subject(
     db: &Db,
@@ -291,21 +299,32 @@ pub struct Outcome<'a> {
     pub detail: &'a str,
 }
 
-/// Settles a row, once. From here on its session at the provider is kept only as long as something that came from it lives.
-pub fn settle(batch: &mut Batch, outcome: &Outcome<'_>, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE upstream_signouts SET state = ?4, detail = ?5, done_ms = ?6 \
-         WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL",
-        params![
-            outcome.pool_id,
-            outcome.signout_id,
-            outcome.upstream_id,
-            outcome.state.as_str(),
-            outcome.detail,
-            now
-        ],
-    );
+/// Settles a row, once; `settled` is the answer if somebody did before. That the session is over outdoes what was less. From here
+/// on the session at the provider is kept only as long as something that came from it lives.
+pub fn settle(batch: &mut Batch, outcome: &Outcome<'_>, now: Ms, settled: Option<Error>) {
+    let sql = match outcome.state {
+        State::Done => {
+            "UPDATE upstream_signouts SET state = ?4, detail = ?5, done_ms = ?6 \
+             WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 \
+             AND (done_ms IS NULL OR state IN ('revoked', 'fresh', 'failed'))"
+        }
+        _ => {
+            "UPDATE upstream_signouts SET state = ?4, detail = ?5, done_ms = ?6 \
+             WHERE pool_id = ?1 AND signout_id = ?2 AND upstream_id = ?3 AND done_ms IS NULL"
+        }
+    };
+    let params = params![
+        outcome.pool_id,
+        outcome.signout_id,
+        outcome.upstream_id,
+        outcome.state.as_str(),
+        outcome.detail,
+        now
+    ];
+    match settled {
+        Some(settled) => batch.one(Rank::Job, sql, params, settled),
+        None => batch.any(Rank::Job, sql, params),
+    }
     if outcome.state == State::Done {
         end(batch, outcome.pool_id, outcome.upstream_id, now);
     } else {
@@ -364,5 +383,16 @@ pub fn postpone(batch: &mut Batch, owed: &Owed, until_ms: Ms, detail: &str) {
             detail,
             owed.attempts
         ],
+    );
+}
+
+/// Lets everything else that a provider is owed and due wait with it, as far as one statement goes.
+pub fn postpone_rest(batch: &mut Batch, owed: &Owed, now: Ms, until_ms: Ms) {
+    batch.any(
+        Rank::Job,
+        "UPDATE upstream_signouts SET due_ms = ?4 WHERE (pool_id, signout_id, upstream_id) IN \
+         (SELECT pool_id, signout_id, upstream_id FROM upstream_signouts \
+         WHERE pool_id = ?1 AND provider = ?2 AND done_ms IS NULL AND due_ms <= ?3 ORDER BY due_ms LIMIT 5000)",
+        params![owed.pool_id.as_str(), owed.provider.as_str(), now, until_ms],
     );
 }

@@ -5,8 +5,8 @@ use cenote_saml::{Binding, LogoutStatus};
 use serde_json::json;
 
 use crate::browser::{BYE, Browser, code_client, field, local, parameter};
-use crate::corp::{Corp, given, impostor, told};
-use crate::house::{Answer, House, houses, merge, together};
+use crate::corp::{Corp, given, impostor, told, works};
+use crate::house::{Answer, House, houses, houses_alone, merge, together};
 use crate::provider::Provider;
 use crate::saml_provider::posts;
 use crate::upstream_sign_out::{given_openid, signs_in_at};
@@ -198,6 +198,37 @@ async fn a_window_waits_for_half_a_minute_on_a_page_that_then_goes_on() {
             .get(&corp.answers(&pool, &format!("_{handle}"), Some(&handle), LogoutStatus::Success))
             .await;
         assert_eq!(what_happened(&mut browser, &late).await.0, BYE);
+    }
+}
+
+#[tokio::test]
+async fn an_older_browser_waits_on_the_page_too_and_what_is_no_window_is_redirected() {
+    for house in houses().await {
+        let corp = Corp::start(&house).await;
+        for (header, status) in [
+            (("accept", "text/html,application/xhtml+xml,*/*;q=0.8"), 200),
+            (("accept", "*/*"), 302),
+            (("sec-fetch-dest", "iframe"), 302),
+        ] {
+            let (_, client, mut browser) = signed_in(&house, &corp, &["HTTP-Redirect"]).await;
+            let answer = browser.send(Method::GET, &logout(&client, BYE), None, &[header]).await;
+            assert_eq!(answer.status, status, "{header:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_the_worker_did_not_wait_for_still_counts() {
+    for house in houses_alone("late_answer").await {
+        let corp = Corp::start(&house).await;
+        let (pool, client, mut browser) = signed_in(&house, &corp, &["HTTP-Redirect"]).await;
+        let (handle, id) = sent(&browser.get(&logout(&client, BYE)).await, &corp);
+        house.advance(120_000);
+        works(&house).await;
+        assert_eq!(told(&house, &pool).await[0].0, "fresh");
+        let back = corp.answers(&pool, &id, Some(&handle), LogoutStatus::Success);
+        assert_eq!(browser.get(&back).await.header("location"), BYE);
+        assert_eq!(told(&house, &pool).await[0].0, "done", "{}", house.url);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cenote::store::Batch;
 use cenote::store::upstream::{self, State};
+use cenote::store::{Batch, Rank};
 use cenote_saml::LogoutStatus;
 use serde_json::{Value, json};
 
@@ -267,6 +267,68 @@ async fn one_provider_that_is_away_keeps_no_other_from_being_told() {
         dead.goes_away().await;
         works(&house).await;
         assert_eq!(states(&house, &pool).await, ["pending", "done"]);
+    }
+}
+
+#[tokio::test]
+async fn however_much_a_dead_provider_is_owed_the_others_are_told_at_once_and_all_of_it_is_given_up()
+ {
+    for house in houses_alone("soap_many").await {
+        let (dead, living) = (Corp::start(&house).await, Corp::start(&house).await);
+        let (pool, client) = given(&house, &dead, &["SOAP"], json!({})).await;
+        living.joins(&house, &pool, "Other", &["SOAP"], json!({})).await;
+        let input = json!({ "UserPoolId": pool, "ClientId": client, "SupportedIdentityProviders": ["Corp", "Other"] });
+        let mut update = code_client();
+        merge(&mut update, input);
+        house.ok("UpdateUserPoolClient", update).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        dead.signs_in(&house, &mut browser, &pool, "Corp", ANN).await;
+        sign_out(&house, &pool, "Corp_ann").await;
+        let mut batch = Batch::new();
+        batch.any(
+            Rank::Job,
+            "INSERT INTO upstream_signouts SELECT pool_id, signout_id || '-' || i, upstream_id, provider, sub, state, detail, attempts, due_ms, \
+             created_ms, done_ms, satisfied_ms FROM upstream_signouts, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
+             WHERE i < 450) SELECT i FROM n) numbers WHERE pool_id = ?1",
+            cenote::params![pool.as_str()],
+        );
+        house.app.db.commit(batch).await.unwrap();
+        house.advance(1);
+        let mut browser = Browser::new(&house, &pool, &client);
+        living.signs_in(&house, &mut browser, &pool, "Other", ANN).await;
+        sign_out(&house, &pool, "Other_ann").await;
+        dead.goes_away().await;
+        works(&house).await;
+        works(&house).await;
+        let done = "SELECT COUNT(*) FROM upstream_signouts WHERE pool_id = ?1 AND state = 'done'";
+        assert_eq!(house.rows(done, &pool).await, 1, "{}", house.url);
+        house.advance(86_400_000);
+        works(&house).await;
+        let failed =
+            "SELECT COUNT(*) FROM upstream_signouts WHERE pool_id = ?1 AND state = 'failed'";
+        assert_eq!(house.rows(failed, &pool).await, 200, "with one attempt");
+    }
+}
+
+#[tokio::test]
+async fn a_session_there_that_is_over_still_says_what_the_browser_came_through() {
+    for house in houses_alone("upstream_origin").await {
+        let corp = Corp::start(&house).await;
+        let (pool, client) = given(&house, &corp, &["SOAP"], json!({})).await;
+        let own = house.client(&pool, code_client()).await;
+        let mut browser = Browser::new(&house, &pool, &client);
+        corp.signs_in(&house, &mut browser, &pool, "Corp", ANN).await;
+        // As in Cognito, this leaves the browser's session alone.
+        sign_out(&house, &pool, "Corp_ann").await;
+        works(&house).await;
+        assert_eq!(states(&house, &pool).await, ["done"]);
+        cenote::store::purge::run(&house.app.db, house.app.clock.now_ms()).await.unwrap();
+        for (client, offered) in [(&client, true), (&own, false)] {
+            let mut same = Browser::new(&house, &pool, client);
+            same.cookies.clone_from(&browser.cookies);
+            let page = same.opens("").await.body;
+            assert_eq!(page.contains("Sign in as"), offered, "{}", house.url);
+        }
     }
 }
 

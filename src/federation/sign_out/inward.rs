@@ -68,16 +68,20 @@ pub async fn end(
             let place = (pool.id.as_str(), provider.name.as_str());
             seen::once(&mut batch, place, message.kind, message.id, message.until_ms, replayed());
         }
-        let count = found.iter().filter(|(of, _)| of.name == provider.name).count();
+        let own: Vec<_> = found.iter().filter(|(of, _)| of.name == provider.name).collect();
+        // Anybody can say something unsigned that means nobody: that fills no trail.
+        if message.is_none() && own.is_empty() {
+            continue;
+        }
         audit::note(
             &mut batch,
             cx,
             &pool.id,
             &Actor::Provider(&provider.name),
             "SignOutByProvider",
-            found.first().map_or("", |(_, session)| session.sub.as_str()),
+            own.first().map_or("", |(_, session)| session.sub.as_str()),
             "ok",
-            &format!("{reason}, sessions: {count}"),
+            &format!("{reason}, sessions: {}", own.len()),
         );
     }
     cx.db().commit(batch).await?;

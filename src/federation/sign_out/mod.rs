@@ -32,6 +32,9 @@ const LEASE_MS: Ms = 30 * SECOND;
 const RETRIES: [Ms; 8] =
     [SECOND, 5 * SECOND, 15 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, HOUR];
 
+/// The longest that what did not fit into a turn waits for the next.
+const AWAY_MS: Ms = 30 * SECOND;
+
 /// Then it is given up.
 const GIVE_UP_MS: Ms = DAY;
 
@@ -79,9 +82,6 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
         }
         match tell(&own, &row).await? {
             Told::Settled(state, detail) => settle(&own, &row, state, &detail).await?,
-            Told::Later(why) if row.created_ms + GIVE_UP_MS <= own.now => {
-                settle(&own, &row, State::Failed, &why).await?;
-            }
             Told::Later(why) => {
                 tracing::warn!(
                     pool = row.pool_id,
@@ -89,18 +89,46 @@ async fn turn(cx: Cx, owed: Vec<Owed>) -> Result<()> {
                     why,
                     "a provider was not told of a sign-out"
                 );
-                own.app.meters.told_provider("deferred");
-                let failed_ms = own.app.clock.now_ms();
-                let mut batch = Batch::new();
-                rows::defer(&mut batch, &row, failed_ms + pause(&row), &why);
-                for other in owed {
-                    rows::postpone(&mut batch, &other, failed_ms + pause(&other), &why);
-                }
-                return own.db().commit(batch).await;
+                return wait(&own, row, owed, &why).await;
             }
         }
     }
     Ok(())
+}
+
+/// An attempt failed, and with it what was due together with it.
+async fn wait(cx: &Cx, tried: Owed, others: impl Iterator<Item = Owed>, why: &str) -> Result<()> {
+    let failed_ms = cx.app.clock.now_ms();
+    let is_over = |owed: &Owed| owed.created_ms + GIVE_UP_MS <= cx.now;
+    let why = &short(why);
+    let mut batch = Batch::new();
+    if is_over(&tried) {
+        settle(cx, &tried, State::Failed, why).await?;
+    } else {
+        rows::defer(&mut batch, &tried, failed_ms + pause(&tried), why);
+        cx.app.meters.told_provider("deferred");
+    }
+    for other in others {
+        if is_over(&other) {
+            settle(cx, &other, State::Failed, why).await?;
+        } else {
+            rows::postpone(&mut batch, &other, failed_ms + pause(&other), why);
+        }
+    }
+    cx.db().commit(batch).await?;
+    // What did not fit into this turn waits, too, and does not keep it from other providers.
+    let mut rest = Batch::new();
+    let until_ms = failed_ms + pause(&tried).min(AWAY_MS);
+    rows::postpone_rest(&mut rest, &tried, failed_ms, until_ms);
+    unless_lost(cx.db().commit(rest).await)
+}
+
+/// Somebody else was quicker with the same rows: it is done.
+fn unless_lost(committed: Result<()>) -> Result<()> {
+    match committed {
+        Err(error) if error.is_conflict() => Ok(()),
+        committed => committed,
+    }
 }
 
 fn pause(owed: &Owed) -> Ms {
@@ -178,14 +206,23 @@ async fn settle(cx: &Cx, owed: &Owed, state: State, detail: &str) -> Result<()> 
         state,
         detail,
     };
-    record(cx, &mut batch, &outcome, &owed.provider, &owed.sub);
-    cx.db().commit(batch).await
+    let lost = Some(Error::conflict());
+    record(cx, &mut batch, &outcome, &owed.provider, &owed.sub, lost);
+    // A browser that came back meanwhile knew it better.
+    unless_lost(cx.db().commit(batch).await)
 }
 
-/// Settles what a sign-out owed for one session, and says so in the audit trail.
-pub fn record(cx: &Cx, batch: &mut Batch, outcome: &Outcome<'_>, provider: &str, sub: &str) {
+/// Settles what a sign-out owed for one session, and says so in the audit trail. `settled` is the answer if that was done before.
+pub fn record(
+    cx: &Cx,
+    batch: &mut Batch,
+    outcome: &Outcome<'_>,
+    provider: &str,
+    sub: &str,
+    settled: Option<Error>,
+) {
     let detail = short(outcome.detail);
-    rows::settle(batch, &Outcome { detail: &detail, ..*outcome }, cx.now);
+    rows::settle(batch, &Outcome { detail: &detail, ..*outcome }, cx.now, settled);
     audit::note(
         batch,
         cx,

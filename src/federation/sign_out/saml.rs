@@ -57,8 +57,13 @@ pub async fn by_soap(cx: &Cx, pool: &Pool, provider: &Provider, doc: &UpstreamDo
         Err(failure) => return Ok(Told::Later(failure.message())),
     };
     // A SOAP fault comes with status 500; what it says is of more use than the number.
-    let status = cenote_saml::decode_soap(&answer.body)
-        .and_then(|incoming| check(cx, &metadata, &incoming, "", &id));
+    let status = match cenote_saml::decode_soap(&answer.body) {
+        Ok(incoming) => match verified(cx, provider, &metadata, &incoming, "", &id).await {
+            Ok(status) => status,
+            Err(trouble) => return Ok(Told::Later(trouble.text)),
+        },
+        Err(fault) => Err(fault),
+    };
     Ok(match status {
         Ok(status) if is_over(&status) => {
             Told::Settled(State::Done, "signed out by SOAP".to_owned())
@@ -127,17 +132,29 @@ pub async fn answer(
 ) -> Result<Status, Trouble> {
     let metadata = learned::saml_metadata(cx, provider).await?;
     let id = request_id(handle);
-    match check(cx, &metadata, incoming, destination, &id) {
+    let status = verified(cx, provider, &metadata, incoming, destination, &id).await?;
+    status.map_err(|fault| Trouble::refused(fault.to_string()))
+}
+
+/// The status of an answer. The provider may have changed its key since its metadata was read.
+async fn verified(
+    cx: &Cx,
+    provider: &Provider,
+    metadata: &IdpMetadata,
+    incoming: &Incoming,
+    destination: &str,
+    request_id: &str,
+) -> Result<Result<Status, Fault>, Trouble> {
+    match check(cx, metadata, incoming, destination, request_id) {
         Err(fault @ (Fault::SignatureMismatch { .. } | Fault::Issuer { .. })) => {
-            // It may have changed its key since.
-            match learned::saml_metadata_anew(cx, provider).await? {
-                Some(metadata) => check(cx, &metadata, incoming, destination, &id),
+            let anew = learned::saml_metadata_anew(cx, provider).await?;
+            Ok(match anew {
+                Some(metadata) => check(cx, &metadata, incoming, destination, request_id),
                 None => Err(fault),
-            }
+            })
         }
-        checked => checked,
+        checked => Ok(checked),
     }
-    .map_err(|fault| Trouble::refused(fault.to_string()))
 }
 
 /// Whether the provider's own session is over; those of other parties may not be.
