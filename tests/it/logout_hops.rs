@@ -213,6 +213,10 @@ async fn an_older_browser_waits_on_the_page_too_and_what_is_no_window_is_redirec
             let (_, client, mut browser) = signed_in(&house, &corp, &["HTTP-Redirect"]).await;
             let answer = browser.send(Method::GET, &logout(&client, BYE), None, &[header]).await;
             assert_eq!(answer.status, status, "{header:?}");
+            // Where no script runs, the page goes on by itself, too.
+            let on =
+                format!("<noscript><meta http-equiv=\"refresh\" content=\"0;url={}?", corp.slo());
+            assert_eq!(answer.body.contains(&on), status == 200, "{}", answer.body);
         }
     }
 }
