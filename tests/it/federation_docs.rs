@@ -169,14 +169,14 @@ fn every_provider_of_the_page_can_be_made_as_it_says() {
     let (_, answer) = server.call("GetSigningCertificate", &json!({ "UserPoolId": pool })).unwrap();
     let certificate = answer["Certificate"].as_str().unwrap();
 
-    // What goes where is what our own metadata says. It names the address where a pool's pages are offered first, and that is over TLS.
+    // What goes where is what our own metadata says. The address at which it was read comes first, and alone for signing out.
     let own = fetch(server.port(), &format!("/{pool}/saml2/metadata"));
     let domain = server.get("domain_url");
     for value in [
         format!("entityID=\"urn:amazon:cognito:sp:{pool}\""),
         format!("Location=\"{domain}/saml2/idpresponse\""),
         format!("Location=\"{}/{pool}/saml2/idpresponse\"", server.get("endpoint")),
-        format!("Location=\"{domain}/saml2/logout\""),
+        format!("Location=\"{}/{pool}/saml2/logout\"", server.get("endpoint")),
         certificate.to_owned(),
     ] {
         assert!(own.contains(&value), "{value} is not in {own}");
