@@ -196,6 +196,10 @@ impl Arrived<'_> {
         let claimed = claims::claim(cx, &mut batch, pool, None, &user, false, |_| taken()).await;
         if let Err(error) = claimed {
             return match error.kind {
+                // Whoever took the name may be this very person, who came at once by another browser.
+                Kind::UsernameExists if self.find().await?.is_some() => {
+                    Err(Error::conflict().because(&user.username))
+                }
                 Kind::UsernameExists => self.deny(None, error).await,
                 _ => Err(error),
             };
