@@ -332,7 +332,8 @@ for (const [view, options] of Object.entries(VIEWS)) {
                 setTimeout(() => resolve(sum), 100)
               }),
           )
-          assert.equal(shift, 0)
+          // Less than can be seen: on a busy machine the first paint may come before the last byte.
+          assert.ok(shift < 0.01, `a shift of ${shift}`)
           await page.shot(`${name}.${view}`)
           await page.evaluate(axe)
           const { violations } = await page.evaluate(() => window.axe.run(document))
