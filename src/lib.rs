@@ -10,7 +10,8 @@
 //!
 //! Behind the doors stand the **decisions**. [`auth`] signs in: `auth::machine` is the rule, pure, the same at every door. [`account`]
 //! is everything else that happens to a user, [`admin`] what happens to pools and app clients, [`access`] the operator's keys,
-//! [`seed`] a file of all of them. [`tokens`] opens sessions, signs, verifies, refreshes. [`signout`] is the heart: the one way to end
+//! [`seed`] a file of all of them. [`federation`] is the identity providers of others: what they say, what is asked of them, signing out
+//! there. [`tokens`] opens sessions, signs, verifies, refreshes. [`signout`] is the heart: the one way to end
 //! anything, and the record that it ended. [`audit`] and [`notify`] add their rows to the same batch.
 //!
 //! Everything takes a [`cx::Cx`]: the shared state, the time (read once), randomness, who asks. An operation reads, decides, and
@@ -18,7 +19,7 @@
 //! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
 //!
 //! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
-//! [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`templates`] (what pages are made of),
+//! [`outgoing`] (the one client of every request that leaves), [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`templates`] (what pages are made of),
 //! [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
 //!
 //! To find a behaviour: an operation of the API by its line in the table of [`cognito`]; a page by its route in [`app::router`]; what
