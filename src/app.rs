@@ -73,6 +73,7 @@ impl App {
             keygen,
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
+            turns: Default::default(),
             learned: Cache::new(1_000),
             templates,
         }))

@@ -21,6 +21,7 @@ use crate::outgoing::Outgoing;
 use crate::store::Db;
 use crate::store::pools::Directory;
 use crate::templates::Templates;
+use crate::turns::Turns;
 
 /// The state that all requests share.
 pub struct App {
@@ -39,6 +40,7 @@ pub struct App {
     pub keygen: KeySource,
     pub compute: Compute,
     pub lanes: Lanes,
+    pub turns: Turns,
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,

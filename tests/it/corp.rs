@@ -376,7 +376,8 @@ pub async fn told(house: &House, pool: &str) -> Vec<(String, String)> {
 
 /// One turn of the worker.
 pub async fn works(house: &House) {
-    cenote::federation::sign_out::run_once(cenote::cx::Cx::system(house.app.clone()))
-        .await
-        .unwrap();
+    let cx = cenote::cx::Cx::system(house.app.clone());
+    for turn in cenote::federation::sign_out::begin(&cx).await.unwrap() {
+        turn.await.unwrap();
+    }
 }

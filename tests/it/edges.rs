@@ -57,7 +57,7 @@ const FLOW: &[(&str, &str)] = &[
     ("notify", "audit cx store pool keys config limits ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store templates keys outgoing config compute limits meters ids ambient error"),
+    ("cx", "store templates keys outgoing config compute limits meters turns ids ambient error"),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),
@@ -71,6 +71,7 @@ const FLOW: &[(&str, &str)] = &[
     ("limits", "ambient"),
     ("ids", "ambient"),
     ("meters", ""),
+    ("turns", ""),
     ("files", ""),
     ("ambient", ""),
     ("error", ""),

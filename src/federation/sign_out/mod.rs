@@ -8,7 +8,7 @@ pub mod saml;
 
 use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use super::{Trouble, TroubleKind, oidc, upstream};
 use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
@@ -47,26 +47,30 @@ pub enum Told {
     Later(String),
 }
 
-/// Tells every provider what it is owed and due; due again in a second.
+/// Begins to tell every provider what it is owed and due; due again in a second.
 pub async fn run_once(cx: Cx) -> Result<Ms> {
-    let due = rows::due(cx.db(), cx.now, TURN).await?;
-    if due.is_empty() {
-        return Ok(cx.now + SECOND);
-    }
+    begin(&cx).await?;
+    Ok(cx.now + SECOND)
+}
+
+/// The turns that this began: one for each provider that is not in the middle of one.
+pub async fn begin(cx: &Cx) -> Result<Vec<JoinHandle<()>>> {
     let mut providers: BTreeMap<(String, String), Vec<Owed>> = BTreeMap::new();
-    for owed in due {
+    for owed in rows::due(cx.db(), cx.now, TURN).await? {
         let key = (owed.pool_id.clone(), owed.provider.clone());
         providers.entry(key).or_default().push(owed);
     }
-    let mut turns = JoinSet::new();
-    for owed in providers.into_values() {
-        turns.spawn(turn(cx.clone(), owed));
+    let begun = providers.into_iter().filter_map(|((pool_id, provider), owed)| {
+        let target = format!("provider {pool_id} {provider}");
+        cx.app.turns.take(target, || reported(cx.clone(), owed))
+    });
+    Ok(begun.collect())
+}
+
+async fn reported(cx: Cx, owed: Vec<Owed>) {
+    if let Err(error) = turn(cx, owed).await {
+        tracing::error!(?error, worker = "sign_out", "a provider's turn failed");
     }
-    let mut outcome = Ok(());
-    while let Some(done) = turns.join_next().await {
-        outcome = outcome.and(done.map_err(Error::internal).flatten());
-    }
-    outcome.map(|()| cx.app.clock.now_ms())
 }
 
 /// One provider's turn. Once it turns out to be away, the others that it is owed wait, too: one attempt finds out when it is back.

@@ -11,6 +11,7 @@ export class Gate {
   #server
   #port
   #target
+  #hanging = new Set()
 
   /** `target` is the port of the program behind, or a request handler in this process. */
   static async open(target) {
@@ -53,6 +54,9 @@ export class Gate {
       return await during()
     } finally {
       this.fault = null
+      // Who comes back has forgotten what it was asked before.
+      for (const hanging of this.#hanging) hanging.destroy()
+      this.#hanging.clear()
     }
   }
 
@@ -83,8 +87,10 @@ export class Gate {
         outgoing.writeHead(this.fault.with, { 'content-type': 'text/html' })
         return outgoing.end('<title>Trouble</title><h1>Something is wrong here</h1>')
       }
+      this.#hanging.add(incoming.socket)
       // Longer than anybody waits; unref'd, so that it does not hold the tests.
       await new Promise(resolve => setTimeout(resolve, this.fault.after).unref())
+      if (incoming.socket.destroyed) return
     }
     const onward = request(
       { host: '127.0.0.1', port: this.#target, method, path: incoming.url, headers: { ...headers, 'content-length': body.length, connection: 'close' } },
