@@ -10,7 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -28,7 +28,7 @@ use crate::notify::smtp;
 use crate::outgoing::Outgoing;
 use crate::store::{Batch, Db, keys, purge, schema};
 use crate::templates::Templates;
-use crate::{cognito, dev, federation, health, hosted, http, oauth};
+use crate::{cognito, delivery, dev, extension, federation, health, hosted, http, oauth};
 
 /// By then every client has given up. What was submitted to the database still runs to its end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -74,6 +74,7 @@ impl App {
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
             turns: Default::default(),
+            wakes: Default::default(),
             learned: Cache::new(1_000),
             templates,
         }))
@@ -96,7 +97,9 @@ pub fn router_with(app: Arc<App>, idp: Option<Arc<Idp>>) -> Router {
         .route("/{pool}/.well-known/jwks.json", get(oauth::jwks).options(oauth::preflight))
         // A pool's pages and OAuth endpoints, on its domain and in path form.
         .merge(pages(""))
-        .merge(pages("/{pool}"));
+        .merge(pages("/{pool}"))
+        .merge(delivery::routes())
+        .merge(extension::routes());
     if app.settings.dev {
         router = router
             .merge(health::routes())
@@ -162,44 +165,59 @@ fn pages(prefix: &str) -> Router<Arc<App>> {
 /// Every loop of the house. They end when `stopped` turns true.
 pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
-    loops.spawn(repeat(app.clone(), stopped.clone(), "mail", smtp::run_once));
-    loops.spawn(repeat(
-        app.clone(),
-        stopped.clone(),
-        "certificates",
-        federation::certificates::renew,
-    ));
-    loops.spawn(repeat(app.clone(), stopped.clone(), "providers", federation::learned::refresh));
-    loops.spawn(repeat(app.clone(), stopped.clone(), "sign_out", federation::sign_out::run_once));
-    loops.spawn(repeat(app.clone(), stopped, "purge", purge));
+    let worker = |name, wake| Worker { app: app.clone(), stopped: stopped.clone(), name, wake };
+    loops.spawn(worker("mail", None).repeat(smtp::run_once));
+    loops.spawn(worker("certificates", None).repeat(federation::certificates::renew));
+    loops.spawn(worker("providers", None).repeat(federation::learned::refresh));
+    let wake: Wake = |app| &app.wakes.providers;
+    loops.spawn(worker("sign_out", Some(wake)).repeat(federation::sign_out::run_once));
+    loops.spawn(worker("purge", None).repeat(purge));
     loops
 }
 
-/// Runs a worker whenever it is due. One that fails is asked again a minute later.
-async fn repeat<F>(
+/// What wakes a worker before it is due.
+type Wake = fn(&App) -> &Notify;
+
+struct Worker {
     app: Arc<App>,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
     name: &'static str,
-    run_once: fn(Cx) -> F,
-) where
-    F: Future<Output = Result<Ms>> + Send,
-{
-    loop {
-        let cx = Cx::system(app.clone());
-        let now = cx.now;
-        let due = run_once(cx).await;
-        app.meters.worked(name, if due.is_ok() { "ok" } else { "failed" });
-        let due = due.unwrap_or_else(|error| {
-            tracing::error!(?error, worker = name, "a worker failed");
-            now + MINUTE
-        });
-        let pause =
-            Duration::from_millis(u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10));
-        #[allow(clippy::disallowed_methods, reason = "this is the one place where workers wait")]
-        let pause = tokio::time::sleep(pause);
-        tokio::select! {
-            _ = stopped.wait_for(|stop| *stop) => return,
-            () = pause => {}
+    wake: Option<Wake>,
+}
+
+impl Worker {
+    /// Runs a worker whenever it is due, or woken. One that fails is asked again a minute later.
+    async fn repeat<F>(self, run_once: fn(Cx) -> F)
+    where
+        F: Future<Output = Result<Ms>> + Send,
+    {
+        let Worker { app, mut stopped, name, wake } = self;
+        loop {
+            let cx = Cx::system(app.clone());
+            let now = cx.now;
+            let due = run_once(cx).await;
+            app.meters.worked(name, if due.is_ok() { "ok" } else { "failed" });
+            let due = due.unwrap_or_else(|error| {
+                tracing::error!(?error, worker = name, "a worker failed");
+                now + MINUTE
+            });
+            let pause = u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10);
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "this is the one place where workers wait"
+            )]
+            let pause = tokio::time::sleep(Duration::from_millis(pause));
+            let woken = async {
+                match wake {
+                    Some(wake) => wake(&app).notified().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => return,
+                () = pause => {}
+                () = woken => {}
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::store::Db;
 use crate::store::pools::Directory;
 use crate::templates::Templates;
 use crate::turns::Turns;
+use crate::wakes::Wakes;
 
 /// The state that all requests share.
 pub struct App {
@@ -41,6 +42,7 @@ pub struct App {
     pub compute: Compute,
     pub lanes: Lanes,
     pub turns: Turns,
+    pub wakes: Wakes,
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,

@@ -19,7 +19,7 @@
 //! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
 //!
 //! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
-//! [`outgoing`] (the one client of every request that leaves), [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`turns`] (of workers at those who may hang), [`templates`] (what pages are made of),
+//! [`outgoing`] (the one client of every request that leaves), [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`turns`] (of workers at those who may hang), [`wakes`] (workers that have something to do now), [`templates`] (what pages are made of),
 //! [`error`] (the one error and its wire forms), and [`ambient`], the only place that reads the clock and the random generator.
 //!
 //! To find a behaviour: an operation of the API by its line in the table of [`cognito`]; a page by its route in [`app::router`]; what
@@ -37,8 +37,10 @@ pub mod cognito;
 pub mod compute;
 pub mod config;
 pub mod cx;
+pub mod delivery;
 pub mod dev;
 pub mod error;
+pub mod extension;
 pub mod federation;
 pub mod files;
 pub mod health;
@@ -62,3 +64,4 @@ pub mod templates;
 pub mod tls;
 pub mod tokens;
 pub mod turns;
+pub mod wakes;

@@ -3,7 +3,7 @@
 //! and no slow receiver can delay or fail a sign-out.
 //!
 //! Nothing else in the house writes an epoch or an end. What lives where: the clocks and epochs are columns of the user row
-//! (`store::users`), the ends are columns of the sessions (`store::sessions`), the records are `store::jobs`.
+//! (`store::users`), the ends are columns of the sessions (`store::sessions`), the records are `store::records`.
 
 use aws_lc_rs::digest;
 
@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::ids;
 use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::store::clocks::Reach;
-use crate::store::jobs::{self, Record};
+use crate::store::records::{self, Record};
 use crate::store::upstream::{self, Debt, Whose};
 use crate::store::{Batch, browsers, clocks, codes, sessions};
 
@@ -91,13 +91,13 @@ impl<'a> Why<'a> {
 /// Returns the sign-out's id, a UUIDv7.
 pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'_>) -> String {
     let signout_id = ids::uuid_v7(cx.now, cx.rng()).to_string();
-    let mut records = Records { cx, pool, why, signout_id: &signout_id, n: 0, kinds: Vec::new() };
+    let mut ending = Records { cx, pool, why, signout_id: &signout_id, n: 0, kinds: Vec::new() };
     for end in what {
         match end {
-            End::Tokens(session) => records.token_session(batch, session),
+            End::Tokens(session) => ending.token_session(batch, session),
             End::Browser(session) => {
-                records.browser_session(batch, session);
-                records.owe(batch, Whose::Browser(&session.id));
+                ending.browser_session(batch, session);
+                ending.owe(batch, Whose::Browser(&session.id));
             }
             End::Through { sso_id, tokens } => {
                 sessions::end_sessions_through(
@@ -108,23 +108,23 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
                     tokens.len() as u64,
                 );
                 for session in *tokens {
-                    records.add(batch, session);
+                    ending.add(batch, session);
                 }
             }
             End::User { user, browsers } => {
                 let reach = Reach { tokens: true, browsers: *browsers };
                 clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
-                let record = records.next("U", &user.sub, Some(&user.sub), None);
-                jobs::insert_user_record(batch, &record);
-                records.owe(batch, Whose::User { sub: &user.sub, spare: None });
+                let record = ending.next("U", &user.sub, Some(&user.sub), None);
+                records::insert_for_user(batch, &record);
+                ending.owe(batch, Whose::User { sub: &user.sub, spare: None });
             }
             End::Browsers { user, all, spare } => {
                 let reach = Reach { tokens: false, browsers: true };
                 clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
                 for session in all.iter().filter(|session| Some(session.id.as_str()) != *spare) {
-                    records.browser_session(batch, session);
+                    ending.browser_session(batch, session);
                 }
-                records.owe(batch, Whose::User { sub: &user.sub, spare: *spare });
+                ending.owe(batch, Whose::User { sub: &user.sub, spare: *spare });
                 if let Some(spare) = spare {
                     browsers::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
                 }
@@ -134,28 +134,29 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
                 clocks::end_all(batch, &pool.id, &user.sub, cx.now, reach, gone());
             }
             End::Deletion { user } => {
-                let record = records.next("U", &user.sub, Some(&user.sub), None);
+                let record = ending.next("U", &user.sub, Some(&user.sub), None);
                 // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
-                jobs::insert_record(batch, &record, cx.now.max(user.clock_ms) + DAY);
-                records.owe(batch, Whose::User { sub: &user.sub, spare: None });
+                records::insert(batch, &record, cx.now.max(user.clock_ms) + DAY);
+                ending.owe(batch, Whose::User { sub: &user.sub, spare: None });
             }
             // Their rows are gone, and what refers to a row that is gone is dead; the records tell those who cannot look.
             End::Client(client) => {
-                let record = records.next("C", &client.id, None, Some(&client.id));
-                jobs::insert_record(batch, &record, ahead(client.epoch_ms, cx.now));
+                let record = ending.next("C", &client.id, None, Some(&client.id));
+                records::insert(batch, &record, ahead(client.epoch_ms, cx.now));
             }
             End::Pool => {
-                let record = records.next("P", &pool.id, None, None);
-                jobs::insert_record(batch, &record, ahead(pool.epoch_ms, cx.now));
+                let record = ending.next("P", &pool.id, None, None);
+                records::insert(batch, &record, ahead(pool.epoch_ms, cx.now));
             }
         }
     }
-    let ended = std::mem::take(&mut records.kinds);
+    let ended = std::mem::take(&mut ending.kinds);
     if !ended.is_empty() {
         cx.set_signout(&signout_id);
-        let app = cx.app.clone();
+        let (app, owed) = (cx.app.clone(), pool.doc.has_providers);
         batch.then(move || {
             ended.into_iter().for_each(|kind| app.meters.signed_out(kind, why.reason));
+            app.wakes.signed_out(owed);
         });
     }
     signout_id
@@ -178,14 +179,14 @@ impl Records<'_> {
 
     fn add(&mut self, batch: &mut Batch, session: &TokenSession) {
         let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
-        jobs::insert_record(batch, &record, 0);
+        records::insert(batch, &record, 0);
     }
 
     fn browser_session(&mut self, batch: &mut Batch, session: &SsoSession) {
         browsers::end_sso_session(batch, &self.pool.id, &session.id, self.cx.now);
         codes::end_codes_through(batch, &self.pool.id, &session.id, self.cx.now);
         let record = self.next("X", &session.id, Some(&session.sub), None);
-        jobs::insert_record(batch, &record, 0);
+        records::insert(batch, &record, 0);
     }
 
     /// What this sign-out owes the providers that these sessions came from. One statement finds them when it is committed, so none

@@ -146,6 +146,9 @@ const REMAINS: &[Rule] = &[
     of_pool!(Domain, "provider_identifiers", "identifier"),
     of_pool!(Domain, "provider_learned", "name, what"),
     of_pool!(Client, "ui_customizations", "client_id"),
+    of_pool!(Job, "feed_consumers", "owner, consumer"),
+    of_pool!(Job, "participations", "sid"),
+    of_pool!(Job, "targets", "target_id"),
 ];
 
 /// How long a grave is looked into again: what raced with the deletion may have come after it.

@@ -2,7 +2,7 @@
 //! milliseconds, counters, 0/1), BYTEA and DOUBLE PRECISION only. Keys start with `pool_id`, except the
 //! directories (clients by id, domains, access keys, meta).
 
-pub const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+pub const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -463,4 +463,104 @@ CREATE TABLE upstream_signouts (
 CREATE INDEX upstream_signouts_by_user ON upstream_signouts (pool_id, sub, provider);
 CREATE INDEX upstream_signouts_by_due ON upstream_signouts (due_ms) WHERE done_ms IS NULL;
 CREATE INDEX upstream_signouts_by_age ON upstream_signouts (created_ms);
+";
+
+/// Sign-outs are numbered, published and delivered.
+const FOURTH: &str = "
+DROP INDEX records_by_seq;
+ALTER TABLE records ADD COLUMN chain BYTEA;
+ALTER TABLE records ADD COLUMN expanded_ms BIGINT;
+ALTER TABLE records ADD COLUMN expand_cursor TEXT;
+UPDATE records SET expanded_ms = committed_ms;
+CREATE UNIQUE INDEX records_by_seq ON records (pool_id, seq) WHERE seq IS NOT NULL;
+CREATE INDEX records_unnumbered ON records (committed_ms) WHERE seq IS NULL;
+CREATE INDEX records_unexpanded ON records (committed_ms) WHERE expanded_ms IS NULL;
+
+CREATE TABLE feed_heads (
+  pool_id TEXT PRIMARY KEY,
+  incarnation TEXT NOT NULL,
+  last BIGINT NOT NULL,
+  chain BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL
+);
+
+CREATE TABLE feed_keys (
+  pool_id TEXT NOT NULL,
+  kid TEXT NOT NULL,
+  secret BYTEA NOT NULL,
+  public_key BYTEA NOT NULL,
+  created_ms BIGINT NOT NULL,
+  retired_ms BIGINT,
+  PRIMARY KEY (pool_id, kid)
+);
+
+CREATE TABLE feed_consumers (
+  pool_id TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  consumer TEXT NOT NULL,
+  incarnation TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  policy TEXT NOT NULL,
+  max_staleness_ms BIGINT NOT NULL,
+  seen_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, owner, consumer)
+);
+CREATE INDEX feed_consumers_by_age ON feed_consumers (seen_ms);
+
+CREATE TABLE participations (
+  pool_id TEXT NOT NULL,
+  sid TEXT NOT NULL,
+  sso_id TEXT,
+  session_id TEXT,
+  client_id TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  birth_ms BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, sid)
+);
+CREATE INDEX participations_by_sso ON participations (pool_id, sso_id);
+CREATE INDEX participations_by_session ON participations (pool_id, session_id);
+CREATE INDEX participations_by_user ON participations (pool_id, sub, client_id);
+CREATE INDEX participations_by_client ON participations (pool_id, client_id, sid);
+CREATE INDEX participations_by_expiry ON participations (expires_ms);
+
+CREATE TABLE targets (
+  pool_id TEXT NOT NULL,
+  target_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  secret BYTEA,
+  ver BIGINT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  modified_ms BIGINT NOT NULL,
+  PRIMARY KEY (pool_id, target_id)
+);
+CREATE INDEX targets_by_kind ON targets (pool_id, kind, target_id);
+
+CREATE TABLE deliveries (
+  pool_id TEXT NOT NULL,
+  delivery_id TEXT NOT NULL,
+  signout_id TEXT NOT NULL,
+  n BIGINT NOT NULL,
+  kind TEXT NOT NULL,
+  target TEXT NOT NULL,
+  sid TEXT NOT NULL,
+  sub TEXT NOT NULL,
+  doc TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempts BIGINT NOT NULL,
+  due_ms BIGINT NOT NULL,
+  status BIGINT,
+  detail TEXT NOT NULL,
+  created_ms BIGINT NOT NULL,
+  first_ms BIGINT,
+  done_ms BIGINT,
+  PRIMARY KEY (pool_id, delivery_id)
+);
+CREATE UNIQUE INDEX deliveries_once ON deliveries (pool_id, signout_id, n, kind, target, sid);
+CREATE INDEX deliveries_by_target ON deliveries (pool_id, kind, target, delivery_id);
+CREATE INDEX deliveries_by_due ON deliveries (due_ms) WHERE done_ms IS NULL;
+CREATE INDEX deliveries_by_end ON deliveries (done_ms) WHERE done_ms IS NOT NULL;
 ";

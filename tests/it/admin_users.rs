@@ -1,6 +1,6 @@
 //! AdminCreateUser and what administrators do to a user's account.
 
-use cenote::store::jobs;
+use cenote::store::{jobs, records};
 use serde_json::{Value, json};
 
 use crate::house::{House, PASSWORD, houses, merge, refusal};
@@ -322,7 +322,7 @@ async fn disabling_and_deleting_are_recorded_once() {
         house.signs_in(&client, "ann").await;
         house.ok("AdminDeleteUser", ann.clone()).await;
         assert_eq!(house.refused("AdminDeleteUser", ann).await.0, "UserNotFoundException");
-        let mut told: Vec<(String, String, String)> = jobs::records(&house.app.db, &pool)
+        let mut told: Vec<(String, String, String)> = records::all(&house.app.db, &pool)
             .await
             .unwrap()
             .into_iter()

@@ -1,7 +1,7 @@
 //! UpdateUserAttributes, DeleteUserAttributes, verification codes, their Admin forms, GetUser, DeleteUser.
 
 use cenote::ambient::{HOUR, SECOND};
-use cenote::store::jobs;
+use cenote::store::records;
 use serde_json::{Value, json};
 
 use crate::house::{House, another_code, houses, refusal, together};
@@ -369,7 +369,7 @@ async fn a_user_who_deletes_itself_is_gone_and_recorded() {
             house.refused("GetUser", json!({ "AccessToken": token })).await.0,
             "UserNotFoundException"
         );
-        let records = jobs::records(&house.app.db, &pool).await.unwrap();
+        let records = records::all(&house.app.db, &pool).await.unwrap();
         let told: Vec<_> = records
             .iter()
             .map(|record| {

@@ -1,6 +1,6 @@
 //! App clients and their secrets: what is given is given back, what is refused says why, and a deleted one is dead.
 
-use cenote::store::jobs;
+use cenote::store::{jobs, records};
 use serde_json::{Value, json};
 
 use crate::house::{House, NOW, houses, merge, together};
@@ -373,7 +373,7 @@ async fn a_deleted_clients_tokens_are_dead_and_a_record_says_so() {
             house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await;
         assert_eq!(refused.0, "NotAuthorizedException");
 
-        let records = jobs::records(&house.app.db, &pool).await.unwrap();
+        let records = records::all(&house.app.db, &pool).await.unwrap();
         let record = records.iter().find(|record| record.kind == "C").unwrap();
         assert_eq!(record.subject, client);
         assert_eq!(record.not_before_ms, NOW + 60_000);

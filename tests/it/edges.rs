@@ -15,7 +15,7 @@ const FLOW: &[(&str, &str)] = &[
     ("serve", "app http cx tls config meters ambient error"),
     (
         "app",
-        "cognito hosted oauth dev health federation delivery notify http cx store templates keys outgoing config compute limits meters ambient error",
+        "cognito hosted oauth extension dev health federation delivery notify http cx store templates keys outgoing config compute limits meters ambient error",
     ),
     ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
@@ -31,13 +31,20 @@ const FLOW: &[(&str, &str)] = &[
         "oauth",
         "site http account auth tokens signout audit cx store pool keys config limits ids ambient error",
     ),
+    // Who learns of sign-outs. Only `app` names it.
+    (
+        "delivery",
+        "site http access tokens federation signout audit sigv4 cx store pool keys outgoing config limits ids ambient error",
+    ),
+    (
+        "extension",
+        "site http admin access auth tokens federation signout audit sigv4 cx store pool keys outgoing config limits ids ambient error",
+    ),
     ("dev", "http notify cx store pool keys outgoing config ids ambient error"),
     ("health", "cx store config meters ambient error"),
     // What doors share: which pool a request means, and HTTP.
     ("site", "http cx store pool config limits error"),
     ("http", "cx config ids ambient error"),
-    // Workers that read records. Only `app` starts them.
-    ("delivery", "signout audit notify cx store pool keys config ids ambient error"),
     // What happens to access keys, to pools and clients, to users, and at a sign-in.
     ("access", "audit cx store keys ids ambient error"),
     (
@@ -57,7 +64,10 @@ const FLOW: &[(&str, &str)] = &[
     ("notify", "audit cx store pool keys config limits ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
-    ("cx", "store templates keys outgoing config compute limits meters turns ids ambient error"),
+    (
+        "cx",
+        "store templates keys outgoing config compute limits meters turns wakes ids ambient error",
+    ),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),
@@ -72,6 +82,7 @@ const FLOW: &[(&str, &str)] = &[
     ("ids", "ambient"),
     ("meters", ""),
     ("turns", ""),
+    ("wakes", ""),
     ("files", ""),
     ("ambient", ""),
     ("error", ""),

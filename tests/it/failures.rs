@@ -218,7 +218,7 @@ async fn a_caller_who_goes_away_leaves_nothing_half_done() {
             house.ok("GetUser", json!({ "AccessToken": new["AccessToken"] })).await;
         }
         let ends =
-            together((0..2).map(|_| cenote::store::jobs::records(&house.app.db, &pool))).await;
+            together((0..2).map(|_| cenote::store::records::all(&house.app.db, &pool))).await;
         assert_eq!(ends[0].as_ref().unwrap(), ends[1].as_ref().unwrap());
     }
 }

@@ -147,7 +147,7 @@ async fn a_request_by_each_binding_ends_browser_and_tokens_and_is_answered_signe
                 "{binding} {}",
                 house.url
             );
-            let records = cenote::store::jobs::records(&house.app.db, &pool).await.unwrap();
+            let records = cenote::store::records::all(&house.app.db, &pool).await.unwrap();
             let mut records: Vec<_> = records
                 .iter()
                 .map(|r| (r.kind.as_str(), r.reason.as_str(), r.initiator.as_str()))

@@ -1,7 +1,7 @@
 //! ChangePassword, AdminSetUserPassword, temporary passwords.
 
 use cenote::ambient::{DAY, HOUR};
-use cenote::store::jobs;
+use cenote::store::records;
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, code_client};
@@ -49,7 +49,7 @@ async fn a_change_records_every_browser_session_that_it_ends() {
         other.signs_in("ann", PASSWORD, "").await;
         let token = house.signs_in(&client, "ann").await;
         house.ok("ChangePassword", change(&token, PASSWORD, NEW)).await;
-        let records = jobs::records(&house.app.db, &pool).await.unwrap();
+        let records = records::all(&house.app.db, &pool).await.unwrap();
         let told: Vec<_> = records
             .iter()
             .map(|record| (record.kind.as_str(), record.reason.as_str(), record.initiator.as_str()))
@@ -149,13 +149,13 @@ async fn an_administrators_password_ends_all_and_is_recorded_if_there_was_anythi
     for house in houses().await {
         let (pool, client, sub) = open(&house).await;
         // Making the user set a password, too, but there was nothing to end.
-        assert!(jobs::records(&house.app.db, &pool).await.unwrap().is_empty());
+        assert!(records::all(&house.app.db, &pool).await.unwrap().is_empty());
         let token = house.signs_in(&client, "ann").await;
         let set =
             json!({ "UserPoolId": pool, "Username": "ann", "Password": NEW, "Permanent": true });
         let answer = house.call("AdminSetUserPassword", set).await;
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "{}"));
-        let records = jobs::records(&house.app.db, &pool).await.unwrap();
+        let records = records::all(&house.app.db, &pool).await.unwrap();
         assert_eq!(records.len(), 1);
         assert_eq!(answer.header("x-cenote-signout"), records[0].signout_id);
         assert_eq!(
@@ -183,7 +183,7 @@ async fn a_pool_can_have_cognitos_way_that_a_reset_leaves_sessions_alive() {
         let code = house.code(&pool, "ann@example.com").await;
         house.ok("AdminSetUserPassword", json!({ "UserPoolId": pool, "Username": "ann", "Password": NEW, "Permanent": true })).await;
         house.ok("GetUser", json!({ "AccessToken": token["AccessToken"] })).await;
-        assert!(jobs::records(&house.app.db, &pool).await.unwrap().is_empty());
+        assert!(records::all(&house.app.db, &pool).await.unwrap().is_empty());
         let dead = json!({ "ClientId": client, "Username": "ann", "ConfirmationCode": code, "Password": NEW });
         assert_eq!(house.refused("ConfirmForgotPassword", dead).await.0, "ExpiredCodeException");
     }

@@ -1,6 +1,6 @@
 //! User pools: what is given is given back, what is refused says why, and nothing of a deleted one remains.
 
-use cenote::store::jobs;
+use cenote::store::{jobs, records};
 use serde_json::{Value, json};
 
 use crate::house::{House, NOW, PASSWORD, houses, merge, together};
@@ -330,7 +330,7 @@ async fn a_deleted_pool_leaves_nothing_but_its_records_and_its_audit_trail() {
             let row = house.app.db.one(sql, &[id.as_str().into()]).await.unwrap().unwrap();
             assert_eq!(row.i64(0).unwrap(), 0, "{sql}");
         }
-        let records = jobs::records(&house.app.db, &id).await.unwrap();
+        let records = records::all(&house.app.db, &id).await.unwrap();
         let record = records.iter().find(|record| record.kind == "P").unwrap();
         assert_eq!((&record.subject, record.not_before_ms), (&id, NOW + 60_000));
         assert_eq!(record.signout_id, answer.header("x-cenote-signout"));

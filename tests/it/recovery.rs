@@ -1,7 +1,7 @@
 //! ForgotPassword, ConfirmForgotPassword, AdminResetUserPassword.
 
 use cenote::ambient::{HOUR, SECOND};
-use cenote::store::jobs;
+use cenote::store::records;
 use serde_json::{Value, json};
 
 use crate::house::{House, another_code, houses, refusal, together};
@@ -51,7 +51,7 @@ async fn a_forgotten_password_is_replaced_and_everything_ends() {
         assert!(signs_in_with(&house, &client, NEW).await);
         let dead = house.refused("GetUser", json!({ "AccessToken": tokens["AccessToken"] })).await;
         assert_eq!(dead, refusal("NotAuthorized", "Access Token has been revoked"));
-        let record = jobs::records(&house.app.db, &pool)
+        let record = records::all(&house.app.db, &pool)
             .await
             .unwrap()
             .into_iter()
@@ -293,7 +293,7 @@ async fn an_administrators_reset_ends_everything_and_sends_a_code() {
             house.refused("InitiateAuth", input).await,
             refusal("PasswordResetRequired", "Password reset required for the user")
         );
-        let records = jobs::records(&house.app.db, &pool).await.unwrap();
+        let records = records::all(&house.app.db, &pool).await.unwrap();
         let last = records.last().unwrap();
         assert_eq!(
             (last.subject.as_str(), last.reason.as_str(), last.initiator.as_str()),

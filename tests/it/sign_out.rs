@@ -1,7 +1,7 @@
 //! What ends what: each row of docs/sign-out.md is a test here.
 
 use axum::http::Method;
-use cenote::store::jobs;
+use cenote::store::records;
 use serde_json::{Value, json};
 
 use crate::browser::{BYE, Browser, CALLBACK, CHALLENGE, code_client, parameter};
@@ -37,7 +37,7 @@ async fn refreshes(house: &House, client: &str, token: &Value) -> Answer {
 
 /// The kinds and reasons of the pool's records, without those of `House::user`, which sets a password.
 async fn records(house: &House, pool: &str) -> Vec<(String, String)> {
-    let records = jobs::records(&house.app.db, pool).await.unwrap().into_iter();
+    let records = records::all(&house.app.db, pool).await.unwrap().into_iter();
     records
         .filter(|record| record.reason != "password_reset")
         .map(|record| (record.kind, record.reason))
@@ -599,11 +599,11 @@ async fn a_password_that_an_administrator_sets_ends_everything() {
         let mut browser = Browser::new(&house, &pool, &client);
         browser.signs_in("ann", PASSWORD, "").await;
         let token = house.signs_in(&client, "ann").await;
-        let before = jobs::records(&house.app.db, &pool).await.unwrap().len();
+        let before = records::all(&house.app.db, &pool).await.unwrap().len();
         house.ok("AdminSetUserPassword", json!({ "UserPoolId": pool, "Username": "ann", "Password": PASSWORD, "Permanent": true })).await;
         assert!(!is_alive(&house, &token).await);
         assert!(browser.opens("").await.body.contains("name=\"password\""));
-        assert_eq!(jobs::records(&house.app.db, &pool).await.unwrap().len(), before + 1);
+        assert_eq!(records::all(&house.app.db, &pool).await.unwrap().len(), before + 1);
     }
 }
 

@@ -1,0 +1,13 @@
+//! Who learns of a sign-out: workers that read the records of `signout`, and the addresses at which others ask. Nobody calls them: a
+//! record is committed with the end that it speaks of, and everything here is a projection of it.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::cx::App;
+
+/// What is served to verifiers, receivers and those who ask for a receipt.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+}
