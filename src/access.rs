@@ -1,5 +1,8 @@
 //! Access keys: who may call the signed operations of a production server, which of them, and on which pools.
 
+pub mod actions;
+pub mod caller;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -11,12 +14,10 @@ use crate::keys::Place;
 use crate::store::Batch;
 use crate::store::keys::{self, AccessKeyRow};
 
-const PREFIX: &str = "cognito-idp:";
-
 /// What a key allows. Nothing is allowed that no entry names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// `cognito-idp:AdminGetUser`, `cognito-idp:Admin*`, or `*` for all.
+    /// `cognito-idp:AdminGetUser`, `cognito-idp:Admin*`, `cenote:GetSignOut`, or `*` for all.
     pub actions: Vec<String>,
     /// Pool ids, or `*` for all and for what belongs to no pool.
     pub pools: Vec<String>,
@@ -26,11 +27,10 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Takes what the operator wrote: the prefix of actions may be left out. A name that matches no signed operation is refused:
-    /// it would be a permission that silently is none.
+    /// Takes what the operator wrote: the prefix of Cognito's actions may be left out.
     pub fn new(actions: &[String], pools: &[String], note: &str) -> Result<Grant> {
         let actions =
-            actions.iter().map(|action| action_pattern(action)).collect::<Result<Vec<_>>>()?;
+            actions.iter().map(|action| actions::pattern(action)).collect::<Result<Vec<_>>>()?;
         for pool in pools {
             if pool != "*" && !ids::is_pool_id(pool) {
                 return Err(Error::invalid(format!(
@@ -41,47 +41,15 @@ impl Grant {
         Ok(Grant { actions: or_all(actions), pools: or_all(pools.to_vec()), note: note.to_owned() })
     }
 
-    /// Whether this operation is allowed on this pool; `None` is an operation that belongs to no pool, or to all.
-    pub fn allows(&self, operation: &str, pool_id: Option<&str>) -> bool {
-        let action = format!("{PREFIX}{operation}");
+    /// Whether this action (`cognito-idp:AdminGetUser`) is allowed on this pool; `None` is one that belongs to no pool, or to all.
+    pub fn allows(&self, action: &str, pool_id: Option<&str>) -> bool {
         let pool = self.pools.iter().any(|pool| pool == "*" || Some(pool.as_str()) == pool_id);
-        pool && self.actions.iter().any(|pattern| matches(pattern, &action))
+        pool && self.actions.iter().any(|pattern| actions::matches(pattern, action))
     }
 }
 
 fn or_all(list: Vec<String>) -> Vec<String> {
     if list.is_empty() { vec!["*".to_owned()] } else { list }
-}
-
-fn action_pattern(given: &str) -> Result<String> {
-    let pattern = match given {
-        "*" => given.to_owned(),
-        _ if given.starts_with(PREFIX) => given.to_owned(),
-        _ => format!("{PREFIX}{given}"),
-    };
-    let mut signed = cenote_interface::operations().iter().filter(|operation| !operation.unsigned);
-    if signed.any(|operation| matches(&pattern, &format!("{PREFIX}{}", operation.name))) {
-        return Ok(pattern);
-    }
-    Err(Error::invalid(
-        match cenote_interface::operation(pattern.strip_prefix(PREFIX).unwrap_or(given)) {
-            Some(operation) => format!(
-                "{} needs no access key: its caller proves itself by a token, a session or a password.",
-                operation.name
-            ),
-            None => format!(
-                "{given:?} matches no operation that access keys sign. Write cognito-idp:AdminGetUser, cognito-idp:Admin* or *."
-            ),
-        },
-    ))
-}
-
-/// A `*` at the end stands for anything; elsewhere it means nothing.
-fn matches(pattern: &str, action: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => action.starts_with(beginning),
-        None => action == pattern,
-    }
 }
 
 /// A new key: its id and its secret, which is shown now and never again.
@@ -143,23 +111,37 @@ mod tests {
 
     #[test]
     fn a_grant_allows_what_it_names_and_nothing_else() {
-        let some = grant(&["AdminGetUser", "cognito-idp:List*"], &["us-east-1_a"]).unwrap();
-        assert!(some.allows("AdminGetUser", Some("us-east-1_a")));
-        assert!(some.allows("ListUsers", Some("us-east-1_a")));
-        for (operation, pool) in [
-            ("AdminGetUser", Some("us-east-1_b")),
-            ("AdminGetUser", Some("")),
-            ("AdminGetUser", None),
-            ("ListUserPools", None),
-            ("AdminGetUserX", Some("us-east-1_a")),
-            ("AdminDeleteUser", Some("us-east-1_a")),
+        let pools = &["us-east-1_a"];
+        let some =
+            grant(&["AdminGetUser", "cognito-idp:List*", "cenote:GetSignOut"], pools).unwrap();
+        for action in ["cognito-idp:AdminGetUser", "cognito-idp:ListUsers", "cenote:GetSignOut"] {
+            assert!(some.allows(action, Some("us-east-1_a")), "{action}");
+        }
+        for (action, pool) in [
+            ("cognito-idp:AdminGetUser", Some("us-east-1_b")),
+            ("cognito-idp:AdminGetUser", Some("")),
+            ("cognito-idp:AdminGetUser", None),
+            ("cognito-idp:ListUserPools", None),
+            ("cognito-idp:AdminGetUserX", Some("us-east-1_a")),
+            ("cognito-idp:AdminDeleteUser", Some("us-east-1_a")),
+            ("cenote:AdminGetUser", Some("us-east-1_a")),
+            ("cognito-idp:GetSignOut", Some("us-east-1_a")),
+            ("cenote:GetSignOut", Some("us-east-1_b")),
         ] {
-            assert!(!some.allows(operation, pool), "{operation} {pool:?}");
+            assert!(!some.allows(action, pool), "{action} {pool:?}");
         }
         let all = grant(&[], &[]).unwrap();
-        assert!(
-            all.allows("CreateUserPool", None) && all.allows("AdminGetUser", Some("us-east-1_b"))
-        );
+        for (action, pool) in [
+            ("cognito-idp:CreateUserPool", None),
+            ("cognito-idp:AdminGetUser", Some("us-east-1_b")),
+            ("cenote:GetSignOut", Some("us-east-1_b")),
+        ] {
+            assert!(all.allows(action, pool), "{action} {pool:?}");
+        }
+        let own = grant(&["cenote:*"], &[]).unwrap();
+        assert!(own.allows("cenote:GetSignOut", Some("us-east-1_a")));
+        assert!(!own.allows("cognito-idp:AdminGetUser", Some("us-east-1_a")));
+        assert!(!grant(&["cognito-idp:*"], &[]).unwrap().allows("cenote:GetSignOut", None));
     }
 
     #[test]
@@ -169,6 +151,9 @@ mod tests {
             (&["cognito-idp:*User"], &[]),
             (&["s3:*"], &[]),
             (&["GetUser"], &[]),
+            (&["GetSignOut"], &[]),
+            (&["cenote:AdminGetUser"], &[]),
+            (&["cenote:"], &[]),
             (&[""], &[]),
             (&[], &["all"]),
         ] {

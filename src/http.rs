@@ -13,9 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::form_urlencoded;
 
+use crate::access::caller::{self, Caller};
 use crate::cx::{self, App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::ids;
+use crate::sigv4::SignedRequest;
 
 /// Whether a request came over our own TLS listener; put into the extensions of the request by the listener.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,35 @@ fn tell_of_a_proxy(peer: Option<IpAddr>) {
              come through it count as one address, in logs, sessions and rate limits"
         );
     });
+}
+
+/// The access key that signed the request for one of these services; `None` in dev, where nothing is verified.
+pub async fn caller(
+    cx: &Cx,
+    parts: &Parts,
+    body: &[u8],
+    services: &[&str],
+) -> Result<Option<Caller>> {
+    let headers = signed_headers(cx, parts);
+    let request = SignedRequest {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &headers,
+        body,
+    };
+    caller::find(cx, &request, services).await
+}
+
+/// The headers as the client signed them. A proxy that we trust may have put its own `Host` in place of the client's.
+fn signed_headers(cx: &Cx, parts: &Parts) -> Vec<(String, String)> {
+    let asked = cx.request.origin.split_once("://").map_or("", |(_, authority)| authority);
+    let headers = parts.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let forwarded = name == header::HOST && !value.eq_ignore_ascii_case(asked);
+        (name.as_str().to_owned(), if forwarded { asked.to_owned() } else { value.into_owned() })
+    });
+    headers.collect()
 }
 
 /// The host that the request names, without its port.

@@ -14,11 +14,15 @@ mod tests;
 mod text;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "cognito-idp";
 const TERMINATOR: &str = "aws4_request";
 const MAX_SKEW: Ms = 15 * MINUTE;
 const MAX_AUTHORIZATION_LEN: usize = 4096;
 const MAX_SIGNED_HEADERS: usize = 64;
+
+/// The service that requests of Cognito's API are signed for.
+pub const COGNITO: &[&str] = &["cognito-idp"];
+/// Those that requests to our own addresses may be signed for.
+pub const CENOTE: &[&str] = &["cenote", "cognito-idp"];
 
 /// A request as it came in. Path and query are the raw text of the request line; header names are lower case, in order of
 /// arrival, and over HTTP/2 `:authority` stands in the list as `host`. The caller has bounded the body and the headers.
@@ -136,16 +140,19 @@ pub fn parse(header: Option<&str>) -> Result<Authorization<'_>> {
     Ok(Authorization { access_key_id, date, region, service, signed_headers, signature })
 }
 
-/// Whether `secret` signed this request within fifteen minutes of `now`. The body is always part of what is signed.
+/// Whether `secret` signed this request for one of these services within fifteen minutes of `now`. The body is always part of what is
+/// signed.
 pub fn verify(
     request: &SignedRequest<'_>,
     authorization: &Authorization<'_>,
+    services: &[&str],
     secret: &str,
     now: Ms,
 ) -> Result<()> {
-    if authorization.service != SERVICE {
+    if !services.contains(&authorization.service) {
         return Err(invalid(format!(
-            "Credential should be scoped to correct service: '{SERVICE}'."
+            "Credential should be scoped to correct service: '{}'.",
+            services.join("' or '")
         )));
     }
     check_signed_headers(request, authorization)?;

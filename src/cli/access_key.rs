@@ -19,7 +19,7 @@ pub struct Args {
 enum Command {
     /// Make an access key and print it, once
     Create {
-        /// What it may do: cognito-idp:AdminGetUser, cognito-idp:Admin* or *; may be repeated. Default: everything
+        /// What it may do: cognito-idp:AdminGetUser, cognito-idp:Admin*, cenote:GetSignOut, cenote:* or *; may be repeated. Default: everything
         #[arg(long = "action", value_name = "ACTION")]
         actions: Vec<String>,
         /// A pool that it may do it to; may be repeated. Default: all pools, and making new ones

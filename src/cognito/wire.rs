@@ -8,12 +8,13 @@ use cenote_interface::Operation;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use super::{call, signature};
+use super::{call, scope};
 use crate::audit::{self, Actor};
 use crate::cx::{About, App, Asked, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::http;
 use crate::limits::Limit;
+use crate::sigv4;
 use crate::store::Batch;
 
 /// 1 MiB: the largest legitimate request (branding aside) is far smaller.
@@ -85,7 +86,7 @@ async fn answer(
     let mut caller = None;
     if !is_open(operation) {
         http::refuse_foreign_origin(&cx, &parts.headers)?;
-        caller = signature::check(&cx, parts, body).await?;
+        caller = http::caller(&cx, parts, body, sigv4::COGNITO).await?;
         if let Some(caller) = &caller {
             cx = cx.signed_by(caller.key_id.clone());
         }
@@ -109,7 +110,7 @@ async fn answer(
     }
     let named = if is_open(operation) { About::default() } else { named(&input) };
     let allowed = match &caller {
-        Some(caller) => caller.check_scope(&cx, operation.name, &input).await,
+        Some(caller) => scope::check_scope(&cx, caller, operation.name, &input).await,
         None => Ok(()),
     };
     let answer = match allowed {

@@ -44,9 +44,9 @@ const FLOW: &[(&str, &str)] = &[
     ("health", "cx store config meters ambient error"),
     // What doors share: which pool a request means, and HTTP.
     ("site", "http cx store pool config limits error"),
-    ("http", "cx config ids ambient error"),
+    ("http", "access sigv4 cx config ids ambient error"),
     // What happens to access keys, to pools and clients, to users, and at a sign-in.
-    ("access", "audit cx store keys ids ambient error"),
+    ("access", "audit sigv4 cx store keys ids ambient error"),
     (
         "admin",
         "auth tokens federation signout audit notify cx store pool keys config ids ambient error",

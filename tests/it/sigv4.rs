@@ -51,6 +51,7 @@ impl Request {
         sigv4::verify(
             &SignedRequest { method, path, query, headers, body },
             &authorization,
+            sigv4::COGNITO,
             secret,
             now,
         )
