@@ -67,6 +67,7 @@ const CLAIMS: &[&str] = &[
     "auth_time",
     "nonce",
     "at_hash",
+    "sid",
     "jti",
     "origin_jti",
     "event_id",

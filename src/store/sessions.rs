@@ -22,7 +22,7 @@ pub struct Held {
 macro_rules! token_columns {
     () => {
         "t.session_id, t.sub, t.client_id, t.sso_id, t.flow, t.scope, t.nonce, t.birth_ms, t.auth_ms, t.created_ms, \
-         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device, t.resource"
+         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device, t.resource, t.sid"
     };
 }
 
@@ -55,8 +55,8 @@ async fn read_held(
     row: &Row,
 ) -> Result<Option<Held>> {
     let session = token_session(row, WIDTH)?;
-    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 16)?).await?;
-    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 17)?).await?;
+    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 17)?).await?;
+    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 18)?).await?;
     let (Some(client), Some(pool)) = (client, pool) else { return Ok(None) };
     Ok(Some(Held { session, user: users::user(row)?, client, pool }))
 }
@@ -65,8 +65,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
     batch.one(
         Rank::TokenSession,
         "INSERT INTO token_sessions (pool_id, session_id, sub, client_id, sso_id, flow, scope, nonce, birth_ms, auth_ms, \
-         created_ms, active_ms, expires_ms, ended_ms, ip, device, resource) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+         created_ms, active_ms, expires_ms, ended_ms, ip, device, resource, sid) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
         params![
             pool_id,
             session.id.as_str(),
@@ -82,7 +82,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
             session.expires_ms,
             session.ip.as_str(),
             session.device.as_str(),
-            session.resource.clone()
+            session.resource.clone(),
+            session.sid.clone()
         ],
         Error::conflict(),
     );
@@ -216,14 +217,14 @@ pub async fn refresh_token(
         return Ok(None);
     };
     let token = RefreshToken {
-        created_ms: row.i64(WIDTH + 18)?,
-        expires_ms: row.i64(WIDTH + 19)?,
-        rotated_ms: row.opt_i64(WIDTH + 20)?,
+        created_ms: row.i64(WIDTH + 19)?,
+        expires_ms: row.i64(WIDTH + 20)?,
+        rotated_ms: row.opt_i64(WIDTH + 21)?,
     };
     // The user is joined through the session: without one there is no other.
     let whole = row.opt_text(0)?.is_some()
-        && row.opt_i64(WIDTH + 16)?.is_some()
-        && row.opt_i64(WIDTH + 17)?.is_some();
+        && row.opt_i64(WIDTH + 17)?.is_some()
+        && row.opt_i64(WIDTH + 18)?.is_some();
     let held = if whole { read_held(db, directory, pool_id, &row).await? } else { None };
     Ok(Some((token, held)))
 }
@@ -273,5 +274,6 @@ fn token_session(row: &Row, at: usize) -> Result<TokenSession> {
         ip: row.string(at + 13)?,
         device: row.string(at + 14)?,
         resource: row.opt_text(at + 15)?.map(str::to_owned),
+        sid: row.opt_text(at + 16)?.map(str::to_owned),
     })
 }
