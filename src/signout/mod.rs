@@ -179,7 +179,7 @@ impl Records<'_> {
 
     fn add(&mut self, batch: &mut Batch, session: &TokenSession) {
         if let Some(sid) = &session.sid {
-            participations::end(batch, &self.pool.id, sid, self.cx.now);
+            participations::end(batch, &self.pool.id, sid, &session.id, self.cx.now);
         }
         let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
         records::insert(batch, &record, 0);

@@ -63,18 +63,19 @@ pub async fn rounds(
     row.map_or(Ok(0), |row| row.i64(0))
 }
 
-/// It is over: only `signout` says so in the batch of a sign-out.
-pub fn end(batch: &mut Batch, pool_id: &str, sid: &str, now: Ms) {
+/// It is over, with this token session: only `signout` says so, in the batch of a sign-out.
+pub fn end(batch: &mut Batch, pool_id: &str, sid: &str, session_id: &str, now: Ms) {
     batch.any(
         Rank::Job,
-        "UPDATE participations SET ended_ms = ?3 WHERE pool_id = ?1 AND sid = ?2 AND ended_ms IS NULL",
-        params![pool_id, sid, now],
+        "UPDATE participations SET ended_ms = ?4, ended_by = ?3 WHERE pool_id = ?1 AND sid = ?2 AND ended_ms IS NULL",
+        params![pool_id, sid, session_id, now],
     );
 }
 
-pub async fn by_sid(db: &Db, pool_id: &str, sid: &str) -> Result<Option<Participation>> {
-    const SQL: &str = concat!(columns!(), "WHERE pool_id = ?1 AND sid = ?2");
-    db.one(SQL, &params![pool_id, sid]).await?.map(|row| party(&row)).transpose()
+/// What was over with a token session. None where another one of the same browser goes on, or those concerned were told before.
+pub async fn ended_by(db: &Db, pool_id: &str, session_id: &str) -> Result<Option<Participation>> {
+    const SQL: &str = concat!(columns!(), "WHERE pool_id = ?1 AND ended_by = ?2");
+    db.one(SQL, &params![pool_id, session_id]).await?.map(|row| party(&row)).transpose()
 }
 
 /// Whose participations a sign-out ends.

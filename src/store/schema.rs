@@ -518,6 +518,7 @@ CREATE TABLE participations (
   created_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL,
   ended_ms BIGINT,
+  ended_by TEXT,
   PRIMARY KEY (pool_id, sid)
 );
 CREATE INDEX participations_by_sso ON participations (pool_id, sso_id);
@@ -525,6 +526,7 @@ CREATE INDEX participations_by_user ON participations (pool_id, sub, sid);
 CREATE INDEX participations_by_client ON participations (pool_id, client_id);
 CREATE INDEX participations_by_expiry ON participations (expires_ms);
 CREATE INDEX participations_by_end ON participations (ended_ms) WHERE ended_ms IS NOT NULL;
+CREATE INDEX participations_by_ender ON participations (pool_id, ended_by) WHERE ended_by IS NOT NULL;
 
 ALTER TABLE token_sessions ADD COLUMN sid TEXT;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pools::Directory;
 use super::users::{self, WIDTH, columns};
-use super::{Batch, Db, Rank, Row};
+use super::{Batch, Db, Rank, Row, participations};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
@@ -120,6 +120,35 @@ pub async fn token_sessions_through(
         .iter()
         .map(|row| token_session(row, 0))
         .collect()
+}
+
+/// The clients of a user's token sessions, or of those that came through a browser session, that say no `sid`: they began before their
+/// client named an address for sign-outs. Born below a boundary, and alive until lately.
+pub async fn clients_without_sid(
+    db: &Db,
+    pool_id: &str,
+    whose: participations::Whose<'_>,
+    below_ms: Ms,
+    since_ms: Ms,
+) -> Result<Vec<String>> {
+    use participations::Whose;
+    macro_rules! of {
+        ($key:literal) => {
+            concat!(
+                "SELECT DISTINCT client_id FROM token_sessions WHERE pool_id = ?1 AND ",
+                $key,
+                " AND sid IS NULL AND birth_ms < ?3 AND expires_ms > ?4 AND (ended_ms IS NULL OR ended_ms >= ?4) ORDER BY client_id LIMIT 1000"
+            )
+        };
+    }
+    let (sql, key) = match whose {
+        Whose::Browser(id) => (of!("sso_id = ?2"), id),
+        Whose::User(sub) => (of!("sub = ?2"), sub),
+        // As many as the pool has sessions: nobody is looked for.
+        Whose::Everybody => return Ok(Vec::new()),
+    };
+    let rows = db.scan(sql, params![pool_id, key, below_ms, since_ms]).await?;
+    rows.iter().map(|row| row.string(0)).collect()
 }
 
 /// A guard alone: the session has not ended.
