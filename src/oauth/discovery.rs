@@ -138,6 +138,7 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
             ("frontchannel_logout_session_supported", json!(true)),
             ("frontchannel_logout_supported", json!(true)),
             ("end_session_endpoint", json!(format!("{base}/logout"))),
+            ("global_token_revocation_endpoint", json!(format!("{base}/global-token-revocation"))),
             ("introspection_endpoint", json!(format!("{base}/oauth2/introspect"))),
             ("introspection_endpoint_auth_methods_supported", with_secret),
             ("revocation_endpoint", json!(format!("{base}/oauth2/revoke"))),

@@ -15,6 +15,7 @@ mod dev;
 mod dev_idp;
 mod domains;
 mod edges;
+mod events_inward;
 mod failures;
 mod federated_saml;
 mod federated_sign_in;
