@@ -1,6 +1,7 @@
 //! What every operation gets: the shared state of the process, the time (read once), randomness, and who is asking.
 
 mod admit;
+pub mod page;
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};

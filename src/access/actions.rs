@@ -6,7 +6,15 @@ use crate::error::{Error, Result};
 pub const COGNITO: &str = "cognito-idp:";
 
 /// What Cognito has no words for, sorted.
-const OWN: &[&str] = &["cenote:GetSignOut"];
+pub const OWN: &[&str] = &[
+    "cenote:GetClient",
+    "cenote:GetPool",
+    "cenote:GetSignOut",
+    "cenote:PatchClient",
+    "cenote:PatchPool",
+    "cenote:RevokeSigningKey",
+    "cenote:SignOutAll",
+];
 
 /// An action as a grant keeps it, from what an operator wrote. What matches no action is refused: it would be a permission that
 /// silently is none.

@@ -4,6 +4,8 @@
 pub mod client_rules;
 pub mod clients;
 pub mod domains;
+pub mod everybody;
+pub mod extensions;
 pub mod groups;
 pub mod logo;
 pub mod mfa;

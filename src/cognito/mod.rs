@@ -11,7 +11,6 @@ mod linking;
 mod list_users;
 mod lookup;
 mod mfa;
-mod page;
 mod pools;
 mod providers;
 mod resource_servers;
@@ -29,7 +28,7 @@ use serde_json::Value;
 
 pub use wire::{options, post};
 
-use crate::cx::Cx;
+use crate::cx::{Cx, page};
 use crate::error::{Error, Kind, Result};
 
 macro_rules! operations {

@@ -15,7 +15,7 @@ use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::store::clocks::Reach;
 use crate::store::records::{self, Record};
 use crate::store::upstream::{self, Debt, Whose};
-use crate::store::{Batch, browsers, clocks, codes, participations, sessions};
+use crate::store::{Batch, browsers, clocks, codes, participations, pools, sessions};
 
 /// What ends.
 pub enum End<'a> {
@@ -39,6 +39,10 @@ pub enum End<'a> {
     Client(&'a Client),
     /// The pool itself goes, and everything in it.
     Pool,
+    /// Everything that was born in the pool so far; the pool lives on. No clock of it is later than `latest_ms`.
+    Everybody { latest_ms: Ms },
+    /// A signing key of the pool is not trusted any more. Whoever has it can sign any birth, so that no boundary reaches what it signed.
+    Key { kid: &'a str },
 }
 
 /// Why, in terms that a receipt shows.
@@ -62,6 +66,9 @@ pub enum Upstream<'a> {
 
 /// How long a browser has for all the providers that it is led through.
 const BROWSER_MS: Ms = 2 * MINUTE;
+
+/// Whoever has a key signs tokens that expire when he likes. After this time nobody's copy of the key set names the key.
+const KEPT_KEY_MS: Ms = 3_650 * DAY;
 
 impl<'a> Why<'a> {
     pub const fn user(reason: &'static str) -> Why<'a> {
@@ -126,7 +133,9 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
                 }
                 ending.owe(batch, Whose::User { sub: &user.sub, spare: *spare });
                 if let Some(spare) = spare {
-                    browsers::spare_sso_session(batch, &pool.id, spare, user.sso_epoch_ms);
+                    // One that the pool's boundary had ended stays dead, too.
+                    let epoch_ms = user.sso_epoch_ms.max(pool.epoch_ms);
+                    browsers::spare_sso_session(batch, &pool.id, spare, epoch_ms);
                 }
             }
             End::Codes { user } => {
@@ -147,6 +156,18 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
             End::Pool => {
                 let record = ending.next("P", &pool.id, None, None);
                 records::insert(batch, &record, ahead(pool.epoch_ms, cx.now));
+            }
+            End::Everybody { latest_ms } => {
+                let epoch_ms = ahead(pool.epoch_ms, cx.now.max(*latest_ms));
+                pools::raise_epoch(batch, pool, epoch_ms);
+                let record = ending.next("P", &pool.id, None, None);
+                records::insert(batch, &record, epoch_ms);
+                ending.owe(batch, Whose::Everybody);
+            }
+            End::Key { kid } => {
+                let record = ending.next("K", kid, None, None);
+                let record = Record { drop_after_ms: cx.now + KEPT_KEY_MS, ..record };
+                records::insert(batch, &record, 0);
             }
         }
     }
@@ -256,7 +277,8 @@ fn drop_after(pool: &Pool, now: Ms) -> Ms {
     now + pool.longest_token_ms + 120 * SECOND
 }
 
-/// The boundary of a client or a pool. No row orders the births under it, so it lies ahead of every node's clock.
+/// The boundary of a client or a pool. No row orders the births under it, so it lies ahead of every server's clock; `now` is the latest
+/// clock that is known.
 fn ahead(epoch_ms: Ms, now: Ms) -> Ms {
     (epoch_ms + 1).max(now + 60 * SECOND)
 }

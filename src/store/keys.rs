@@ -11,7 +11,7 @@ pub struct SigningKeyRow {
     pub kid: String,
     /// `access` or `id`.
     pub use_for: String,
-    /// `active` signs; `retired` only verifies.
+    /// `active` signs; `retired` only verifies; `revoked` does neither, and has no secret any more.
     pub state: String,
     pub secret: Vec<u8>,
     pub created_ms: Ms,
@@ -65,6 +65,16 @@ pub fn retire_signing_keys(batch: &mut Batch, pool_id: &str, now: Ms, retire_ms:
         Rank::Job,
         "UPDATE signing_keys SET state = 'retired', retire_ms = ?2 WHERE pool_id = ?1 AND state = 'active'",
         params![pool_id, retire_ms],
+    );
+}
+
+/// The key signs and verifies nothing from now on, and is forgotten but for its name; if it still is in the state that was read.
+pub fn revoke_signing_key(batch: &mut Batch, pool_id: &str, key: &SigningKeyRow, now: Ms) {
+    batch.one(
+        Rank::Job,
+        "UPDATE signing_keys SET state = 'revoked', secret = ?4, retire_ms = ?5 WHERE pool_id = ?1 AND kid = ?2 AND state = ?3",
+        params![pool_id, key.kid.as_str(), key.state.as_str(), Vec::<u8>::new(), now],
+        Error::conflict().because(pool_id),
     );
 }
 

@@ -226,6 +226,31 @@ pub fn keep(batch: &mut Batch, pool: &Pool) {
     );
 }
 
+/// Kills what was born in the pool below `epoch_ms`, if the boundary still is what was read. Only `signout` calls this.
+pub fn raise_epoch(batch: &mut Batch, pool: &Pool, epoch_ms: Ms) {
+    batch.one(
+        Rank::Pool,
+        "UPDATE pools SET epoch_ms = ?3, ver = ver + 1 WHERE pool_id = ?1 AND epoch_ms = ?2",
+        params![pool.id.as_str(), pool.epoch_ms, epoch_ms],
+        Error::conflict().because(&pool.id),
+    );
+}
+
+/// The latest moment at which anything in the pool can have been born: births move their user's clock, and those that have no user
+/// are not below their client's epoch. It reads every user.
+pub async fn latest_clock(db: &Db, pool_id: &str) -> Result<Ms> {
+    let mut latest = 0;
+    for sql in [
+        "SELECT MAX(clock_ms) FROM users WHERE pool_id = ?1",
+        "SELECT MAX(epoch_ms) FROM clients WHERE pool_id = ?1",
+    ] {
+        if let Some(row) = db.scan(sql, params![pool_id]).await?.first() {
+            latest = latest.max(row.opt_i64(0)?.unwrap_or(0));
+        }
+    }
+    Ok(latest)
+}
+
 /// Removes the pool, its clients, domains, resource servers and keys: with them everything under it is dead. The rest may be millions of rows;
 /// its grave makes `purge` remove them in small pieces.
 pub fn delete(batch: &mut Batch, pool: &Pool, now: Ms) {

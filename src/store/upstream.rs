@@ -202,6 +202,8 @@ pub enum Whose<'a> {
     Browser(&'a str),
     /// What came about in any of a user's, but for one that lives on.
     User { sub: &'a str, spare: Option<&'a str> },
+    /// All of the pool.
+    Everybody,
 }
 
 macro_rules! owe_where {
@@ -221,6 +223,7 @@ pub fn owe(batch: &mut Batch, debt: &Debt<'_>, whose: Whose<'_>, now: Ms) {
     let (sql, subject, spare) = match whose {
         Whose::Browser(sso_id) => (owe_where!("u.sso_id = ?2"), sso_id, None),
         Whose::User { sub, spare } => (owe_where!("u.sub = ?2"), sub, spare),
+        Whose::Everybody => (owe_where!("u.sub > ?2"), "", None),
     };
     batch.any(
         Rank::Job,

@@ -10,6 +10,9 @@ use crate::pool::Pool;
 use crate::store::keys::{self, SigningKeyRow};
 use crate::store::{Batch, pools};
 
+const ACTIVE: &str = "active";
+const REVOKED: &str = "revoked";
+
 /// The keys of a pool, parsed.
 pub async fn of(cx: &Cx, pool: &Pool) -> Result<Arc<Ring>> {
     let key = (pool.id.clone(), pool.ver);
@@ -18,9 +21,12 @@ pub async fn of(cx: &Cx, pool: &Pool) -> Result<Arc<Ring>> {
     }
     let mut ring = Ring::default();
     for row in keys::signing_keys(cx.db(), &pool.id).await? {
+        if row.state == REVOKED {
+            continue;
+        }
         let secret = cx.app.vault.open(&place(&pool.id, &row.kid), &row.secret)?;
         let signing = SigningKey::from_pkcs8(row.kid.as_str(), &secret)?;
-        ring.add(&row.use_for, row.state == "active", row.retire_ms, signing)?;
+        ring.add(&row.use_for, row.state == ACTIVE, row.retire_ms, signing)?;
     }
     let ring = Arc::new(ring);
     cx.app.rings.insert(key, ring.clone());
@@ -30,19 +36,24 @@ pub async fn of(cx: &Cx, pool: &Pool) -> Result<Arc<Ring>> {
 /// Makes the two keys of a new pool. Key generation takes a tenth of a second each, on the bounded pool.
 pub async fn create(cx: &Cx, batch: &mut Batch, pool_id: &str) -> Result<()> {
     for use_for in ["access", "id"] {
-        let source = cx.app.keygen.clone();
-        let random = cx.app.random.clone();
-        let (key, pkcs8) = cx.app.compute.run(move || source.make(&*random)).await??;
-        let row = SigningKeyRow {
-            kid: key.kid().to_owned(),
-            use_for: use_for.to_owned(),
-            state: "active".to_owned(),
-            secret: cx.app.vault.seal(cx.rng(), &place(pool_id, key.kid()), &pkcs8)?.0,
-            created_ms: cx.now,
-            retire_ms: None,
-        };
-        keys::insert_signing_key(batch, pool_id, &row);
+        create_for(cx, batch, pool_id, use_for).await?;
     }
+    Ok(())
+}
+
+async fn create_for(cx: &Cx, batch: &mut Batch, pool_id: &str, use_for: &str) -> Result<()> {
+    let source = cx.app.keygen.clone();
+    let random = cx.app.random.clone();
+    let (key, pkcs8) = cx.app.compute.run(move || source.make(&*random)).await??;
+    let row = SigningKeyRow {
+        kid: key.kid().to_owned(),
+        use_for: use_for.to_owned(),
+        state: ACTIVE.to_owned(),
+        secret: cx.app.vault.seal(cx.rng(), &place(pool_id, key.kid()), &pkcs8)?.0,
+        created_ms: cx.now,
+        retire_ms: None,
+    };
+    keys::insert_signing_key(batch, pool_id, &row);
     Ok(())
 }
 
@@ -53,6 +64,30 @@ pub async fn rotate(cx: &Cx, batch: &mut Batch, pool: &Pool) -> Result<Ms> {
     keys::retire_signing_keys(batch, &pool.id, cx.now, retire_ms);
     create(cx, batch, &pool.id).await?;
     Ok(retire_ms)
+}
+
+/// Somebody else may have this key: it neither signs nor verifies any more, and a new one takes its place if it was in use. The caller
+/// adds the end (`signout::End::Key`) to the same batch. `false`: it was revoked before, and nothing is to be done.
+pub async fn revoke(cx: &Cx, batch: &mut Batch, pool: &Pool, kid: &str) -> Result<bool> {
+    let rows = keys::signing_keys(cx.db(), &pool.id).await?;
+    let Some(row) = rows.iter().find(|row| row.kid == kid) else {
+        let known: Vec<&str> =
+            rows.iter().filter(|row| row.state != REVOKED).map(|row| row.kid.as_str()).collect();
+        return Err(Error::not_found(format!(
+            "The user pool {} has no signing key {kid:?}. It has {}.",
+            pool.id,
+            known.join(", ")
+        )));
+    };
+    if row.state == REVOKED {
+        return Ok(false);
+    }
+    pools::touch(batch, &pool.id);
+    keys::revoke_signing_key(batch, &pool.id, row, cx.now);
+    if row.state == ACTIVE {
+        create_for(cx, batch, &pool.id, &row.use_for).await?;
+    }
+    Ok(true)
 }
 
 fn place<'a>(pool_id: &'a str, kid: &'a str) -> Place<'a> {

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::cx::Cx;
+use super::Cx;
 use crate::error::{Error, Result};
 
 const MAC: usize = 32;
