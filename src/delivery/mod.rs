@@ -1,6 +1,8 @@
 //! Who learns of a sign-out: workers that read the records of `signout`, and the addresses at which others ask. Nobody calls them: a
 //! record is committed with the end that it speaks of, and everything here is a projection of it.
 
+pub mod sequencer;
+
 use std::sync::Arc;
 
 use axum::Router;
