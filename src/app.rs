@@ -75,6 +75,7 @@ impl App {
             lanes: Default::default(),
             turns: Default::default(),
             wakes: Default::default(),
+            feeds: Default::default(),
             learned: Cache::new(1_000),
             templates,
         }))

@@ -92,8 +92,9 @@ async fn number(cx: &Cx, pool_id: &str) -> Result<()> {
         None => feed::insert_head(&mut batch, pool_id, &head, cx.now),
     }
     batch.append(numbers);
-    let app = cx.app.clone();
+    let (app, of) = (cx.app.clone(), pool_id.to_owned());
     batch.then(move || {
+        app.feeds.moved(&of);
         let now = app.clock.now_ms();
         waiting.iter().for_each(|record| app.meters.numbered(now - record.committed_ms));
     });

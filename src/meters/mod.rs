@@ -39,6 +39,8 @@ pub struct Meters {
     sign_ins: Counters<2>,
     sign_outs: Counters<2>,
     numbered: Histogram,
+    framed: Counters<1>,
+    followers: Gauges<1>,
     told: Counters<1>,
     tokens: Counters<1>,
     limited: Counters<2>,
@@ -86,6 +88,8 @@ pub struct Now {
     /// Messages that wait to be sent, and since when the first of them is due, in milliseconds.
     pub pending: i64,
     pub oldest_ms: i64,
+    /// Requests that wait for revocation feeds, and open streams of them.
+    pub followers: (usize, usize),
 }
 
 impl Meters {
@@ -187,6 +191,18 @@ impl Meters {
                 &[],
                 "Time from the commit of a record of a sign-out, by the clock of the server that committed it, until it has its number in the revocation feed",
                 moments(),
+            ),
+            framed: books.add(
+                "cenote_feed_signed",
+                &["what"],
+                "What was signed for revocation feeds: delta and heartbeat (each for one request), stream and stream_heartbeat (each for all streams of a pool, or for one that is behind), snapshot",
+                Counters::default(),
+            ),
+            followers: books.add(
+                "cenote_feed_followers",
+                &["how"],
+                "Who follows revocation feeds at this moment: requests that are waiting, and streams that are open (streaming)",
+                Gauges::default(),
             ),
             told: books.add(
                 "cenote_upstream_sign_outs",
@@ -302,6 +318,11 @@ impl Meters {
         self.numbered.observe(after.as_secs_f64());
     }
 
+    /// Something was signed for a feed.
+    pub fn framed(&self, what: &'static str) {
+        self.framed.get_or_create(&[label("what", what)]).inc();
+    }
+
     pub fn told_provider(&self, outcome: &'static str) {
         self.told.get_or_create(&[label("outcome", outcome)]).inc();
     }
@@ -345,6 +366,9 @@ impl Meters {
         self.waiting.get_or_create(&[label("queue", "signing")]).set(count(now.signing));
         self.waiting.get_or_create(&[label("queue", "arithmetic")]).set(count(now.arithmetic));
         self.running.set(count(now.running));
+        let (waiting, streaming) = now.followers;
+        self.followers.get_or_create(&[label("how", "waiting")]).set(count(waiting));
+        self.followers.get_or_create(&[label("how", "streaming")]).set(count(streaming));
         self.pending.set(now.pending);
         self.oldest.set(now.oldest_ms / 1_000);
         let mut text = String::new();
