@@ -332,3 +332,70 @@ impl Drop for Reader {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(consumer: &str, incarnation: &str, since: i64, seen_ms: Ms) -> Consumer {
+        Consumer {
+            owner: "a".into(),
+            consumer: consumer.into(),
+            incarnation: incarnation.into(),
+            since,
+            policy: String::new(),
+            max_staleness_ms: 30_000,
+            seen_ms,
+        }
+    }
+
+    #[test]
+    fn a_pool_has_places_for_so_many_and_a_place_that_is_left_is_free() {
+        let feeds = Feeds::default();
+        let hub = feeds.hub("p");
+        let mut places: Vec<Place> =
+            (0..MAX_STREAMING).map(|_| hub.enter(How::Streaming, |_| ()).unwrap()).collect();
+        assert!(hub.enter(How::Streaming, |_| ()).is_none());
+        assert!(
+            hub.enter(How::Waiting, |_| ()).is_some(),
+            "those who wait have places of their own"
+        );
+        assert_eq!(feeds.crowd(), (0, MAX_STREAMING));
+        places.pop();
+        assert!(hub.enter(How::Streaming, |_| ()).is_some());
+    }
+
+    #[test]
+    fn one_reader_is_there_while_anybody_follows_and_another_after_it_is_gone() {
+        let hub = Feeds::default().hub("p");
+        let (mut first, mut second) = (None, None);
+        let place = hub.enter(How::Waiting, |reader| first = Some(reader));
+        hub.enter(How::Waiting, |_| panic!("there is one"));
+        let mut reader = first.take().unwrap();
+        assert_eq!(reader.goes_on(), Some(0));
+        drop(place);
+        assert_eq!(reader.goes_on(), None);
+        let _place = hub.enter(How::Streaming, |reader| second = Some(reader)).unwrap();
+        drop(reader);
+        assert_eq!(second.as_mut().unwrap().goes_on(), Some(1), "the old one took nothing along");
+        // One that panics is followed by another.
+        drop(second);
+        let mut third = None;
+        let _other = hub.enter(How::Waiting, |reader| third = Some(reader)).unwrap();
+        assert!(third.is_some());
+    }
+
+    #[test]
+    fn what_consumers_say_overtaken_by_what_they_said_before_is_not_less() {
+        let hub = Feeds::default().hub("p");
+        assert!(
+            hub.say(said("x", "i", 7, 10)),
+            "the first to say something sees that it is written"
+        );
+        assert!(!hub.say(said("x", "i", 5, 9)));
+        assert!(!hub.say(said("b", "i", 1, 9)));
+        assert_eq!(hub.said(), [said("b", "i", 1, 9), said("x", "i", 7, 10)]);
+        assert!(hub.say(said("x", "j", 2, 11)));
+        assert_eq!(hub.said(), [said("x", "j", 2, 11)]);
+    }
+}

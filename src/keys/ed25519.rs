@@ -26,6 +26,12 @@ impl FeedKey {
         Ok(FeedKey { kid: thumbprint(pair.public_key().as_ref()), pair })
     }
 
+    /// The same under another name, as the vectors of the format have it.
+    #[cfg(test)]
+    pub fn named(self, kid: &str) -> FeedKey {
+        FeedKey { kid: kid.to_owned(), ..self }
+    }
+
     pub fn kid(&self) -> &str {
         &self.kid
     }

@@ -220,3 +220,64 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         name.trim().eq_ignore_ascii_case("gzip") && !refused
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::keys::FeedKey;
+    use crate::pool::feed::Entry;
+
+    /// The snapshot of the vectors, byte for byte, from the records of their chain.
+    #[test]
+    fn the_snapshot_of_the_vectors_is_what_this_server_makes_of_their_records() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../../../verifiers/vectors/feed.json")).unwrap();
+        let expected = include_bytes!("../../../verifiers/vectors/feed.snapshot.bin");
+        let decode = |text: &Value| BASE64_URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap();
+        let length = u32::from_be_bytes(expected[16..20].try_into().unwrap()) as usize;
+        let jws = std::str::from_utf8(&expected[expected.len() - length..]).unwrap();
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(jws.split('.').nth(1).unwrap()).unwrap();
+        let said: Value = serde_json::from_slice(&payload).unwrap();
+
+        let records = vectors["chain"]["records"].as_array().unwrap();
+        let packed = records.iter().map(|record| {
+            let e = &record["e"];
+            let entry = Entry {
+                kind: e[0].as_str().unwrap().as_bytes()[0],
+                key16: decode(&e[1]).try_into().unwrap(),
+                not_before_ms: e[2].as_i64().unwrap(),
+                drop_after_ms: e[3].as_i64().unwrap(),
+            };
+            entry.packed()
+        });
+        let merged = merged(None, packed.collect());
+        let head = Head {
+            incarnation: said["incarnation"].as_str().unwrap().to_owned(),
+            base: 0,
+            last: said["seq"].as_i64().unwrap(),
+            chain: decode(&said["h"]).try_into().unwrap(),
+            kid: String::new(),
+        };
+        let kid = vectors["feed_jwks"]["keys"][0]["kid"].as_str().unwrap();
+        let key = FeedKey::from_seed(&decode(&vectors["feed_seed"])).unwrap().named(kid);
+        let signer = Signer { key, created_ms: 0 };
+        let pool = said["pool"].as_str().unwrap();
+        let body = compose(&signer, pool, &head, said["iat"].as_i64().unwrap(), &merged);
+        assert_eq!(body.as_ref(), expected);
+    }
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let takes = |text: &'static str| {
+            let value = HeaderValue::from_static(text);
+            takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]))
+        };
+        assert!(takes("gzip") && takes("br, GZIP;q=0.5"));
+        assert!(!takes("br") && !takes("gzip;q=0") && !takes("gzip; q=0.0"));
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}
