@@ -76,6 +76,7 @@ impl App {
             turns: Default::default(),
             breakers: Default::default(),
             wakes: Default::default(),
+            feeds: Default::default(),
             learned: Cache::new(1_000),
             templates,
         }))
@@ -178,6 +179,8 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     loops.spawn(worker("expand", Some(wake)).repeat(delivery::outbox::expand::run_once));
     let wake: Wake = |app| &app.wakes.deliver;
     loops.spawn(worker("deliver", Some(wake)).repeat(delivery::outbox::work::run_once));
+    let wake: Wake = |app| &app.wakes.sequence;
+    loops.spawn(worker("sequencer", Some(wake)).repeat(delivery::sequencer::run_once));
     loops.spawn(worker("purge", None).repeat(purge));
     loops
 }

@@ -15,6 +15,7 @@ use crate::breakers::Breakers;
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::feeds::Feeds;
 use crate::keys::saml::SamlKey;
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
@@ -46,6 +47,8 @@ pub struct App {
     pub turns: Turns,
     pub breakers: Breakers,
     pub wakes: Wakes,
+    /// Those who follow revocation feeds.
+    pub feeds: Feeds,
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,

@@ -46,6 +46,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         undelivered: undelivered.pending,
         undelivered_ms: undelivered.oldest_ms.map_or(0, |created| (now - created).max(0)),
         dead_letters: undelivered.dead,
+        followers: app.feeds.crowd(),
     };
     match app.meters.text(&now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -2,7 +2,9 @@
 //! record is committed with the end that it speaks of, and everything here is a projection of it.
 
 pub mod backchannel;
+pub mod feed;
 pub mod outbox;
+pub mod sequencer;
 pub mod ssf;
 pub mod token_revocation;
 pub mod webhook;
@@ -10,10 +12,16 @@ pub mod webhook;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::get;
 
 use crate::cx::App;
 
 /// What is served to verifiers, receivers and those who ask for a receipt.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
+        // The revocation feed.
+        .route("/{pool}/.well-known/revocation-jwks.json", get(feed::jwks))
+        .route("/{pool}/revocations/delta", get(feed::delta))
+        .route("/{pool}/revocations/snapshot", get(feed::snapshot))
+        .route("/{pool}/revocations/stream", get(feed::stream))
 }

@@ -111,6 +111,8 @@ const RULES: &[Rule] = &[
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
     rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
+    rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
+    rule!(Job, KEEP_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 
@@ -155,6 +157,7 @@ const TARGETS: Rule = Rule {
 };
 
 /// What a deleted pool leaves behind. Records, deliveries and the audit trail stay.
+/// What a deleted pool leaves behind. The audit trail stays, and so do records with the feed that tells them.
 #[rustfmt::skip] // One table per line.
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),

@@ -34,7 +34,7 @@ const FLOW: &[(&str, &str)] = &[
     // Who learns of sign-outs. Only `app` names it.
     (
         "delivery",
-        "site http access tokens federation signout audit targets sigv4 cx store pool keys outgoing config limits breakers ids ambient error",
+        "site http access tokens federation signout audit targets sigv4 cx feeds store pool keys outgoing config limits breakers ids ambient error",
     ),
     (
         "extension",
@@ -67,8 +67,9 @@ const FLOW: &[(&str, &str)] = &[
     // The ground: what every operation gets, and where everything is kept.
     (
         "cx",
-        "store templates keys outgoing config compute limits meters breakers turns wakes ids ambient error",
+        "templates feeds store keys outgoing config compute limits meters breakers turns wakes ids ambient error",
     ),
+    ("feeds", "store keys ambient"),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),
