@@ -14,6 +14,7 @@ mod floors;
 mod http;
 mod load;
 mod paths;
+mod reach;
 mod report;
 mod requests;
 mod server;
@@ -74,6 +75,10 @@ pub struct Sizes {
     pub people: usize,
     pub window: Duration,
     pub starts: usize,
+    /// Sign-outs whose way is followed, those who follow the revocation feed at once, and entries that a verifier holds.
+    pub sign_outs: usize,
+    pub consumers: usize,
+    pub entries: &'static [usize],
 }
 
 impl Sizes {
@@ -87,6 +92,9 @@ impl Sizes {
                 people: 200,
                 window: Duration::from_millis(1_000),
                 starts: 3,
+                sign_outs: 20,
+                consumers: 200,
+                entries: &[1_000, 100_000],
             }
         } else {
             Sizes {
@@ -97,6 +105,9 @@ impl Sizes {
                 people: 1_000,
                 window: Duration::from_secs(6),
                 starts: 9,
+                sign_outs: 100,
+                consumers: 1_000,
+                entries: &[1_000, 100_000, 1_000_000, 10_000_000],
             }
         }
     }
@@ -156,6 +167,7 @@ async fn run(args: &Args) -> Result<()> {
     }
     if args.only.is_empty() {
         say("");
+        reach::print(&server, &world, &sizes).await?;
         flood::print(&server, &world, &sizes).await?;
         chromium::print_first_paint(&server, &world).await;
         say(&format!("after all this: {:.1} MB resident", server.rss_mb()?));

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use cenote::ambient::{DAY, HOUR, Ms};
 use cenote_srp::client::Client as Srp;
+use cenote_verifier::format::Position;
 use serde_json::{Value, json};
 
 use crate::http::request;
@@ -121,6 +122,48 @@ impl Handshake {
         let input = json!({ "ChallengeName": "PASSWORD_VERIFIER", "ClientId": CLIENT, "ChallengeResponses": responses });
         Ok(operation("RespondToAuthChallenge", &input))
     }
+}
+
+/// A token for the revocation feed.
+pub fn feed_token() -> Vec<u8> {
+    let body = "grant_type=client_credentials&scope=revocations%2Fread";
+    form("/oauth2/token", &[("Authorization", &basic(MACHINE))], body)
+}
+
+pub fn feed_keys() -> Vec<u8> {
+    request("GET", API_HOST, &format!("/{POOL}/.well-known/revocation-jwks.json"), &[], "")
+}
+
+pub fn feed_snapshot(token: &str) -> Vec<u8> {
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str())];
+    let request = request("GET", API_HOST, &format!("/{POOL}/revocations/snapshot"), &headers, "");
+    // As it is: nothing here unpacks.
+    String::from_utf8_lossy(&request).replace("Accept-Encoding: gzip, deflate\r\n", "").into_bytes()
+}
+
+/// Waits for what comes after a position.
+pub fn feed_delta(token: &str, consumer: usize, at: &Position, nonce: &str) -> Vec<u8> {
+    let path = format!(
+        "/{POOL}/revocations/delta?since={}&incarnation={}&consumer=bench-{consumer}&nonce={nonce}&wait=2",
+        at.seq, at.incarnation
+    );
+    let authorization = format!("Bearer {token}");
+    request("GET", API_HOST, &path, &[("Authorization", authorization.as_str())], "")
+}
+
+/// A sign-in at the client that is told of sign-outs by back-channel.
+pub fn password_at_web(username: &str) -> Vec<u8> {
+    let hash = secret_hash(username);
+    let parameters = json!({ "USERNAME": username, "PASSWORD": PASSWORD, "SECRET_HASH": hash });
+    let input =
+        json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": WEB, "AuthParameters": parameters });
+    operation("InitiateAuth", &input)
+}
+
+fn secret_hash(username: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    BASE64_STANDARD.encode(hmac::sign(&key, format!("{username}{WEB}").as_bytes()))
 }
 
 /// An operation signed with AWS Signature Version 4. The signature has no nonce: the same request may be sent for some minutes.

@@ -53,6 +53,8 @@ impl Server {
         }
         command
             .args(["serve", "--public-url", PUBLIC_URL, "--allow-plain-http"])
+            // Its receivers are on loopback, too.
+            .args(["--outgoing-allow", "127.0.0.0/8"])
             // A bench is the flood that limits are there for.
             .args(["--rate-limits", "off"])
             .args(["--listen", &listen.to_string(), "--health-listen", &health.to_string()])

@@ -1,6 +1,7 @@
 //! What the server finds in its database: a pool with its clients, users by the million, sessions, codes and tokens. Made through the
 //! server's own library, beside the running server: rows in batches of a thousand, which takes seconds where the API would take hours.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use cenote::admin::resource_servers;
 use cenote::ambient::{HOUR, MINUTE, SystemClock, SystemRandom};
 use cenote::app::Parts;
 use cenote::auth::credential;
-use cenote::config::{Config, Hidden, Settings};
+use cenote::config::{Allowed, Config, Hidden, Settings};
 use cenote::cx::{App, Cx};
 use cenote::keys::{self, KeySource, MasterKey, Vault};
 use cenote::pool::group::GroupClaims;
@@ -61,6 +62,8 @@ pub struct World {
     /// Users from all over the pool, once it was grown.
     pub spread: Vec<User>,
     pub users: usize,
+    /// Where the client `WEB` is told of sign-outs, once somebody listens.
+    pub receiver: SocketAddr,
 }
 
 /// A session with the refresh token that belongs to it.
@@ -107,6 +110,7 @@ impl World {
             keygen: KeySource::Generate,
         };
         let app = App::open(parts).await?;
+        let receiver = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let cx = Cx::system(app.clone());
         seed::apply(&cx, &seed::parse(&seed_file(Vec::new()))?).await?;
         let pool = app.directory.pool(&app.db, POOL).await?.ok_or_else(|| missing("pool"))?;
@@ -118,7 +122,11 @@ impl World {
             .await?;
         seed::apply(
             &cx,
-            &seed::parse(&seed_file(vec![public_client(), web_client(), machine_client()]))?,
+            &seed::parse(&seed_file(vec![
+                public_client(),
+                web_client(receiver),
+                machine_client(),
+            ]))?,
         )
         .await?;
         let grant = Grant::new(&[], &[], "bench")?;
@@ -139,6 +147,7 @@ impl World {
             first: Vec::new(),
             spread: Vec::new(),
             users: 0,
+            receiver,
         };
         world.grow(sizes.users, sizes.people).await?;
         Ok(world)
@@ -349,6 +358,7 @@ fn settings(database_url: &str, master_key_file: &std::path::Path) -> Result<Set
         database_url: Some(Hidden(database_url.to_owned())),
         master_key_file: Some(master_key_file.to_owned()),
         allow_plain_http: Some(true),
+        outgoing_allow: Some(Allowed::loopback()),
         ..Config::default()
     };
     Ok(config.check()?.settings)
@@ -379,11 +389,13 @@ fn public_client() -> Value {
     })
 }
 
-fn web_client() -> Value {
+fn web_client(receiver: SocketAddr) -> Value {
     json!({
         "ClientId": WEB,
         "ClientName": "web",
         "ClientSecret": SECRET,
+        "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        "Extensions": { "BackchannelLogoutUri": format!("http://{receiver}/backchannel-logout") },
         "AllowedOAuthFlowsUserPoolClient": true,
         "AllowedOAuthFlows": ["code"],
         "AllowedOAuthScopes": ["openid", "email", "profile"],
@@ -399,7 +411,7 @@ fn machine_client() -> Value {
         "ClientSecret": SECRET,
         "AllowedOAuthFlowsUserPoolClient": true,
         "AllowedOAuthFlows": ["client_credentials"],
-        "AllowedOAuthScopes": [format!("{API}/read"), format!("{API}/write")],
+        "AllowedOAuthScopes": [format!("{API}/read"), format!("{API}/write"), "revocations/read"],
     })
 }
 
