@@ -102,7 +102,7 @@ fn verified(house: &House, pool: &str, client: &str, jwks: &JwkSet, token: &str)
         json!({ "http://schemas.openid.net/event/backchannel-logout": {} })
     );
     assert!(claims.get("nonce").is_none());
-    assert!(!claims["sub"].as_str().unwrap().is_empty());
+    assert!(claims["sub"].is_string() || claims["sid"].is_string(), "it names nothing: {claims}");
     claims
 }
 
@@ -110,7 +110,7 @@ fn verified(house: &House, pool: &str, client: &str, jwks: &JwkSet, token: &str)
 pub async fn deliver(house: &House, pool: &str) {
     let sql = "SELECT COUNT(*) FROM records WHERE pool_id = ?1 AND expanded_ms IS NULL";
     let due = "SELECT COUNT(*) FROM deliveries WHERE pool_id = ?1 AND state = 'pending' AND (due_ms <= ?2 OR lease_ms > ?2)";
-    for _ in 0..1_000 {
+    for _ in 0..3_000 {
         let cx = Cx::system(house.app.clone());
         let _ = expand::round(&cx).await;
         let _ = work::begin(&cx).await;
@@ -120,7 +120,8 @@ pub async fn deliver(house: &House, pool: &str) {
         }
         pause().await;
     }
-    panic!("deliveries of {pool} do not end: {:?}", deliveries_of(house, pool).await);
+    let states = states(house, pool).await;
+    panic!("deliveries of {pool} do not end: {:?}", &states[states.len().saturating_sub(5)..]);
 }
 
 /// The pool's deliveries to relying parties, oldest first.
