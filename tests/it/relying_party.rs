@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use axum::body::Body;
 use axum::http::Request;
 use cenote::cx::Cx;
-use cenote::delivery::outbox::{expand, work};
+use cenote::delivery::outbox::{expand as expansion, work};
 use cenote::pool::client::ClientExtensions;
 use cenote::store::deliveries::{self, Delivery};
 use cenote::store::{Batch, pools};
@@ -106,13 +106,25 @@ fn verified(house: &House, pool: &str, client: &str, jwks: &JwkSet, token: &str)
     claims
 }
 
+/// Makes the pool's records into deliveries, and tells nobody yet.
+pub async fn expand(house: &House, pool: &str) {
+    let sql = "SELECT COUNT(*) FROM records WHERE pool_id = ?1 AND expanded_ms IS NULL";
+    for _ in 0..1_000 {
+        let _ = expansion::round(&Cx::system(house.app.clone())).await;
+        if house.rows(sql, pool).await == 0 {
+            return;
+        }
+    }
+    panic!("the records of {pool} are never expanded");
+}
+
 /// Runs the workers until they have done what is due in this pool.
 pub async fn deliver(house: &House, pool: &str) {
     let sql = "SELECT COUNT(*) FROM records WHERE pool_id = ?1 AND expanded_ms IS NULL";
     let due = "SELECT COUNT(*) FROM deliveries WHERE pool_id = ?1 AND state = 'pending' AND (due_ms <= ?2 OR lease_ms > ?2)";
     for _ in 0..3_000 {
         let cx = Cx::system(house.app.clone());
-        let _ = expand::round(&cx).await;
+        let _ = expansion::round(&cx).await;
         let _ = work::begin(&cx).await;
         let left = house.app.db.one(due, &cenote::params![pool, cx.now]).await.unwrap().unwrap();
         if house.rows(sql, pool).await == 0 && left.i64(0).unwrap() == 0 {
