@@ -122,20 +122,19 @@ impl<'a> Telling<'a> {
     async fn party(&mut self, party: &Participation) -> Result<()> {
         let Some(client) = self.client(&party.client_id).await? else { return Ok(()) };
         let extensions = &client.doc.extensions;
-        let all_at_once =
-            self.all_of_user && extensions.backchannel_logout_session_required == Some(false);
-        let (sid, state, why) =
-            match (&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri) {
-                (Some(_), _) if all_at_once => ("", State::Pending, ""),
-                (Some(_), _) => (party.sid.as_str(), State::Pending, ""),
-                (None, Some(_)) => (party.sid.as_str(), State::NotPossible, FRONT_CHANNEL_ONLY),
-                (None, None) => (
-                    party.sid.as_str(),
-                    State::NotPossible,
-                    "The app client names no address any more.",
-                ),
-            };
-        self.push(row(&client.id, sid, &party.sub, state, why));
+        let required = extensions.backchannel_logout_session_required;
+        let all_at_once = self.all_of_user && required == Some(false);
+        let by_sid_alone = !self.all_of_user && required == Some(true);
+        let by_browser = extensions.frontchannel_logout_uri.is_some();
+        let sid = if all_at_once { "" } else { party.sid.as_str() };
+        let (state, why) = match &extensions.backchannel_logout_uri {
+            Some(_) => (State::Pending, ""),
+            None if by_browser => (State::NotPossible, FRONT_CHANNEL_ONLY),
+            None => (State::NotPossible, "The app client names no address any more."),
+        };
+        let doc = if by_sid_alone { BY_SID_ALONE } else { "" };
+        let row = row(&client.id, sid, &party.sub, state, why);
+        self.push(NewDelivery { doc: doc.to_owned(), ..row });
         Ok(())
     }
 
@@ -172,6 +171,10 @@ impl<'a> Telling<'a> {
         Ok(client)
     }
 }
+
+/// One session ended, at a client that finds sessions by `sid`. Where a token names the user as well, some end all sessions of that user
+/// (express-openid-connect 3.4).
+const BY_SID_ALONE: &str = r#"{"by_sid_alone":true}"#;
 
 const FRONT_CHANNEL_ONLY: &str = "The app client names only a FrontchannelLogoutUri, which a browser loads when it signs out at /logout; \
                                   whether it did is not known. Give it a BackchannelLogoutUri to be sure.";
@@ -223,7 +226,6 @@ async fn logout_token(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Strin
     let now = cx.now / SECOND;
     let mut claims = json!({
         "iss": claims::issuer(&cx.app.settings, pool),
-        "sub": delivery.sub,
         "aud": delivery.target,
         "iat": now,
         "exp": now + TOKEN_SECS,
@@ -231,8 +233,13 @@ async fn logout_token(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Strin
         "events": { EVENT: {} },
         "txn": delivery.signout_id,
     });
-    if let Some(members) = claims.as_object_mut().filter(|_| !delivery.sid.is_empty()) {
-        members.insert("sid".to_owned(), json!(delivery.sid));
+    if let Some(members) = claims.as_object_mut() {
+        if !delivery.sid.is_empty() {
+            members.insert("sid".to_owned(), json!(delivery.sid));
+        }
+        if delivery.doc != BY_SID_ALONE {
+            members.insert("sub".to_owned(), json!(delivery.sub));
+        }
     }
     mint::sign(cx, pool, move |keys| keys.id()?.sign_typed("logout+jwt", &claims)).await
 }

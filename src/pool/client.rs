@@ -47,7 +47,7 @@ pub struct ClientExtensions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_uri: Option<String>,
     /// False: one logout token for all sessions of a user who is signed out everywhere. Else one for each, since some find
-    /// sessions by `sid` alone.
+    /// sessions by `sid` alone. True: where one session ends, its token names that and not the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_session_required: Option<bool>,
     /// What a browser that signs out loads in a frame (OIDC Front-Channel Logout 1.0).

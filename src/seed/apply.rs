@@ -14,6 +14,10 @@ use crate::store::{self, users};
 
 /// How many pools, clients and users were made.
 pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
+    for client in seed.pools.iter().flat_map(|pool| &pool.clients) {
+        clients::check_extensions(cx, &client.extensions)
+            .map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
+    }
     let mut made = [0; 3];
     let [pools, clients, users] = &mut made;
     for pool in &seed.pools {

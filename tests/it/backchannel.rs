@@ -20,7 +20,7 @@ async fn party(house: &House, pool: &str) -> String {
     client
 }
 
-fn sid(tokens: &Value) -> String {
+pub fn sid(tokens: &Value) -> String {
     let token = tokens.get("id_token").unwrap_or(&tokens["IdToken"]);
     claims(token)["sid"]
         .as_str()
@@ -28,7 +28,7 @@ fn sid(tokens: &Value) -> String {
         .to_owned()
 }
 
-async fn signs_in_again(browser: &mut Browser<'_>) -> Value {
+pub async fn signs_in_again(browser: &mut Browser<'_>) -> Value {
     let pkce = format!(
         "&code_challenge={}&code_challenge_method=S256&scope=openid",
         crate::browser::CHALLENGE
