@@ -1,0 +1,93 @@
+// One verifier's copy of a pool's feed: what it accepts, and how fresh it is. No network, no timers; the clock is an argument.
+
+import { Entries } from './entries.js'
+import { FrameError } from './errors.js'
+import { link } from './wire.js'
+
+/** A signed frame that answered a nonce vouches for this long, from the moment the nonce was sent. */
+export const FRESH_MS = 4000
+
+/** `wall` tells the time of day, `mono` never goes back. Both in milliseconds. */
+export const systemClock = { wall: () => Date.now(), mono: () => performance.now() }
+
+export class Replica {
+  entries = new Entries()
+  /** Where in the feed this copy stands; without it a snapshot is needed. */
+  place
+  #pool
+  #clock
+  #maxStalenessMs
+  #vouched
+  #began
+  #told
+
+  constructor(pool, { clock = systemClock, maxStalenessMs = 30_000 } = {}) {
+    this.#pool = pool
+    this.#clock = clock
+    this.#maxStalenessMs = maxStalenessMs
+    this.#began = this.moment()
+  }
+
+  /** Both clocks, to measure from. */
+  moment() {
+    return { wall: this.#clock.wall(), mono: this.#clock.mono() }
+  }
+
+  /**
+   * FRESH, STALE or EXPIRED. The larger of what two clocks say has passed: the monotonic one stands still while a machine
+   * sleeps, and the wall clock may be set back.
+   */
+  get state() {
+    const age = this.ageMs
+    return age <= FRESH_MS ? 'FRESH' : age <= this.#maxStalenessMs ? 'STALE' : 'EXPIRED'
+  }
+
+  /** Milliseconds since the nonce of the last accepted frame was sent; Infinity if there was none. */
+  get ageMs() {
+    return this.#vouched ? this.passedSince(this.#vouched) : Infinity
+  }
+
+  passedSince(moment) {
+    return Math.max(this.#clock.mono() - moment.mono, this.#clock.wall() - moment.wall)
+  }
+
+  /** How far the two clocks disagree about the time since `moment`: a jump of one, or a sleep. */
+  disagreementSince(moment) {
+    return Math.abs(this.#clock.mono() - moment.mono - (this.#clock.wall() - moment.wall))
+  }
+
+  /** Takes a frame that answers `nonce`, sent at the moment `sent`. What does not fit throws, and nothing has changed. */
+  accept(frame, nonce, sent) {
+    const { place } = this
+    if (frame.pool !== this.#pool) throw new FrameError('pool', `the frame is about the pool ${frame.pool}`)
+    if (frame.nonce !== nonce) throw new FrameError('nonce', 'the frame does not answer this request: it is an old one')
+    if (!place || frame.incarnation !== place.incarnation) {
+      throw new FrameError('incarnation', 'the feed has begun anew: its database was restored')
+    }
+    if (frame.from !== place.seq) throw new FrameError('gap', `the frame begins at ${frame.from}, we stand at ${place.seq}`)
+    if (!frame.hBefore.equals(place.h)) throw new FrameError('chain', 'the frame continues another history than ours')
+    const h = frame.entries.reduce(link, place.h)
+    if (!h.equals(frame.hAfter)) throw new FrameError('chain', 'the records do not give the hash that the frame ends with')
+    for (const entry of frame.entries) this.entries.add(entry)
+    this.place = { incarnation: place.incarnation, seq: frame.to, h }
+    this.#vouched = sent
+    this.#told = { iat: frame.iat, mono: this.#clock.mono() }
+  }
+
+  /** Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness. */
+  async load(snapshot) {
+    if (snapshot.pool !== this.#pool) throw new FrameError('pool', `the snapshot is about the pool ${snapshot.pool}`)
+    await this.entries.merge(snapshot.records, this.forgettable())
+    this.place = { incarnation: snapshot.incarnation, seq: snapshot.seq, h: snapshot.h }
+  }
+
+  /**
+   * Entries that end before this may be forgotten. The earliest of what three clocks say: a wall clock that jumps ahead and
+   * comes back must not have cost an entry whose tokens live again.
+   */
+  forgettable() {
+    const { wall, mono } = this.moment()
+    const told = this.#told ? this.#told.iat + (mono - this.#told.mono) : Infinity
+    return Math.min(wall, this.#began.wall + (mono - this.#began.mono), told)
+  }
+}
