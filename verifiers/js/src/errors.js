@@ -7,8 +7,12 @@ export class CenoteError extends Error {
   }
 }
 
-/** The token is none, not ours, expired or badly signed: 401. */
+/** 401. `reason`: malformed, unknown_key, signature, issuer, token_use, client or expired. */
 export class InvalidTokenError extends CenoteError {
+  constructor(message, reason = 'malformed') {
+    super(message)
+    this.reason = reason
+  }
   code = 'invalid_token'
   status = 401
   get headers() {
@@ -37,7 +41,7 @@ export class UnavailableError extends CenoteError {
   headers = { 'Retry-After': '2' }
 }
 
-/** A frame or snapshot that was not accepted; `reason` is one word: `signature`, `nonce`, `gap`, `chain`, .. */
+/** A frame or snapshot that was not accepted; `reason` is one word: signature, nonce, gap, chain, .. */
 export class FrameError extends CenoteError {
   constructor(reason, message) {
     super(message)

@@ -27,7 +27,7 @@ export class Feed extends EventEmitter {
   #tidied
   #failures = 0
 
-  /** `options`: fetch, endpoints (() => discovery), credentials, consumer, policy (() => name), maxStalenessMs, clock, maxSnapshotBytes, backoff */
+  /** `options`: pool, fetch, endpoints (() => discovery), credentials, consumer, policy (() => name), maxStalenessMs, clock, maxSnapshotBytes, backoff */
   constructor(replica, options) {
     super()
     this.#replica = replica
@@ -94,8 +94,8 @@ export class Feed extends EventEmitter {
     const answer = await this.#get(`/delta?${query}`, { limit: MAX_FRAME, signal })
     if (answer.status === 410) return this.#lost(new ServerError('the server wants us to begin with a snapshot', { status: 410 }))
     try {
-      const frame = await this.#opened(answer.body.toString('latin1'), readFrame, signal)
-      replica.accept(frame, nonce, sent)
+      const frame = await this.#opened(keys => readFrame(answer.body.toString('latin1'), keys, this.#options.pool, nonce), signal)
+      replica.accept(frame, sent)
       if (frame.entries.length > 0) this.emit('applied', frame.entries)
       this.emit('answered')
     } catch (error) {
@@ -107,7 +107,7 @@ export class Feed extends EventEmitter {
 
   async #snapshot(signal) {
     const answer = await this.#get('/snapshot', { limit: this.#options.maxSnapshotBytes, timeoutMs: 60_000, signal })
-    const snapshot = await this.#opened(answer.body, readSnapshot, signal)
+    const snapshot = await this.#opened(keys => readSnapshot(answer.body, keys, this.#options.pool), signal)
     await this.#replica.load(snapshot)
     this.emit('replaced')
   }
@@ -119,14 +119,14 @@ export class Feed extends EventEmitter {
   }
 
   /** Reads a signed thing; if its key is not known, the keys are fetched anew first, at most once per 10 s. */
-  async #opened(body, read, signal) {
+  async #opened(read, signal) {
     try {
-      return read(body, this.#keys)
+      return read(this.#keys)
     } catch (error) {
-      if (error.reason !== 'kid' || this.#options.clock.mono() - this.#keysAsked < JWKS_PAUSE_MS) throw error
+      if (error.reason !== 'unknown_key' || this.#options.clock.mono() - this.#keysAsked < JWKS_PAUSE_MS) throw error
     }
     await this.#freshKeys(signal)
-    return read(body, this.#keys)
+    return read(this.#keys)
   }
 
   /** Keys that the server no longer lists are forgotten; while it cannot be asked, those known serve. */

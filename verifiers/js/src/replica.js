@@ -2,7 +2,7 @@
 
 import { Entries } from './entries.js'
 import { FrameError } from './errors.js'
-import { link } from './wire.js'
+import { MAX_ENTRIES, link } from './wire.js'
 
 /** A signed frame that answered a nonce vouches for this long, from the moment the nonce was sent. */
 export const FRESH_MS = 4000
@@ -14,15 +14,13 @@ export class Replica {
   entries = new Entries()
   /** Where in the feed this copy stands; without it a snapshot is needed. */
   place
-  #pool
   #clock
   #maxStalenessMs
   #vouched
   #began
   #told
 
-  constructor(pool, { clock = systemClock, maxStalenessMs = 30_000 } = {}) {
-    this.#pool = pool
+  constructor({ clock = systemClock, maxStalenessMs = 30_000 } = {}) {
     this.#clock = clock
     this.#maxStalenessMs = maxStalenessMs
     this.#began = this.moment()
@@ -56,29 +54,32 @@ export class Replica {
     return Math.abs(this.#clock.mono() - moment.mono - (this.#clock.wall() - moment.wall))
   }
 
-  /** Takes a frame that answers `nonce`, sent at the moment `sent`. What does not fit throws, and nothing has changed. */
-  accept(frame, nonce, sent) {
+  /** Takes a frame that answers a nonce sent at the moment `sent`. What does not fit throws, and nothing has changed. */
+  accept(frame, sent) {
     const { place } = this
-    if (frame.pool !== this.#pool) throw new FrameError('pool', `the frame is about the pool ${frame.pool}`)
-    if (frame.nonce !== nonce) throw new FrameError('nonce', 'the frame does not answer this request: it is an old one')
-    if (!place || frame.incarnation !== place.incarnation) {
+    const { incarnation, from, to, entries } = frame
+    if (!place || incarnation !== place.incarnation) {
       throw new FrameError('incarnation', 'the feed has begun anew: its database was restored')
     }
-    if (frame.from !== place.seq) throw new FrameError('gap', `the frame begins at ${frame.from}, we stand at ${place.seq}`)
-    if (!frame.hBefore.equals(place.h)) throw new FrameError('chain', 'the frame continues another history than ours')
-    const h = frame.entries.reduce(link, place.h)
-    if (!h.equals(frame.hAfter)) throw new FrameError('chain', 'the records do not give the hash that the frame ends with')
-    for (const entry of frame.entries) this.entries.add(entry)
-    this.place = { incarnation: place.incarnation, seq: frame.to, h }
-    this.#vouched = sent
+    if (from !== place.seq) throw new FrameError('gap', `the frame begins at ${from}, we stand at ${place.seq}`)
+    if (entries.length !== to - from || entries.length > MAX_ENTRIES) {
+      throw new FrameError('length', `${entries.length} records cannot lead from ${from} to ${to}`)
+    }
+    const h = entries.reduce(link, place.h)
+    if (!frame.hBefore.equals(place.h) || !frame.hAfter.equals(h)) {
+      throw new FrameError('chain', 'the records do not follow those that are known')
+    }
+    for (const entry of entries) this.entries.add(entry)
+    this.place = { incarnation, seq: to, h }
     this.#told = { iat: frame.iat, mono: this.#clock.mono() }
+    // A full frame may have more behind it.
+    if (entries.length < MAX_ENTRIES) this.#vouched = sent
   }
 
   /** Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness. */
-  async load(snapshot) {
-    if (snapshot.pool !== this.#pool) throw new FrameError('pool', `the snapshot is about the pool ${snapshot.pool}`)
-    await this.entries.merge(snapshot.records, this.forgettable())
-    this.place = { incarnation: snapshot.incarnation, seq: snapshot.seq, h: snapshot.h }
+  async load({ incarnation, seq, h, records }) {
+    await this.entries.merge(records, this.forgettable())
+    this.place = { incarnation, seq, h }
   }
 
   /**

@@ -6,7 +6,7 @@ import { InvalidTokenError, UnavailableError } from './errors.js'
 import { askJson } from './transport.js'
 import { bytesOf } from './wire.js'
 
-const MAX_TOKEN = 16 << 10
+const MAX_TOKEN = 64 << 10
 const PAUSE_MS = 10_000
 const LIFE_MS = 300_000
 const SEEN = 10_000
@@ -17,6 +17,7 @@ export class Signatures {
   #clock
   #keys = new Map()
   #asked = -Infinity
+  #tried = -Infinity
   #asking
   #seen = new Map()
 
@@ -36,26 +37,40 @@ export class Signatures {
     // A token seen before costs no second signature, unless its key is another now.
     if (seen?.key === key) return { header, claims }
     const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')))
-    if (!verify('RSA-SHA256', signed, key, signature)) throw new InvalidTokenError('the signature of the token is wrong')
+    if (!verify('RSA-SHA256', signed, key, signature)) throw new InvalidTokenError('the signature of the token is wrong', 'signature')
     if (this.#seen.size >= SEEN) this.#seen.delete(this.#seen.keys().next().value)
     this.#seen.set(name, { header, claims, signature, key })
     return { header, claims }
   }
 
+  /** Fetches the keys before the first token needs them. */
+  async warm() {
+    await this.#ask()
+  }
+
   async #key(kid) {
-    const age = this.#clock.mono() - this.#asked
+    const now = this.#clock.mono()
     const known = this.#keys.get(kid)
-    if (known && age < LIFE_MS) return known
-    if (age >= PAUSE_MS) {
-      this.#asking ??= this.#refresh().finally(() => (this.#asking = undefined))
-      await this.#asking.catch(error => {
+    if (known) {
+      // A key is not waited for while another set is fetched; one that is not trusted any more is refused by the feed.
+      if (now - this.#asked > LIFE_MS && now - this.#tried > PAUSE_MS) this.#ask().catch(() => {})
+      return known
+    }
+    if (now - this.#asked > PAUSE_MS) {
+      await this.#ask().catch(error => {
         // Without keys nobody can tell good from bad: that is our trouble, not the caller's.
-        if (!known) throw new UnavailableError(`the keys of the pool cannot be fetched: ${error.message}`, { cause: error })
+        throw new UnavailableError(`the keys of the pool cannot be fetched: ${error.message}`, { cause: error })
       })
     }
     const key = this.#keys.get(kid)
-    if (!key) throw new InvalidTokenError(`no key of the pool has the id ${String(kid)}`)
+    if (!key) throw new InvalidTokenError(`no key of the pool has the id ${String(kid)}`, 'unknown_key')
     return key
+  }
+
+  #ask() {
+    this.#tried = this.#clock.mono()
+    this.#asking ??= this.#refresh().finally(() => (this.#asking = undefined))
+    return this.#asking
   }
 
   async #refresh() {
@@ -77,16 +92,17 @@ export class Signatures {
 
 /** What must hold besides the signature. Answers nothing; throws what is wrong. */
 export function checkClaims(claims, { issuer, tokenUse, clientId, now, leewaySeconds = 0 }) {
-  const refuse = message => {
-    throw new InvalidTokenError(message)
+  const refuse = (reason, message) => {
+    throw new InvalidTokenError(message, reason)
   }
-  if (claims.iss !== issuer) refuse(`the token is by another issuer: ${String(claims.iss)}`)
-  if (!(claims.exp > now / 1000 - leewaySeconds)) refuse('the token has expired')
-  if (claims.nbf !== undefined && !(claims.nbf <= now / 1000 + leewaySeconds)) refuse('the token is not valid yet')
+  const { iss, exp, nbf, token_use } = claims
+  const client = token_use === 'id' ? claims.aud : claims.client_id
+  if (iss !== issuer) refuse('issuer', `the token is by another issuer: ${String(iss)}`)
   const uses = [tokenUse].flat()
-  if (!uses.includes(claims.token_use)) refuse(`this is no ${uses.join(' or ')} token: its token_use is ${String(claims.token_use)}`)
-  const client = claims.client_id ?? claims.aud
-  if (clientId !== undefined && ![clientId].flat().includes(client)) refuse('the token was made for another app client')
+  if (!uses.includes(token_use)) refuse('token_use', `this is no ${uses.join(' or ')} token: its token_use is ${String(token_use)}`)
+  if (clientId !== undefined && ![clientId].flat().includes(client)) refuse('client', 'the token was made for another app client')
+  if (!(exp > now / 1000 - leewaySeconds)) refuse('expired', 'the token has expired')
+  if (nbf !== undefined && !(nbf <= now / 1000 + leewaySeconds)) refuse('expired', 'the token is not valid yet')
 }
 
 function parse(token) {

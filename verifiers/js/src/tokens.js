@@ -3,11 +3,11 @@
 import { InvalidTokenError } from './errors.js'
 import { key16 } from './wire.js'
 
-const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 // Clients and key ids are few and come with every token.
 const MEMO = 1000
 
-/** `{birth, keys}`: what to look up for a token with these verified claims. `keys` are in the order of cost to learn. */
+/** `of` answers `{birth, keys}`: what to look up for a token with these verified claims. */
 export class Subjects {
   #pool
   #memo = new Map()
@@ -17,17 +17,21 @@ export class Subjects {
   }
 
   of(claims, header) {
-    const session = [claims?.origin_jti, claims?.event_id, claims?.jti].find(id => typeof id === 'string' && UUID_V7.test(id))
-    if (!session) {
-      throw new InvalidTokenError('the token was not made by Cenote: none of origin_jti, event_id and jti is a UUID of version 7')
+    // The first that is there decides. An id that holds no moment is not of Cenote's making: such a token could outlive any sign-out.
+    const session = claims?.origin_jti ?? claims?.event_id ?? claims?.jti
+    if (typeof session !== 'string' || !UUID_V7.test(session)) {
+      throw new InvalidTokenError('the token was not made by Cenote: its origin_jti, event_id or jti is no UUID of version 7')
     }
-    const birth = parseInt(session.slice(0, 8) + session.slice(9, 13), 16)
-    const keys = [this.#few('P', this.#pool)]
-    for (const client of clients(claims)) keys.push(this.#few('C', client))
+    const { sub, token_use } = claims
+    // An access token's `aud` is a resource; only an ID token's names its client.
+    const client = { access: claims.client_id, id: claims.aud }[token_use]
+    if (typeof client !== 'string' || typeof sub !== 'string') {
+      throw new InvalidTokenError('the token was not made by Cenote: it lacks sub, token_use, or the app client that it is for')
+    }
+    const keys = [this.#few('P', this.#pool), this.#few('C', client)]
     if (typeof header?.kid === 'string') keys.push(this.#few('K', header.kid))
-    if (typeof claims.sub === 'string') keys.push(this.#one('U', claims.sub))
-    keys.push(this.#one('S', session.toLowerCase()))
-    return { birth, session: session.toLowerCase(), keys }
+    keys.push(this.#one('U', sub), this.#one('S', session.toLowerCase()))
+    return { birth: parseInt(session.slice(0, 8) + session.slice(9, 13), 16), keys }
   }
 
   #one(kind, id) {
@@ -53,9 +57,4 @@ export function endedBy(entries, { birth, keys }) {
     if (entry && (kind === 'S' || kind === 'K' || birth < entry.notBefore)) return kind
   }
   return undefined
-}
-
-function clients({ client_id, aud }) {
-  if (typeof client_id === 'string') return [client_id]
-  return (Array.isArray(aud) ? aud : [aud]).filter(one => typeof one === 'string').slice(0, 8)
 }

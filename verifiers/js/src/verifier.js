@@ -38,7 +38,7 @@ export class CenoteVerifier extends EventEmitter {
     this.#use(policy)
     this.pool = pool
     this.issuer = issuer
-    this.#replica = new Replica(pool, { clock, maxStalenessMs })
+    this.#replica = new Replica({ clock, maxStalenessMs })
     this.#subjects = new Subjects(pool)
     const credentials = clientSecret && new ClientCredentials(fetch, clientId, clientSecret, clock.mono)
     const endpoints = signal => this.#endpoints(signal)
@@ -46,7 +46,8 @@ export class CenoteVerifier extends EventEmitter {
     this.#signatures = new Signatures(shared)
     this.#introspection = new Introspection({ ...shared, credentials })
     const reported = () => (this.#open ? 'open' : policy)
-    this.#feed = new Feed(this.#replica, { ...shared, credentials, consumer, policy: reported, maxStalenessMs, maxSnapshotBytes, backoff })
+    const follow = { pool, credentials, consumer, policy: reported, maxStalenessMs, maxSnapshotBytes, backoff }
+    this.#feed = new Feed(this.#replica, { ...shared, ...follow })
     this.#feed.on('problem', error => this.emit('problem', error))
     this.#feed.on('applied', entries => this.#guards.applied(entries, this.#replica.entries))
     this.#feed.on('replaced', () => this.#guards.lookAll(this.#replica.entries))
@@ -60,6 +61,7 @@ export class CenoteVerifier extends EventEmitter {
     this.#timer = setInterval(() => this.#watch(), TICK_MS)
     this.#timer.unref()
     this.#feed.start()
+    this.#signatures.warm().catch(error => this.emit('problem', error))
     return this
   }
 

@@ -7,7 +7,8 @@ import { FrameError } from './errors.js'
 export const RECORD = 32
 const HEADER = 32
 const MAGIC = Buffer.from('CNTRVF\0\x01', 'latin1')
-const MAX_ENTRIES = 1000
+/** A frame with as many says nothing about freshness: more may follow. */
+export const MAX_ENTRIES = 1000
 const KEY16 = /^[A-Za-z0-9_-]{21}[AQgw]$/
 const BASE64URL = /^[A-Za-z0-9_-]*$/
 const HASH = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
@@ -15,11 +16,6 @@ const HASH = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
 /** What an entry is found by: it names nobody. `kind` is U, S, X, C, P or K. */
 export function key16(kind, pool, id) {
   return sha256(`${kind}\0${pool}\0${id}`).subarray(0, 16)
-}
-
-/** Where the chain of an incarnation begins. */
-export function genesis(pool, incarnation) {
-  return sha256(`cenote-revocation-feed/1\0${pool}\0${incarnation}`)
 }
 
 /** The chain after one more entry of a frame. */
@@ -46,60 +42,47 @@ export function feedKeys(jwks) {
   return keys
 }
 
-/** The kid that a JWS names, so that its key can be fetched before the signature is checked. */
-export function kidOf(jws) {
-  return opened(jws).header.kid
-}
-
 /** The payload of a JWS signed by one of `keys`; its `typ` must be the one expected. */
 export function openJws(jws, typ, keys) {
   const { header, payload, signed, signature } = opened(jws)
-  if (header.alg !== 'EdDSA') refuse('signature', `the feed is signed with EdDSA, not with ${String(header.alg)}`)
-  if (header.crit !== undefined) refuse('signature', 'the header demands an extension that nobody here knows')
+  if (header.typ !== typ) refuse('type', `typ is ${String(header.typ)}, not ${typ}`)
   const key = keys.get(header.kid)
-  if (!key) refuse('kid', `no key of the feed has the id ${String(header.kid)}`)
+  if (!key) refuse('unknown_key', `no key of the feed has the id ${String(header.kid)}`)
   if (!verify(null, Buffer.from(signed), key, signature)) refuse('signature', 'the signature is wrong')
-  if (header.typ !== typ) refuse('typ', `typ is ${String(header.typ)}, not ${typ}`)
-  return json(payload)
+  const told = json(payload)
+  // Before the rest: another version may look quite different.
+  if (told.v !== 1) refuse('version', `version ${String(told.v)} of the format is not known here; a newer package may know it`)
+  return told
 }
 
-/** A frame whose form is right. Whether it fits what one has is the replica's question. */
-export function readFrame(jws, keys) {
+/** A frame about `pool` that answers `nonce`. Whether it continues what one has is the replica's question. */
+export function readFrame(jws, keys, pool, nonce) {
   const frame = openJws(jws, 'revfeed+jwt', keys)
-  common(frame)
-  const { from, to, e, nonce } = frame
-  if (!natural(from) || !natural(to) || !Array.isArray(e)) refuse('shape', 'from, to or e is missing')
-  if (e.length > MAX_ENTRIES || e.length !== to - from) refuse('shape', `${e.length} records cannot lead from ${from} to ${to}`)
-  if (nonce !== undefined && typeof nonce !== 'string') refuse('shape', 'the nonce is no text')
-  return {
-    pool: frame.pool,
-    incarnation: frame.incarnation,
-    iat: frame.iat,
-    nonce,
-    from,
-    to,
-    hBefore: hash(frame.h_before),
-    hAfter: hash(frame.h_after),
-    entries: e.map(entry),
-  }
+  const { incarnation, iat, from, to, e } = frame
+  samePool(frame, pool)
+  if (frame.nonce !== nonce) refuse('nonce', 'the frame does not answer this request: it is an old one')
+  if (typeof incarnation !== 'string' || ![iat, from, to].every(natural) || !Array.isArray(e)) refuse('malformed', 'a member is missing')
+  return { incarnation, iat, from, to, hBefore: hash(frame.h_before), hAfter: hash(frame.h_after), entries: e.map(entry) }
 }
 
 /** A whole snapshot: its place in the feed, and its records as they stand in the file. */
-export function readSnapshot(bytes, keys) {
-  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) refuse('shape', 'this is no snapshot of version 1')
+export function readSnapshot(bytes, keys, pool) {
+  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) refuse('malformed', 'this is no snapshot of version 1')
   const n = Number(bytes.readBigUInt64BE(8))
   const end = HEADER + n * RECORD
-  if (!Number.isSafeInteger(end) || bytes.length !== end + bytes.readUInt32BE(16)) refuse('shape', 'the snapshot is cut short or too long')
+  if (!Number.isSafeInteger(end) || bytes.length !== end + bytes.readUInt32BE(16)) refuse('malformed', 'the snapshot is cut short or too long')
   const told = openJws(bytes.toString('latin1', end), 'revsnap+jwt', keys)
-  common(told)
-  if (!natural(told.seq) || told.n !== n) refuse('shape', 'the snapshot and its signature count differently')
+  samePool(told, pool)
+  const { incarnation, iat, seq } = told
+  if (typeof incarnation !== 'string' || ![iat, seq].every(natural)) refuse('malformed', 'a member is missing')
+  if (told.n !== n) refuse('digest', 'the snapshot and its signature count differently')
   if (!sha256(bytes.subarray(0, end)).equals(hash(told.sha256))) refuse('digest', 'the records are not those that were signed')
   const records = bytes.subarray(HEADER, end)
   for (let at = RECORD; at < records.length; at += RECORD) {
-    if (records.compare(records, at - RECORD, at - 16, at, at + 16) <= 0) continue
-    refuse('shape', 'the records are not sorted')
+    if (records.compare(records, at - RECORD, at - 16, at, at + 16) > 0) continue
+    refuse('malformed', 'the records are not sorted')
   }
-  return { pool: told.pool, incarnation: told.incarnation, iat: told.iat, seq: told.seq, h: hash(told.h), records }
+  return { incarnation, iat, seq, h: hash(told.h), records }
 }
 
 export function sha256(data) {
@@ -115,8 +98,10 @@ export function bytesOf(text) {
 function opened(jws) {
   const parts = typeof jws === 'string' ? jws.split('.') : []
   const [header, payload, signature] = parts.map(bytesOf)
-  if (parts.length !== 3 || !header || !payload || signature?.length !== 64) refuse('shape', 'this is no compact JWS')
-  return { header: json(header), payload, signature, signed: jws.slice(0, jws.lastIndexOf('.')) }
+  if (parts.length !== 3 || !header || !payload || signature?.length !== 64) refuse('malformed', 'this is no compact JWS')
+  const told = json(header)
+  if (told.alg !== 'EdDSA' || told.crit !== undefined) refuse('malformed', `the feed is signed with EdDSA, not with ${String(told.alg)}`)
+  return { header: told, payload, signature, signed: jws.slice(0, jws.lastIndexOf('.')) }
 }
 
 function json(bytes) {
@@ -126,27 +111,26 @@ function json(bytes) {
   } catch {
     // Falls through: it is no object either.
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse('shape', 'a part of the JWS is no JSON object')
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse('malformed', 'a part of the JWS is no JSON object')
   return value
 }
 
-function common({ v, pool, incarnation, iat }) {
-  if (v !== 1) refuse('version', `version ${String(v)} of the format is not known here; a newer package may know it`)
-  if (typeof pool !== 'string' || typeof incarnation !== 'string' || !natural(iat)) refuse('shape', 'pool, incarnation or iat is missing')
+function samePool(told, pool) {
+  if (told.pool !== pool) refuse('pool', `this is about the pool ${String(told.pool)}, not ${pool}`)
 }
 
 function entry(row) {
-  if (!Array.isArray(row) || row.length !== 4) refuse('shape', 'a record has not four members')
+  if (!Array.isArray(row) || row.length !== 4) refuse('malformed', 'a record has not four members')
   const [kind, key, notBefore, dropAfter] = row
   // A kind that is not known yet is kept: nothing looks it up, but the chain runs through it.
-  if (typeof kind !== 'string' || !/^[A-Z]$/.test(kind)) refuse('shape', 'the kind of a record is no letter')
-  if (typeof key !== 'string' || !KEY16.test(key)) refuse('shape', 'the key of a record is not 16 bytes')
-  if (!natural(notBefore) || !natural(dropAfter)) refuse('shape', 'a time of a record is no time')
+  if (typeof kind !== 'string' || !/^[A-Z]$/.test(kind)) refuse('malformed', 'the kind of a record is no letter')
+  if (typeof key !== 'string' || !KEY16.test(key)) refuse('malformed', 'the key of a record is not 16 bytes')
+  if (!natural(notBefore) || !natural(dropAfter)) refuse('malformed', 'a time of a record is no time')
   return { kind, key: Buffer.from(key, 'base64url'), notBefore, dropAfter }
 }
 
 function hash(text) {
-  if (typeof text !== 'string' || !HASH.test(text)) refuse('shape', 'a hash is not 32 bytes')
+  if (typeof text !== 'string' || !HASH.test(text)) refuse('malformed', 'a hash is not 32 bytes')
   return Buffer.from(text, 'base64url')
 }
 
