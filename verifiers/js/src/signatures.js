@@ -96,6 +96,7 @@ export function checkClaims(claims, { issuer, tokenUse, clientId, now, leewaySec
     throw new InvalidTokenError(message, reason)
   }
   const { iss, exp, nbf, token_use } = claims
+  if (!['access', 'id'].includes(token_use) || typeof exp !== 'number') refuse('malformed', 'the token lacks token_use or exp')
   const client = token_use === 'id' ? claims.aud : claims.client_id
   if (iss !== issuer) refuse('issuer', `the token is by another issuer: ${String(iss)}`)
   const uses = [tokenUse].flat()

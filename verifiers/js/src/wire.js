@@ -6,7 +6,7 @@ import { FrameError } from './errors.js'
 
 export const RECORD = 32
 const HEADER = 32
-const MAGIC = Buffer.from('CNTRVF\0\x01', 'latin1')
+const MAGIC = Buffer.from('CNTRVF')
 /** A frame with as many says nothing about freshness: more may follow. */
 export const MAX_ENTRIES = 1000
 const KEY16 = /^[A-Za-z0-9_-]{21}[AQgw]$/
@@ -48,9 +48,11 @@ export function openJws(jws, typ, keys) {
   if (header.typ !== typ) refuse('type', `typ is ${String(header.typ)}, not ${typ}`)
   const key = keys.get(header.kid)
   if (!key) refuse('unknown_key', `no key of the feed has the id ${String(header.kid)}`)
-  if (!verify(null, Buffer.from(signed), key, signature)) refuse('signature', 'the signature is wrong')
+  if (header.alg !== 'EdDSA' || header.crit !== undefined) refuse('signature', 'the feed is signed with EdDSA and no extensions')
+  if (signature.length !== 64 || !verify(null, Buffer.from(signed), key, signature)) refuse('signature', 'the signature is wrong')
   const told = json(payload)
   // Before the rest: another version may look quite different.
+  if (typeof told.v !== 'number') refuse('malformed', 'the version of the format is missing')
   if (told.v !== 1) refuse('version', `version ${String(told.v)} of the format is not known here; a newer package may know it`)
   return told
 }
@@ -67,7 +69,8 @@ export function readFrame(jws, keys, pool, nonce) {
 
 /** A whole snapshot: its place in the feed, and its records as they stand in the file. */
 export function readSnapshot(bytes, keys, pool) {
-  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) refuse('malformed', 'this is no snapshot of version 1')
+  if (bytes.length < HEADER || !bytes.subarray(0, 6).equals(MAGIC)) refuse('malformed', 'this is no snapshot')
+  if (bytes.readUInt16BE(6) !== 1) refuse('version', 'a newer package may know this version of snapshots')
   const n = Number(bytes.readBigUInt64BE(8))
   const end = HEADER + n * RECORD
   if (!Number.isSafeInteger(end) || bytes.length !== end + bytes.readUInt32BE(16)) refuse('malformed', 'the snapshot is cut short or too long')
@@ -75,7 +78,7 @@ export function readSnapshot(bytes, keys, pool) {
   samePool(told, pool)
   const { incarnation, iat, seq } = told
   if (typeof incarnation !== 'string' || ![iat, seq].every(natural)) refuse('malformed', 'a member is missing')
-  if (told.n !== n) refuse('digest', 'the snapshot and its signature count differently')
+  if (told.n !== n) refuse('length', 'the snapshot and its signature count differently')
   if (!sha256(bytes.subarray(0, end)).equals(hash(told.sha256))) refuse('digest', 'the records are not those that were signed')
   const records = bytes.subarray(HEADER, end)
   for (let at = RECORD; at < records.length; at += RECORD) {
@@ -98,10 +101,8 @@ export function bytesOf(text) {
 function opened(jws) {
   const parts = typeof jws === 'string' ? jws.split('.') : []
   const [header, payload, signature] = parts.map(bytesOf)
-  if (parts.length !== 3 || !header || !payload || signature?.length !== 64) refuse('malformed', 'this is no compact JWS')
-  const told = json(header)
-  if (told.alg !== 'EdDSA' || told.crit !== undefined) refuse('malformed', `the feed is signed with EdDSA, not with ${String(told.alg)}`)
-  return { header: told, payload, signature, signed: jws.slice(0, jws.lastIndexOf('.')) }
+  if (parts.length !== 3 || !header || !payload || !signature) refuse('malformed', 'this is no compact JWS')
+  return { header: json(header), payload, signature, signed: jws.slice(0, jws.lastIndexOf('.')) }
 }
 
 function json(bytes) {

@@ -297,8 +297,9 @@ test('a 410 is mended by a snapshot, without a pause', async () => {
   await follow()
   fake.publish('U', 'ann', 1_000_001)
   await caughtUp()
-  fake.base += 100
+  fake.intercept = ({ path }) => (path === '/revocations/delta' ? { status: 410, body: { error: 'snapshot_required' } } : undefined)
   await until(() => problems.some(({ status }) => status === 410))
+  fake.intercept = () => undefined
   assert.ok((await caughtUp()) < 100)
   await assert.rejects(verifier.verify(fake.token({ born: 1_000_000 })), RevokedError)
 })
