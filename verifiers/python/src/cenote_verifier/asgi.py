@@ -96,8 +96,8 @@ class _Socket:
         self._code = 4001
 
     async def run(self, scope: Scope) -> None:
-        running = asyncio.ensure_future(self._app(scope, self.receive, self.send))
-        revoked = self._guard.revoked
+        running: asyncio.Future[Any] = asyncio.ensure_future(self._app(scope, self.receive, self.send))
+        revoked: asyncio.Future[Any] = self._guard.revoked
         try:
             await asyncio.wait({running, revoked}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
@@ -119,9 +119,10 @@ class _Socket:
         """What the server says, or a disconnect once the guard has fired."""
         if self._pending is None:
             self._pending = asyncio.ensure_future(self._receive())
-        ended = asyncio.ensure_future(self._ended.wait())
+        ended: asyncio.Future[Any] = asyncio.ensure_future(self._ended.wait())
         try:
-            await asyncio.wait({self._pending, ended}, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {self._pending, ended}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ended.cancel()
         if self._ended.is_set():

@@ -45,9 +45,13 @@ class Guard:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[End] = loop.create_future()
 
+        def wake(end: End) -> None:
+            if not waiter.done():
+                waiter.set_result(end)
+
         def told(done: Future[End]) -> None:
             try:
-                loop.call_soon_threadsafe(lambda: waiter.done() or waiter.set_result(done.result()))
+                loop.call_soon_threadsafe(wake, done.result())
             except RuntimeError:
                 pass  # The loop has ended, and with it whoever waited.
 

@@ -115,7 +115,7 @@ def check_claims(
 ) -> None:
     """What must hold besides the signature."""
     use, exp, nbf = claims.get("token_use"), claims.get("exp"), claims.get("nbf")
-    if use not in ("access", "id") or not _is_number(exp):
+    if use not in ("access", "id") or not isinstance(exp, (int, float)) or isinstance(exp, bool):
         raise InvalidTokenError("the token lacks token_use or exp")
     if claims.get("iss") != issuer:
         raise InvalidTokenError(f"the token is by another issuer: {claims.get('iss')}", "issuer")
@@ -126,7 +126,7 @@ def check_claims(
         raise InvalidTokenError("the token was made for another app client", "client")
     if exp <= now - leeway:
         raise InvalidTokenError("the token has expired", "expired")
-    if nbf is not None and not (_is_number(nbf) and nbf <= now + leeway):
+    if nbf is not None and not (isinstance(nbf, (int, float)) and nbf <= now + leeway):
         raise InvalidTokenError("the token is not valid yet", "expired")
 
 
@@ -160,7 +160,3 @@ def _rsa(jwk: object) -> RSAPublicKey | None:
         return RSAPublicNumbers(int.from_bytes(e, "big"), int.from_bytes(n, "big")).public_key()
     except ValueError:
         return None
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -11,12 +11,14 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, TypeVar
 from urllib.parse import quote, urlsplit
 
 from .errors import CenoteError, ServerError
 
 _AGENT = "cenote-verifier-python"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Connection:
         self._patiently(lambda: connection.request(method, path, body, headers))
         return self._patiently(connection.getresponse)
 
-    def _patiently(self, step: Callable[[], Any]) -> Any:
+    def _patiently(self, step: Callable[[], T]) -> T:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the server takes too long")

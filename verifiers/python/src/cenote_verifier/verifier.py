@@ -9,12 +9,13 @@ import re
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Mapping, get_args
 from urllib.parse import urlencode
 
-from .errors import CenoteError, RevokedError, ServerError, UnavailableError
+from .errors import RevokedError, ServerError, UnavailableError
 from .feed import Endpoints, Feed, Settings
 from .guards import Guard, Guards, Policy
 from .introspection import Introspection
@@ -99,12 +100,14 @@ class CenoteVerifier:
         self._open = False
         self._policy: Policy = policy
         self.uses(policy)
-        self._lock = threading.Lock()
         self._begin()
+        me = weakref.ref(self)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _forked(me()))
 
     def _begin(self) -> None:
-        """What a forked process has to make anew: nothing of a thread or a connection survives a fork."""
-        self._pid = os.getpid()
+        """What a forked process has to make anew: nothing of a thread, a lock or a connection survives a fork."""
+        self._lock = threading.Lock()
         self._local = threading.local()
         self._endpoints: Endpoints | None = None
         self._replica = Replica(clock=self._clock, max_staleness=self._max_staleness)
@@ -121,9 +124,6 @@ class CenoteVerifier:
     def start(self) -> CenoteVerifier:
         """Begins to follow the feed; does not wait."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._lock = threading.Lock()
-                self._begin()
             if self._feed is None and not self._stopped.is_set():
                 connection = Connection(self._context)
                 self._feed = Feed(self._replica, self._settings(), connection, self._clock)
@@ -247,7 +247,7 @@ class CenoteVerifier:
         return guard
 
     def _running(self) -> None:
-        if self._feed is None or self._pid != os.getpid():
+        if self._feed is None:
             self.start()
 
     def _subjects(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None) -> Subjects:
@@ -354,6 +354,11 @@ class CenoteVerifier:
         return self._endpoints
 
 
+def _forked(verifier: CenoteVerifier | None) -> None:
+    if verifier:
+        verifier._begin()
+
+
 def _several(value: str | Collection[str] | None) -> tuple[str, ...] | None:
     return None if value is None else (value,) if isinstance(value, str) else tuple(value)
 
@@ -365,6 +370,3 @@ def _default_consumer() -> str:
 def _checked_consumer(consumer: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", consumer, re.ASCII):
         raise ValueError(f"consumer must be 1 to 64 of A-Z a-z 0-9 . _ -, not {consumer!r}")
-
-
-__all__ = ["CenoteError", "CenoteVerifier", "Verdict", "Verified"]
