@@ -102,6 +102,8 @@ class Connection:
             if length > limit:
                 raise ServerError(f"{_short(url)} answered more than {limit} bytes", status=response.status)
             chunks.append(chunk)
+        # `read1` does not notice the end by itself; the connection is kept.
+        response.close()
         if inflate and not inflate.eof:
             raise ServerError(f"{_short(url)} was cut short", status=response.status)
         told = {name.lower(): value for name, value in response.headers.items()}

@@ -11,6 +11,7 @@ import ssl
 import threading
 import weakref
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Mapping, get_args
 from urllib.parse import urlencode
@@ -108,7 +109,6 @@ class CenoteVerifier:
     def _begin(self) -> None:
         """What a forked process has to make anew: nothing of a thread, a lock or a connection survives a fork."""
         self._lock = threading.Lock()
-        self._local = threading.local()
         self._endpoints: Endpoints | None = None
         self._replica = Replica(clock=self._clock, max_staleness=self._max_staleness)
         self._guards = Guards()
@@ -304,29 +304,18 @@ class CenoteVerifier:
         if self._on_problem:
             self._on_problem(error)
 
-    def _connection(self) -> Connection:
-        """One for each thread that asks something by itself."""
-        if not hasattr(self._local, "connection"):
-            self._local.connection = Connection(self._context)
-        connection: Connection = self._local.connection
-        return connection
-
     def _fetch_jwks(self) -> Mapping[str, Any]:
-        connection = self._connection()
-        return ask_json(connection, self._discovered(connection).jwks)
+        with closing(Connection(self._context)) as connection:
+            return ask_json(connection, self._discovered(connection).jwks)
 
     def _introspect(self, token: str) -> bool:
         if self._credentials is None:
             raise UnavailableError("introspection needs client_id and client_secret")
-        connection = self._connection()
-        told = ask_json(
-            connection,
-            self._discovered(connection).introspection,
-            method="POST",
-            headers={"Authorization": self._credentials.basic, "Content-Type": "application/x-www-form-urlencoded"},
-            body=urlencode({"token": token, "token_type_hint": "access_token"}).encode(),
-            timeout=2.0,
-        )
+        headers = {"Authorization": self._credentials.basic, "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode({"token": token, "token_type_hint": "access_token"}).encode()
+        with closing(Connection(self._context)) as connection:
+            url = self._discovered(connection).introspection
+            told = ask_json(connection, url, method="POST", headers=headers, body=body, timeout=2.0)
         return told.get("active") is True
 
     def _discovered(self, connection: Connection) -> Endpoints:
