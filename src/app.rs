@@ -75,6 +75,7 @@ impl App {
             lanes: Default::default(),
             turns: Default::default(),
             wakes: Default::default(),
+            feeds: Default::default(),
             learned: Cache::new(1_000),
             templates,
         }))
@@ -171,6 +172,8 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     loops.spawn(worker("providers", None).repeat(federation::learned::refresh));
     let wake: Wake = |app| &app.wakes.providers;
     loops.spawn(worker("sign_out", Some(wake)).repeat(federation::sign_out::run_once));
+    let wake: Wake = |app| &app.wakes.sequence;
+    loops.spawn(worker("sequencer", Some(wake)).repeat(delivery::sequencer::run_once));
     loops.spawn(worker("purge", None).repeat(purge));
     loops
 }

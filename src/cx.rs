@@ -13,6 +13,7 @@ use crate::ambient::{Clock, Ms, Random};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::feeds::Feeds;
 use crate::keys::saml::SamlKey;
 use crate::keys::{KeySource, Ring, SeenTokens, Vault};
 use crate::limits::{Limit, Limits};
@@ -43,6 +44,8 @@ pub struct App {
     pub lanes: Lanes,
     pub turns: Turns,
     pub wakes: Wakes,
+    /// Those who follow revocation feeds.
+    pub feeds: Feeds,
     pub limits: Limits,
     pub meters: Meters,
     pub templates: Templates,

@@ -39,6 +39,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         running: load.running,
         pending: pending.count,
         oldest_ms: pending.first_due_ms.map_or(0, |due| (now - due).max(0)),
+        followers: app.feeds.crowd(),
     };
     match app.meters.text(&now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -16,7 +16,8 @@
 //!
 //! Everything takes a [`cx::Cx`]: the shared state, the time (read once), randomness, who asks. An operation reads, decides, and
 //! commits one [`store::Batch`], all or nothing, durable before the answer leaves; if a guard lost a race it runs again. [`store`] is
-//! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O.
+//! SQLite or PostgreSQL by one SQL text; [`pool`] the nouns and their rules, without I/O; [`feeds`] what the process
+//! remembers for those who follow revocation feeds.
 //!
 //! The **leaves** know nothing of the house: [`keys`] (sealing, JSON Web Tokens), [`sigv4`], [`tls`], [`ids`], [`files`], [`meters`],
 //! [`outgoing`] (the one client of every request that leaves), [`limits`] (how many requests are too many), [`compute`] (the bounded pool for arithmetic), [`turns`] (of workers at those who may hang), [`wakes`] (workers that have something to do now), [`templates`] (what pages are made of),
@@ -42,6 +43,7 @@ pub mod dev;
 pub mod error;
 pub mod extension;
 pub mod federation;
+pub mod feeds;
 pub mod files;
 pub mod health;
 pub mod hosted;

@@ -44,6 +44,7 @@ limits! {
     // Categories that Cognito counts elsewhere.
     ManagedLogin, "ManagedLogin", 5_000, "hosted pages that are only shown, authorize and logout";
     Discovery, "Discovery", 50_000, "JWKS and discovery, for the whole server";
+    Feed, "Feed", 20_000, "requests of the revocation feed: deltas, snapshots, streams that are opened";
     // Who asks.
     PerAddress, "per_address", 300, "all requests of one IPv4 address or one IPv6 network (/64), this machine and configured proxies excepted";
     PerAddressSignIn, "per_address_sign_in", 50, "of these, unsigned sign-ins, sign-ups and recoveries, which cost arithmetic or a message";
@@ -230,6 +231,7 @@ impl Limit {
 pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/.well-known/jwks.json", Limit::Discovery, Limit::Discovery),
     ("/.well-known/openid-configuration", Limit::Discovery, Limit::Discovery),
+    ("/.well-known/revocation-jwks.json", Limit::Discovery, Limit::Discovery),
     ("/authorize", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/challenge", Limit::ManagedLogin, Limit::ChallengeResponses),
     ("/confirmForgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
@@ -252,6 +254,9 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/oauth2/token", Limit::UserAuthentication, Limit::UserAuthentication),
     ("/oauth2/userInfo", Limit::UserRead, Limit::UserRead),
     ("/resendcode", Limit::ManagedLogin, Limit::UserAccountRecovery),
+    ("/revocations/delta", Limit::Feed, Limit::Feed),
+    ("/revocations/snapshot", Limit::Feed, Limit::Feed),
+    ("/revocations/stream", Limit::Feed, Limit::Feed),
     ("/saml2/idpresponse", Limit::UserFederation, Limit::UserFederation),
     // What a provider ends counts as revoking a token does.
     ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),

@@ -124,6 +124,9 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
         "request_uri_parameter_supported": false,
         "response_modes_supported": ["query", "fragment"],
         "response_types_supported": ["code", "token"],
+        // Of our own (`docs/revocation-feed.md`).
+        "revocation_feed_endpoint": format!("{here}/revocations"),
+        "revocation_feed_jwks_uri": format!("{here}/.well-known/revocation-jwks.json"),
         "scopes_supported": SCOPES,
         "subject_types_supported": ["public"],
     });

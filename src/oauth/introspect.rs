@@ -1,5 +1,6 @@
 //! `POST /oauth2/introspect` (RFC 7662). Cognito has no such endpoint. A client with a secret asks for its own tokens; about everything
-//! else, also another client's token, it learns nothing but `{"active":false}`.
+//! else, also another client's token, it learns nothing but `{"active":false}`. One that may read the revocation feed, as a verifier
+//! may, asks about the access tokens of every client of its pool.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::ambient::SECOND;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::keys::{self, Claims};
+use crate::pool::scopes::READ_REVOCATIONS;
 use crate::pool::{Client, Pool};
 use crate::site::{self, Params};
 use crate::tokens::claims;
@@ -90,7 +92,8 @@ async fn access(cx: &Cx, client: &Client, token: &str) -> Result<Option<Map<Stri
         Bearer::User(access) => (access.claims, access.client),
         Bearer::Machine(machine) => (machine.claims, machine.client),
     };
-    if owner.id != client.id {
+    let verifies = owner.pool_id == client.pool_id && may_verify(client);
+    if owner.id != client.id && !verifies {
         return Ok(None);
     }
     let mut members: Map<String, Value> = SHOWN
@@ -99,6 +102,13 @@ async fn access(cx: &Cx, client: &Client, token: &str) -> Result<Option<Map<Stri
         .collect();
     members.insert("token_type".into(), json!("Bearer"));
     Ok(Some(members))
+}
+
+/// Whether this is a verifier's client: it is asked to check the tokens of others, and the feed cannot tell it everything.
+fn may_verify(client: &Client) -> bool {
+    let flows = client.model().allowed_oauth_flows.as_deref().unwrap_or_default();
+    client.scopes().iter().any(|scope| scope == READ_REVOCATIONS)
+        && flows.iter().any(|flow| flow == "client_credentials")
 }
 
 /// `token_use` tells it from an access token, and `token_type`, which is about those, is absent.

@@ -10,6 +10,9 @@ use crate::ambient::Ms;
 pub const STANDARD: &[&str] =
     &["openid", "email", "phone", "profile", "aws.cognito.signin.user.admin"];
 
+/// Of every pool without a resource server: following its revocation feed, for clients themselves (client_credentials).
+pub const READ_REVOCATIONS: &str = "revocations/read";
+
 /// An API that a pool guards, and the scopes that it offers.
 #[derive(Clone, Debug)]
 pub struct ResourceServer {

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod clocks;
 pub mod codes;
 pub mod factors;
+pub mod feed;
 pub mod fresh;
 pub mod groups;
 pub mod handshakes;

@@ -95,6 +95,8 @@ const RULES: &[Rule] = &[
         AND o.upstream_id = upstream_sessions.upstream_id AND o.done_ms IS NULL)"),
     rule!(Job, KEEP_RECORDS_MS, "upstream_signouts", "pool_id, signout_id, upstream_id", "created_ms < ?1"),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
+    rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
+    rule!(Job, KEEP_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 
@@ -119,7 +121,7 @@ macro_rules! of_pool {
     };
 }
 
-/// What a deleted pool leaves behind. Records and the audit trail stay.
+/// What a deleted pool leaves behind. The audit trail stays, and so do records with the feed that tells them.
 #[rustfmt::skip] // One table per line.
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),

@@ -34,7 +34,7 @@ const FLOW: &[(&str, &str)] = &[
     // Who learns of sign-outs. Only `app` names it.
     (
         "delivery",
-        "site http access tokens federation signout audit sigv4 cx store pool keys outgoing config limits ids ambient error",
+        "site http access tokens federation signout audit sigv4 cx feeds store pool keys outgoing config limits ids ambient error",
     ),
     (
         "extension",
@@ -66,8 +66,9 @@ const FLOW: &[(&str, &str)] = &[
     // The ground: what every operation gets, and where everything is kept.
     (
         "cx",
-        "store templates keys outgoing config compute limits meters turns wakes ids ambient error",
+        "feeds store templates keys outgoing config compute limits meters turns wakes ids ambient error",
     ),
+    ("feeds", "store keys ambient"),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),

@@ -95,6 +95,11 @@ impl Jwks {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Those whose key id passes.
+    pub fn filter(&self, keep: impl Fn(&str) -> bool) -> Jwks {
+        Jwks(self.0.iter().filter(|(kid, _)| keep(kid)).cloned().collect())
+    }
 }
 
 fn jwk(jwk: &Value) -> Option<(String, PublicKey)> {

@@ -21,6 +21,8 @@ pub enum TokenUse {
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The request has no token, or several.
+    Missing,
     /// No JWT that this pool makes.
     Malformed,
     /// The key set has no such key.
@@ -45,6 +47,7 @@ impl Refusal {
     /// As it stands in the vectors and in metrics.
     pub fn name(self) -> &'static str {
         match self {
+            Refusal::Missing => "missing",
             Refusal::Malformed => "malformed",
             Refusal::UnknownKey => "unknown_key",
             Refusal::Signature => "signature",
