@@ -6,6 +6,8 @@ import { MAX_ENTRIES, link } from './wire.js'
 
 /** A signed frame that answered a nonce vouches for this long, from the moment the nonce was sent. */
 export const FRESH_MS = 4000
+// How long after the end of its tokens the server still knows an entry.
+const SPARE_MS = 120_000
 
 /** `wall` tells the time of day, `mono` never goes back. Both in milliseconds. */
 export const systemClock = { wall: () => Date.now(), mono: () => performance.now() }
@@ -80,6 +82,15 @@ export class Replica {
   async load({ incarnation, seq, h, records }) {
     await this.entries.merge(records, this.forgettable())
     this.place = { incarnation, seq, h }
+  }
+
+  /**
+   * Whether a token's `exp` has passed by the server's clock, with two minutes to spare. The server forgets by its own clock who was
+   * signed out: behind a clock of ours that is slow, such a token would seem to live.
+   */
+  hasExpired(exp) {
+    if (!this.#told) return false
+    return exp * 1000 <= this.#told.iat + this.#clock.mono() - this.#told.mono - SPARE_MS
   }
 
   /**

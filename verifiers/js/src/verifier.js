@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
 
-import { RevokedError, ServerError, UnavailableError } from './errors.js'
+import { InvalidTokenError, RevokedError, ServerError, UnavailableError } from './errors.js'
 import { Feed } from './feed.js'
 import { Guards } from './guards.js'
 import { Introspection } from './introspection.js'
@@ -121,7 +121,7 @@ export class CenoteVerifier extends EventEmitter {
    */
   async check(claims, header, { token, policy = this.#options.policy } = {}) {
     this.#use(policy)
-    const state = this.#known(this.#subjects.of(claims, header))
+    const state = this.#known(claims, header)
     if (state !== 'EXPIRED') return { state, by: 'feed' }
     if (policy === 'open') return { state, by: 'policy' }
     if (policy === 'introspect' && token !== undefined && claims.token_use !== 'id') {
@@ -134,7 +134,7 @@ export class CenoteVerifier extends EventEmitter {
   /** The same without waiting: where the feed is EXPIRED, `introspect` refuses as `closed` does. */
   checkNow(claims, header, { policy = this.#options.policy } = {}) {
     this.#use(policy)
-    const state = this.#known(this.#subjects.of(claims, header))
+    const state = this.#known(claims, header)
     if (state !== 'EXPIRED') return { state, by: 'feed' }
     if (policy === 'open') return { state, by: 'policy' }
     throw unknown(policy, claims)
@@ -152,9 +152,12 @@ export class CenoteVerifier extends EventEmitter {
     return { revoked, release }
   }
 
-  #known(subjects) {
-    const kind = endedBy(this.#replica.entries, subjects)
+  #known(claims, header) {
+    const kind = endedBy(this.#replica.entries, this.#subjects.of(claims, header))
     if (kind) throw new RevokedError(`a sign-out has ended the token (${kind})`)
+    if (this.#replica.hasExpired(claims.exp)) {
+      throw new InvalidTokenError("the token has expired by the server's clock; is the clock of this machine slow?", 'expired')
+    }
     return this.#replica.state
   }
 

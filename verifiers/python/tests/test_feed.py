@@ -214,6 +214,14 @@ def test_a_wall_clock_that_jumps_ahead_and_comes_back_costs_no_entry(fake, follo
     assert is_revoked(verifier, fake.token(BORN))
 
 
+def test_a_clock_that_is_hours_slow_revives_no_token_that_the_server_has_forgotten(fake, follow, clock):
+    clock.moved_wall = -7200
+    verifier = follow()
+    with pytest.raises(InvalidTokenError) as refused:
+        verifier.verify(fake.token(exp=int(time.time()) - 121))
+    assert refused.value.reason == "expired"
+
+
 LIAR = FeedKey()
 
 

@@ -68,7 +68,7 @@ class Feed:
 
     def stop(self) -> None:
         self._stopped.set()
-        self._connection.abort()
+        self._connection.abort(for_good=True)
         self._thread.join(6.0)
 
     def hurry(self) -> None:

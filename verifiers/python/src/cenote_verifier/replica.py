@@ -16,6 +16,9 @@ State = Literal["FRESH", "STALE", "EXPIRED"]
 # A signed frame that answered a nonce vouches for this long, from the moment the nonce was sent.
 FRESH_SECONDS = 4.0
 
+# How long after the end of its tokens the server still knows an entry.
+SPARE_SECONDS = 120.0
+
 
 class Clock:
     """`wall` tells the time of day, `mono` never goes back. Both in seconds."""
@@ -100,6 +103,13 @@ class Replica:
         """Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness."""
         self.entries.merge(snapshot.records, self.forgettable())
         self.place = Place(snapshot.incarnation, snapshot.seq, snapshot.h)
+
+    def has_expired(self, exp: object) -> bool:
+        """Whether a token's `exp` has passed by the server's clock, with two minutes to spare. The server forgets by its own clock
+        who was signed out: behind a clock of ours that is slow, such a token would seem to live."""
+        if self._told is None or not isinstance(exp, (int, float)):
+            return False
+        return exp <= self._told[0] + self._clock.mono() - self._told[1] - SPARE_SECONDS
 
     def forgettable(self) -> int:
         """Entries that end before this (in milliseconds) may be forgotten. The earliest of what three clocks say: a wall clock

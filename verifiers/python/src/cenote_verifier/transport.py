@@ -37,6 +37,7 @@ class Connection:
         self._http: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._deadline = float("inf")
+        self._aborted = self._ended = False
 
     def ask(
         self,
@@ -49,7 +50,10 @@ class Connection:
         limit: int = 1 << 18,
     ) -> Answer:
         self._deadline = time.monotonic() + timeout
+        self._aborted = False
         try:
+            if self._ended:
+                raise ConnectionAbortedError("the verifier was stopped")
             return self._ask(url, method, {"User-Agent": _AGENT, **(headers or {})}, body, limit)
         except CenoteError:
             self.close()
@@ -65,8 +69,10 @@ class Connection:
             self._http.close()
         self._http = self._socket = None
 
-    def abort(self) -> None:
-        """Ends a request that is under way in another thread."""
+    def abort(self, *, for_good: bool = False) -> None:
+        """Ends a request that is under way in another thread; `for_good`: and lets no other begin."""
+        self._aborted = True
+        self._ended |= for_good
         sock = self._socket
         if sock is not None:
             try:
@@ -87,7 +93,7 @@ class Connection:
         try:
             response = self._send(parts.scheme, parts.netloc, method, path, headers, body)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            if not kept:
+            if not kept or self._aborted:
                 raise
             # The server closed a connection that was idle: that says nothing about the server.
             self.close()

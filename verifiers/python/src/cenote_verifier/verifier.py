@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Literal, Mapping, get_args
 from urllib.parse import urlencode
 
-from .errors import RevokedError, ServerError, UnavailableError
+from .errors import InvalidTokenError, RevokedError, ServerError, UnavailableError
 from .feed import Endpoints, Feed, Settings
 from .guards import Guard, Guards, Policy
 from .introspection import Introspection
@@ -213,6 +213,8 @@ class CenoteVerifier:
         kind = ended_by(self._replica.entries, self._subjects(claims, header))
         if kind:
             raise RevokedError(f"a sign-out has ended the token ({kind})")
+        if self._replica.has_expired(claims.get("exp")):
+            raise InvalidTokenError("the token has expired by the server's clock; is the clock of this machine slow?", "expired")
         state = self.state
         if state != "EXPIRED":
             return Verdict(state, "feed")
