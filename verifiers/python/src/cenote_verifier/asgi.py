@@ -164,7 +164,8 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, refusal:
 
 
 def _headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in refusal.headers.items()]
+    headers = {**refusal.headers, "Content-Length": str(len(refusal.body))}
+    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _is_under(path: str, prefix: str) -> bool:
