@@ -49,10 +49,10 @@ export class FrameError extends CenoteError {
   }
 }
 
-/** The server answered, but not with what was asked for. */
+/** The server could not be reached, or answered something else than what was asked for. */
 export class ServerError extends CenoteError {
-  constructor(message, { status, error, retryAfterMs } = {}) {
-    super(message)
+  constructor(message, { status, error, retryAfterMs } = {}, options) {
+    super(message, options)
     this.status = status
     this.error = error
     this.retryAfterMs = retryAfterMs

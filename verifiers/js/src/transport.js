@@ -5,21 +5,22 @@ import { ServerError } from './errors.js'
 /** `{status, headers, body}`. No redirects: they could carry the bearer token elsewhere. */
 export async function ask(fetcher, url, { method, headers, body, timeoutMs = 5000, limit = 1 << 18, signal } = {}) {
   const patience = AbortSignal.timeout(timeoutMs)
-  const answer = await fetcher(url, {
-    method,
-    headers,
-    body,
-    redirect: 'error',
-    signal: signal ? AbortSignal.any([signal, patience]) : patience,
-  })
-  const chunks = []
-  let length = 0
-  for await (const chunk of answer.body ?? []) {
-    length += chunk.length
-    if (length > limit) throw new ServerError(`${url.split('?')[0]} answered more than ${limit} bytes`, { status: answer.status })
-    chunks.push(chunk)
+  const both = signal ? AbortSignal.any([signal, patience]) : patience
+  try {
+    const answer = await fetcher(url, { method, headers, body, redirect: 'manual', signal: both })
+    const chunks = []
+    let length = 0
+    for await (const chunk of answer.body ?? []) {
+      length += chunk.length
+      if (length > limit) throw new ServerError(`${short(url)} answered more than ${limit} bytes`, { status: answer.status })
+      chunks.push(chunk)
+    }
+    return { status: answer.status, headers: answer.headers, body: Buffer.concat(chunks) }
+  } catch (error) {
+    if (error instanceof ServerError) throw error
+    const why = patience.aborted ? `no answer within ${timeoutMs} ms` : (error.cause?.message ?? error.message)
+    throw new ServerError(`${short(url)} cannot be reached: ${why}`, {}, { cause: error })
   }
-  return { status: answer.status, headers: answer.headers, body: Buffer.concat(chunks) }
 }
 
 /** The JSON object of a 200; anything else throws. */
@@ -36,12 +37,15 @@ export function failed(url, { status, headers, body }) {
   const told = parsed(body) ?? {}
   const [error, words] = [told.error, told.error_description].map(text => (typeof text === 'string' ? text.slice(0, 200) : undefined))
   const after = Number(headers.get('retry-after') ?? NaN)
-  const address = new URL(url)
-  return new ServerError(`${address.origin}${address.pathname} answered ${status}${error ? ` ${error}` : ''}${words ? `: ${words}` : ''}`, {
+  return new ServerError(`${short(url)} answered ${status}${error ? ` ${error}` : ''}${words ? `: ${words}` : ''}`, {
     status,
     error,
     retryAfterMs: after >= 0 ? Math.min(after, 60) * 1000 : undefined,
   })
+}
+
+function short(url) {
+  return url.split('?')[0]
 }
 
 function parsed(body) {

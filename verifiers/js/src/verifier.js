@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { InvalidTokenError, RevokedError, ServerError, UnavailableError } from './errors.js'
 import { Feed } from './feed.js'
 import { Guards } from './guards.js'
+import { httpFetch } from './http.js'
 import { Introspection } from './introspection.js'
 import { Replica, systemClock } from './replica.js'
 import { Signatures, checkClaims } from './signatures.js'
@@ -233,7 +234,7 @@ function checked(options) {
     policy: options.policy ?? 'introspect',
     tokenUse: options.tokenUse ?? 'access',
     clock: options.clock ?? systemClock,
-    fetch: options.fetch ?? globalThis.fetch,
+    fetch: options.fetch ?? httpFetch(options.tls),
     maxSnapshotBytes: options.maxSnapshotBytes ?? 1 << 29,
     backoff: { firstMs: 250, mostMs: 5000, ...options.backoff },
   }

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events'
+import type { SecureContextOptions } from 'node:tls'
 
 /** What a route does while the feed is EXPIRED: ask the server about the token, refuse with 503, or let it through. */
 export type Policy = 'introspect' | 'closed' | 'open'
@@ -9,7 +10,7 @@ export type TokenUse = 'access' | 'id'
 export interface Options {
   /** As in the tokens' `iss`, such as `https://id.example.com/eu-west-1_Ab3dEf9Gh`. */
   issuer: string
-  /** Of an app client with a secret and the scope `revocations/read`. Left out, requests carry no bearer token (mutual TLS by `fetch`). */
+  /** Of an app client with a secret and the scope `revocations/read`. Left out, requests carry no bearer token: see `tls`. */
   clientId?: string
   clientSecret?: string
   /** The name by which receipts call this process; by default the host's name and the process id. */
@@ -28,7 +29,9 @@ export interface Options {
   pool?: string
   /** Where the discovery document is, if not under the issuer. */
   discoveryUrl?: string
-  /** For a certificate authority of your own, client certificates or a proxy: a `fetch` that has them. */
+  /** A certificate authority of your own (`ca`), or a client certificate instead of clientId and clientSecret (`cert`, `key`). */
+  tls?: SecureContextOptions
+  /** Another way to the server, such as through a proxy. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Plain http to another machine. Secrets and tokens are then for all to read. */
   allowHttp?: boolean
@@ -162,7 +165,7 @@ export declare class FrameError extends CenoteError {
   readonly reason: string
 }
 
-/** The server answered something else than what was asked for. Comes by the event `problem`. */
+/** The server could not be reached, or answered something else than what was asked for. Comes by the event `problem`. */
 export declare class ServerError extends CenoteError {
   readonly status?: number
   readonly error?: string

@@ -31,7 +31,7 @@ class Answer:
 class Connection:
     """Keeps one connection alive. For one thread; only `abort` may be called by others."""
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._origin: tuple[str, str] | None = None
         self._http: http.client.HTTPConnection | None = None

@@ -87,7 +87,9 @@ class CenoteVerifier:
         self._consumer = consumer
         self._discovery = safe_url(discovery_url or f"{issuer}/.well-known/openid-configuration", "discovery_url", allow_http)
         self._allow_http = allow_http
-        self._context = ssl_context or (ssl.create_default_context(cafile=ca_file) if issuer.startswith("https") else None)
+        self._context = ssl_context or ssl.create_default_context()
+        if ca_file is not None:
+            self._context.load_verify_locations(ca_file)
         self._clock = clock or Clock()
         self._credentials = ClientCredentials(client_id, client_secret, self._clock.mono) if client_id and client_secret else None
         self._audience = _several(audience)
