@@ -474,6 +474,8 @@ def test_a_forked_process_follows_the_feed_by_itself(fake, follow):
     fake.publish("U", "ann", BORN + 1)
     assert os.read(reads, 1) == b"!"
     os.waitpid(child, 0)
+    names = {request["query"]["consumer"] for request in asked(fake, "/revocations/delta")}
+    assert names == {"test-1", f"test-1-{child}"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -124,6 +124,28 @@ test('a verifier cut off from the feed asks the server about tokens of other cli
   await api('GlobalSignOut', { AccessToken: other.AccessToken })
   await assert.rejects(cutOff.verify(other.AccessToken), RevokedError)
   await cutOff.stop()
+})
+
+test('the lines of the README work as they stand', async () => {
+  const [, text] = /^```js\n(.*?)^```$/ms.exec(readFileSync(new URL('../../README.md', import.meta.url), 'utf8'))
+  const port = await freePort()
+  // Beside this test, so that the package finds itself by its name.
+  const file = fileURLToPath(new URL(`.readme-${process.pid}.mjs`, import.meta.url))
+  writeFileSync(file, text.replace('3000', port))
+  const environment = { ISSUER: verifier.issuer, CLIENT_ID: machine.ClientId, CLIENT_SECRET: machine.ClientSecret }
+  const env = { ...process.env, ...environment, NODE_EXTRA_CA_CERTS: server.ca_file }
+  const program = spawn(process.execPath, [file], { env, stdio: ['ignore', 'inherit', 'inherit'] })
+  try {
+    const { AccessToken } = await signIn(await user())
+    const orders = () => fetch(`http://127.0.0.1:${port}/orders`, { headers: { authorization: `Bearer ${AccessToken}` } })
+    await until(async () => (await orders().catch(() => ({}))).status === 200, 10_000)
+    await api('GlobalSignOut', { AccessToken })
+    await until(async () => (await orders()).status === 401, 1000)
+  } finally {
+    program.kill()
+    await once(program, 'exit')
+    rmSync(file)
+  }
 })
 
 async function isAlive(token) {

@@ -85,6 +85,7 @@ class CenoteVerifier:
         if consumer is not None:
             _checked_consumer(consumer)
         self._consumer = consumer
+        self._made_in = os.getpid()
         self._discovery = safe_url(discovery_url or f"{issuer}/.well-known/openid-configuration", "discovery_url", allow_http)
         self._allow_http = allow_http
         self._context = ssl_context or ssl.create_default_context()
@@ -260,7 +261,7 @@ class CenoteVerifier:
     def _settings(self) -> Settings:
         return Settings(
             pool=self.pool,
-            consumer=self._consumer or _default_consumer(),
+            consumer=self._named(),
             policy=lambda: "open" if self._open else self._policy,
             max_staleness=self._max_staleness,
             max_snapshot_bytes=self._max_snapshot_bytes,
@@ -272,6 +273,12 @@ class CenoteVerifier:
             on_answered=self._look,
             on_problem=self._problem,
         )
+
+    def _named(self) -> str:
+        """Two processes under one name would hide from a receipt that one of them lags: a forked one gets a name of its own."""
+        if self._consumer is None:
+            return f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())[:48]}-{os.getpid()}"
+        return self._consumer if os.getpid() == self._made_in else f"{self._consumer[:53]}-{os.getpid()}"
 
     def _applied(self, entries: list[Entry]) -> None:
         self._guards.applied(entries, self._replica.entries)
@@ -354,10 +361,6 @@ def _forked(verifier: CenoteVerifier | None) -> None:
 
 def _several(value: str | Collection[str] | None) -> tuple[str, ...] | None:
     return None if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-def _default_consumer() -> str:
-    return f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())[:48]}-{os.getpid()}"
 
 
 def _checked_consumer(consumer: str) -> None:

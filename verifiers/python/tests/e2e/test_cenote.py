@@ -4,11 +4,14 @@ import asyncio
 import json
 import os
 import pathlib
+import re
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import jwt
@@ -64,8 +67,8 @@ def client(api, pool):
 
 
 @pytest.fixture(scope="module")
-def follow(api, server, pool):
-    made = api(
+def machine(api, pool):
+    return api(
         "CreateUserPoolClient",
         UserPoolId=pool,
         ClientName="machine",
@@ -74,10 +77,14 @@ def follow(api, server, pool):
         AllowedOAuthFlows=["client_credentials"],
         AllowedOAuthScopes=["revocations/read"],
     )["UserPoolClient"]
+
+
+@pytest.fixture(scope="module")
+def follow(machine, server, pool):
     verifiers = []
 
     def follow(**options):
-        named = {"client_id": made["ClientId"], "client_secret": made["ClientSecret"], "consumer": "e2e-python"}
+        named = {"client_id": machine["ClientId"], "client_secret": machine["ClientSecret"], "consumer": "e2e-python"}
         named["ca_file"] = server["ca_file"]
         verifiers.append(CenoteVerifier(f"{server['endpoint']}/{pool}", **{**named, **options}))
         return verifiers[-1]
@@ -170,6 +177,38 @@ def test_a_verifier_cut_off_from_the_feed_asks_the_server_about_tokens_of_other_
     api("GlobalSignOut", AccessToken=ended)
     with pytest.raises(RevokedError):
         cut_off.verify(ended)
+
+
+def test_the_lines_of_the_readme_work_as_they_stand(verifier, machine, server, api, sign_in, tmp_path):
+    readme = (REPOSITORY / "verifiers/python/README.md").read_text()
+    [text] = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (tmp_path / "readme.py").write_text(text)
+    port = free_port()
+    named = {"ISSUER": verifier.issuer, "CLIENT_ID": machine["ClientId"], "CLIENT_SECRET": machine["ClientSecret"]}
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY / "verifiers/python/src")])
+    env = {**os.environ, **named, "PYTHONPATH": path, "SSL_CERT_FILE": server["ca_file"]}
+    command = [sys.executable, "-m", "uvicorn", "readme:app", "--port", port, "--log-level", "warning"]
+    program = subprocess.Popen(command, env=env)
+    token = sign_in()["AccessToken"]
+
+    def status():
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/orders", headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except urllib.error.URLError:
+            return 0
+
+    try:
+        until(lambda: status() == 200, 10)
+        api("GlobalSignOut", AccessToken=token)
+        until(lambda: status() == 401, 1)
+    finally:
+        program.terminate()
+        program.wait(10)
 
 
 def until(holds, seconds):
