@@ -15,5 +15,9 @@ export function refusal(error) {
   const words = { session_revoked: 'session revoked', revocation_unknown: 'try again later' }[error.code]
   const name = error.status === 503 ? 'temporarily_unavailable' : 'invalid_token'
   const headers = { ...error.headers, 'Cache-Control': 'no-store', 'Content-Type': 'application/json' }
-  return { status: error.status, headers, body: JSON.stringify({ error: name, error_description: words ?? 'the token is missing or not valid' }) }
+  return {
+    status: error.status,
+    headers,
+    body: JSON.stringify({ error: name, error_description: words ?? 'the token is missing or not valid' }),
+  }
 }

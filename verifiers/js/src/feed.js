@@ -92,9 +92,13 @@ export class Feed extends EventEmitter {
     })
     const sent = replica.moment()
     const answer = await this.#get(`/delta?${query}`, { limit: MAX_FRAME, signal })
-    if (answer.status === 410) return this.#lost(new ServerError('the server wants us to begin with a snapshot', { status: 410 }))
+    if (answer.status === 410)
+      return this.#lost(new ServerError('the server wants us to begin with a snapshot', { status: 410 }))
     try {
-      const frame = await this.#opened(keys => readFrame(answer.body.toString('latin1'), keys, this.#options.pool, nonce), signal)
+      const frame = await this.#opened(
+        keys => readFrame(answer.body.toString('latin1'), keys, this.#options.pool, nonce),
+        signal,
+      )
       replica.accept(frame, sent)
       if (frame.entries.length > 0) this.emit('applied', frame.entries)
       this.emit('answered')

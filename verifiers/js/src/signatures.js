@@ -37,7 +37,8 @@ export class Signatures {
     // A token seen before costs no second signature, unless its key is another now.
     if (seen?.key === key) return { header, claims }
     const signed = Buffer.from(token.slice(0, token.lastIndexOf('.')))
-    if (!verify('RSA-SHA256', signed, key, signature)) throw new InvalidTokenError('the signature of the token is wrong', 'signature')
+    if (!verify('RSA-SHA256', signed, key, signature))
+      throw new InvalidTokenError('the signature of the token is wrong', 'signature')
     if (this.#seen.size >= SEEN) this.#seen.delete(this.#seen.keys().next().value)
     this.#seen.set(name, { header, claims, signature, key })
     return { header, claims }
@@ -96,12 +97,15 @@ export function checkClaims(claims, { issuer, tokenUse, clientId, now, leewaySec
     throw new InvalidTokenError(message, reason)
   }
   const { iss, exp, nbf, token_use } = claims
-  if (!['access', 'id'].includes(token_use) || typeof exp !== 'number') refuse('malformed', 'the token lacks token_use or exp')
+  if (!['access', 'id'].includes(token_use) || typeof exp !== 'number')
+    refuse('malformed', 'the token lacks token_use or exp')
   const client = token_use === 'id' ? claims.aud : claims.client_id
   if (iss !== issuer) refuse('issuer', `the token is by another issuer: ${String(iss)}`)
   const uses = [tokenUse].flat()
-  if (!uses.includes(token_use)) refuse('token_use', `this is no ${uses.join(' or ')} token: its token_use is ${String(token_use)}`)
-  if (clientId !== undefined && ![clientId].flat().includes(client)) refuse('client', 'the token was made for another app client')
+  if (!uses.includes(token_use))
+    refuse('token_use', `this is no ${uses.join(' or ')} token: its token_use is ${String(token_use)}`)
+  if (clientId !== undefined && ![clientId].flat().includes(client))
+    refuse('client', 'the token was made for another app client')
   if (!(exp > now / 1000 - leewaySeconds)) refuse('expired', 'the token has expired')
   if (nbf !== undefined && !(nbf <= now / 1000 + leewaySeconds)) refuse('expired', 'the token is not valid yet')
 }
@@ -111,7 +115,8 @@ function parse(token) {
   const [header, claims, signature] = parts.map(bytesOf)
   if (parts.length !== 3 || !header || !claims || !signature) throw new InvalidTokenError('this is no JWT')
   const read = { header: object(header), claims: object(claims), signature }
-  if (read.header.alg !== 'RS256' || read.header.crit !== undefined) throw new InvalidTokenError('the token is not signed with RS256')
+  if (read.header.alg !== 'RS256' || read.header.crit !== undefined)
+    throw new InvalidTokenError('the token is not signed with RS256')
   return read
 }
 

@@ -20,13 +20,17 @@ export class Subjects {
     // The first that is there decides. An id that holds no moment is not of Cenote's making: such a token could outlive any sign-out.
     const session = claims?.origin_jti ?? claims?.event_id ?? claims?.jti
     if (typeof session !== 'string' || !UUID_V7.test(session)) {
-      throw new InvalidTokenError('the token was not made by Cenote: its origin_jti, event_id or jti is no UUID of version 7')
+      throw new InvalidTokenError(
+        'the token was not made by Cenote: its origin_jti, event_id or jti is no UUID of version 7',
+      )
     }
     const { sub, token_use } = claims
     // An access token's `aud` is a resource; only an ID token's names its client.
     const client = { access: claims.client_id, id: claims.aud }[token_use]
     if (typeof client !== 'string' || typeof sub !== 'string') {
-      throw new InvalidTokenError('the token was not made by Cenote: it lacks sub, token_use, or the app client that it is for')
+      throw new InvalidTokenError(
+        'the token was not made by Cenote: it lacks sub, token_use, or the app client that it is for',
+      )
     }
     const keys = [this.#few('P', this.#pool), this.#few('C', client)]
     if (typeof header?.kid === 'string') keys.push(this.#few('K', header.kid))

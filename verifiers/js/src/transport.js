@@ -12,7 +12,8 @@ export async function ask(fetcher, url, { method, headers, body, timeoutMs = 500
     let length = 0
     for await (const chunk of answer.body ?? []) {
       length += chunk.length
-      if (length > limit) throw new ServerError(`${short(url)} answered more than ${limit} bytes`, { status: answer.status })
+      if (length > limit)
+        throw new ServerError(`${short(url)} answered more than ${limit} bytes`, { status: answer.status })
       chunks.push(chunk)
     }
     return { status: answer.status, headers: answer.headers, body: Buffer.concat(chunks) }
@@ -35,7 +36,9 @@ export async function askJson(fetcher, url, options) {
 /** The error of an answer that is not the one wanted. */
 export function failed(url, { status, headers, body }) {
   const told = parsed(body) ?? {}
-  const [error, words] = [told.error, told.error_description].map(text => (typeof text === 'string' ? text.slice(0, 200) : undefined))
+  const [error, words] = [told.error, told.error_description].map(text =>
+    typeof text === 'string' ? text.slice(0, 200) : undefined,
+  )
   const after = Number(headers.get('retry-after') ?? NaN)
   return new ServerError(`${short(url)} answered ${status}${error ? ` ${error}` : ''}${words ? `: ${words}` : ''}`, {
     status,
@@ -117,7 +120,8 @@ export class ClientCredentials {
       body: 'grant_type=client_credentials&scope=revocations%2Fread',
       signal,
     })
-    if (typeof told.access_token !== 'string') throw new ServerError(`${endpoint} answered no access_token`, { status: 200 })
+    if (typeof told.access_token !== 'string')
+      throw new ServerError(`${endpoint} answered no access_token`, { status: 200 })
     const life = (Number(told.expires_in) > 0 ? Number(told.expires_in) : 300) * 1000
     this.#token = { text: told.access_token, renewAt: asked + life - Math.min(60_000, life / 5), endsAt: asked + life }
     return told.access_token

@@ -34,7 +34,8 @@ export class CenoteVerifier extends EventEmitter {
   constructor(options) {
     super()
     this.#options = checked(options)
-    const { issuer, pool, clientId, clientSecret, clock, maxStalenessMs, policy, consumer, maxSnapshotBytes, backoff } = this.#options
+    const { issuer, pool, clientId, clientSecret, clock, maxStalenessMs, policy, consumer, maxSnapshotBytes, backoff } =
+      this.#options
     const { fetch } = this.#options
     this.#use(policy)
     this.pool = pool
@@ -97,7 +98,14 @@ export class CenoteVerifier extends EventEmitter {
   get status() {
     const { place, ageMs, state, entries } = this.#replica
     const age = Number.isFinite(ageMs) ? Math.max(0, Math.round(ageMs)) : null
-    return { state, ageMs: age, seq: place?.seq ?? null, incarnation: place?.incarnation ?? null, entries: entries.size, guards: this.#guards.size }
+    return {
+      state,
+      ageMs: age,
+      seq: place?.seq ?? null,
+      incarnation: place?.incarnation ?? null,
+      entries: entries.size,
+      guards: this.#guards.size,
+    }
   }
 
   /**
@@ -157,7 +165,10 @@ export class CenoteVerifier extends EventEmitter {
     const kind = endedBy(this.#replica.entries, this.#subjects.of(claims, header))
     if (kind) throw new RevokedError(`a sign-out has ended the token (${kind})`)
     if (this.#replica.hasExpired(claims.exp)) {
-      throw new InvalidTokenError("the token has expired by the server's clock; is the clock of this machine slow?", 'expired')
+      throw new InvalidTokenError(
+        "the token has expired by the server's clock; is the clock of this machine slow?",
+        'expired',
+      )
     }
     return this.#replica.state
   }
@@ -168,7 +179,8 @@ export class CenoteVerifier extends EventEmitter {
   }
 
   #use(policy) {
-    if (!POLICIES.includes(policy)) throw new TypeError(`policy must be introspect, closed or open, not ${String(policy)}`)
+    if (!POLICIES.includes(policy))
+      throw new TypeError(`policy must be introspect, closed or open, not ${String(policy)}`)
     if (policy === 'open') this.#open = true
   }
 
@@ -197,7 +209,8 @@ export class CenoteVerifier extends EventEmitter {
     const told = await askJson(fetch, discoveryUrl, { signal })
     if (told.issuer !== issuer) throw new ServerError(`${discoveryUrl} is about another issuer: ${String(told.issuer)}`)
     const named = name => {
-      if (typeof told[name] !== 'string') throw new ServerError(`${discoveryUrl} has no ${name}: is this a Cenote with the revocation feed?`)
+      if (typeof told[name] !== 'string')
+        throw new ServerError(`${discoveryUrl} has no ${name}: is this a Cenote with the revocation feed?`)
       return safeUrl(told[name], name, allowHttp)
     }
     return {
@@ -219,10 +232,17 @@ function checked(options) {
   const { issuer, allowHttp = false, clientId, clientSecret, maxStalenessSeconds = 30 } = options
   safeUrl(issuer, 'issuer', allowHttp)
   const pool = options.pool ?? issuer.slice(issuer.lastIndexOf('/') + 1)
-  const consumer = options.consumer ?? `${hostname().replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 48)}-${process.pid}`
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer)) throw new TypeError(`consumer must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${consumer}`)
-  if ((clientId === undefined) !== (clientSecret === undefined)) throw new TypeError('clientId and clientSecret belong together')
-  if (!(maxStalenessSeconds >= 4)) throw new TypeError('maxStalenessSeconds must be at least 4: a healthy feed is that old at most')
+  const consumer =
+    options.consumer ??
+    `${hostname()
+      .replace(/[^A-Za-z0-9._-]/g, '-')
+      .slice(0, 48)}-${process.pid}`
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer))
+    throw new TypeError(`consumer must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${consumer}`)
+  if ((clientId === undefined) !== (clientSecret === undefined))
+    throw new TypeError('clientId and clientSecret belong together')
+  if (!(maxStalenessSeconds >= 4))
+    throw new TypeError('maxStalenessSeconds must be at least 4: a healthy feed is that old at most')
   const discoveryUrl = options.discoveryUrl ?? `${issuer}/.well-known/openid-configuration`
   return {
     ...options,

@@ -32,7 +32,8 @@ export function link(before, { kind, key, notBefore, dropAfter }) {
 export function feedKeys(jwks) {
   const keys = new Map()
   for (const jwk of Array.isArray(jwks?.keys) ? jwks.keys : []) {
-    if (jwk?.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof jwk.kid !== 'string' || typeof jwk.x !== 'string') continue
+    if (jwk?.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof jwk.kid !== 'string' || typeof jwk.x !== 'string')
+      continue
     try {
       keys.set(jwk.kid, createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: jwk.x }, format: 'jwk' }))
     } catch {
@@ -48,12 +49,15 @@ export function openJws(jws, typ, keys) {
   if (header.typ !== typ) refuse('type', `typ is ${String(header.typ)}, not ${typ}`)
   const key = keys.get(header.kid)
   if (!key) refuse('unknown_key', `no key of the feed has the id ${String(header.kid)}`)
-  if (header.alg !== 'EdDSA' || header.crit !== undefined) refuse('signature', 'the feed is signed with EdDSA and no extensions')
-  if (signature.length !== 64 || !verify(null, Buffer.from(signed), key, signature)) refuse('signature', 'the signature is wrong')
+  if (header.alg !== 'EdDSA' || header.crit !== undefined)
+    refuse('signature', 'the feed is signed with EdDSA and no extensions')
+  if (signature.length !== 64 || !verify(null, Buffer.from(signed), key, signature))
+    refuse('signature', 'the signature is wrong')
   const told = json(payload)
   // Before the rest: another version may look quite different.
   if (typeof told.v !== 'number') refuse('malformed', 'the version of the format is missing')
-  if (told.v !== 1) refuse('version', `version ${String(told.v)} of the format is not known here; a newer package may know it`)
+  if (told.v !== 1)
+    refuse('version', `version ${String(told.v)} of the format is not known here; a newer package may know it`)
   return told
 }
 
@@ -63,8 +67,17 @@ export function readFrame(jws, keys, pool, nonce) {
   const { incarnation, iat, from, to, e } = frame
   samePool(frame, pool)
   if (frame.nonce !== nonce) refuse('nonce', 'the frame does not answer this request: it is an old one')
-  if (typeof incarnation !== 'string' || ![iat, from, to].every(natural) || !Array.isArray(e)) refuse('malformed', 'a member is missing')
-  return { incarnation, iat, from, to, hBefore: hash(frame.h_before), hAfter: hash(frame.h_after), entries: e.map(entry) }
+  if (typeof incarnation !== 'string' || ![iat, from, to].every(natural) || !Array.isArray(e))
+    refuse('malformed', 'a member is missing')
+  return {
+    incarnation,
+    iat,
+    from,
+    to,
+    hBefore: hash(frame.h_before),
+    hAfter: hash(frame.h_after),
+    entries: e.map(entry),
+  }
 }
 
 /** A whole snapshot: its place in the feed, and its records as they stand in the file. */
@@ -73,13 +86,15 @@ export function readSnapshot(bytes, keys, pool) {
   if (bytes.readUInt16BE(6) !== 1) refuse('version', 'a newer package may know this version of snapshots')
   const n = Number(bytes.readBigUInt64BE(8))
   const end = HEADER + n * RECORD
-  if (!Number.isSafeInteger(end) || bytes.length !== end + bytes.readUInt32BE(16)) refuse('malformed', 'the snapshot is cut short or too long')
+  if (!Number.isSafeInteger(end) || bytes.length !== end + bytes.readUInt32BE(16))
+    refuse('malformed', 'the snapshot is cut short or too long')
   const told = openJws(bytes.toString('latin1', end), 'revsnap+jwt', keys)
   samePool(told, pool)
   const { incarnation, iat, seq } = told
   if (typeof incarnation !== 'string' || ![iat, seq].every(natural)) refuse('malformed', 'a member is missing')
   if (told.n !== n) refuse('length', 'the snapshot and its signature count differently')
-  if (!sha256(bytes.subarray(0, end)).equals(hash(told.sha256))) refuse('digest', 'the records are not those that were signed')
+  if (!sha256(bytes.subarray(0, end)).equals(hash(told.sha256)))
+    refuse('digest', 'the records are not those that were signed')
   const records = bytes.subarray(HEADER, end)
   for (let at = RECORD; at < records.length; at += RECORD) {
     if (records.compare(records, at - RECORD, at - 16, at, at + 16) > 0) continue
@@ -112,7 +127,8 @@ function json(bytes) {
   } catch {
     // Falls through: it is no object either.
   }
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) refuse('malformed', 'a part of the JWS is no JSON object')
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    refuse('malformed', 'a part of the JWS is no JSON object')
   return value
 }
 

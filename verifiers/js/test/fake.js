@@ -89,7 +89,19 @@ export class Fake {
       .slice(from - this.base, to - this.base)
       .map(({ kind, key, notBefore, dropAfter }) => [kind, key.toString('base64url'), notBefore, dropAfter])
     const [h_before, h_after] = [from, to].map(n => this.chain[n - this.base]?.toString('base64url'))
-    const payload = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now(), nonce, from, to, h_before, h_after, e, ...more }
+    const payload = {
+      v: 1,
+      pool: POOL,
+      incarnation: this.incarnation,
+      iat: Date.now(),
+      nonce,
+      from,
+      to,
+      h_before,
+      h_after,
+      e,
+      ...more,
+    }
     return signed('revfeed+jwt', payload, this.feedKeys.at(-1))
   }
 
@@ -105,7 +117,8 @@ export class Fake {
     }
     const sorted = [...byKey.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value)
     const records = sorted.map(({ key, notBefore, dropAfter }) => Buffer.concat([key, u64(notBefore), u64(dropAfter)]))
-    const head = length => Buffer.concat([Buffer.from('CNTRVF\0\x01', 'latin1'), u64(sorted.length), u32(length), Buffer.alloc(12)])
+    const head = length =>
+      Buffer.concat([Buffer.from('CNTRVF\0\x01', 'latin1'), u64(sorted.length), u32(length), Buffer.alloc(12)])
     const told = length => {
       const sha = sha256(Buffer.concat([head(length), ...records])).toString('base64url')
       const place = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now(), seq: this.seq }
@@ -118,10 +131,23 @@ export class Fake {
   }
 
   /** A token of the pool. `born` is the birth of its session. */
-  token({ born = Date.now(), session = uuid7(born), use = 'access', kid = this.kid, key = rsa.privateKey, ...more } = {}) {
+  token({
+    born = Date.now(),
+    session = uuid7(born),
+    use = 'access',
+    kid = this.kid,
+    key = rsa.privateKey,
+    ...more
+  } = {}) {
     const now = Math.floor(Date.now() / 1000)
     const client = use === 'id' ? { aud: this.clientId } : { client_id: this.clientId }
-    const claims = { iss: this.issuer, sub: 'ann', token_use: use, origin_jti: session, jti: randomBytes(8).toString('hex') }
+    const claims = {
+      iss: this.issuer,
+      sub: 'ann',
+      token_use: use,
+      origin_jti: session,
+      jti: randomBytes(8).toString('hex'),
+    }
     const payload = { ...claims, ...client, iat: now, exp: now + 3600, ...more }
     const text = `${encoded({ alg: 'RS256', kid })}.${encoded(payload)}`
     return `${text}.${sign('RSA-SHA256', Buffer.from(text), key).toString('base64url')}`
@@ -135,13 +161,22 @@ export class Fake {
     const url = new URL(req.url, this.issuer)
     const chunks = []
     for await (const chunk of req) chunks.push(chunk)
-    const asked = { path: url.pathname.slice(POOL.length + 1), query: url.searchParams, headers: req.headers, body: Buffer.concat(chunks).toString() }
+    const asked = {
+      path: url.pathname.slice(POOL.length + 1),
+      query: url.searchParams,
+      headers: req.headers,
+      body: Buffer.concat(chunks).toString(),
+    }
     this.requests.push(asked)
     const answer = (await this.intercept(asked)) ?? (await this.#answer(asked))
     if (answer === 'hang') return
     const { status = 200, headers = {}, body = '' } = answer
     const json = typeof body === 'object' && !Buffer.isBuffer(body)
-    res.writeHead(status, { 'Cache-Control': 'no-store', ...(json && { 'Content-Type': 'application/json' }), ...headers })
+    res.writeHead(status, {
+      'Cache-Control': 'no-store',
+      ...(json && { 'Content-Type': 'application/json' }),
+      ...headers,
+    })
     res.end(json ? JSON.stringify(body) : body)
   }
 
@@ -162,7 +197,16 @@ export class Fake {
       case '/.well-known/jwks.json':
         return { body: this.jwks() }
       case '/.well-known/revocation-jwks.json':
-        return { body: { keys: this.feedKeys.map(({ kid, publicKey }) => ({ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'EdDSA' })) } }
+        return {
+          body: {
+            keys: this.feedKeys.map(({ kid, publicKey }) => ({
+              ...publicKey.export({ format: 'jwk' }),
+              kid,
+              use: 'sig',
+              alg: 'EdDSA',
+            })),
+          },
+        }
       case '/oauth2/token':
         return this.#token(headers, body)
       case '/oauth2/introspect':
@@ -179,7 +223,8 @@ export class Fake {
   #token(headers, body) {
     const basic = `Basic ${Buffer.from('machine:a%20secret%3A%20with%20%25').toString('base64')}`
     if (headers.authorization !== basic) return { status: 401, body: { error: 'invalid_client' } }
-    if (new URLSearchParams(body).get('scope') !== 'revocations/read') return { status: 400, body: { error: 'invalid_scope' } }
+    if (new URLSearchParams(body).get('scope') !== 'revocations/read')
+      return { status: 400, body: { error: 'invalid_scope' } }
     const token = randomBytes(12).toString('hex')
     this.#bearers.add(`Bearer ${token}`)
     return { body: { access_token: token, token_type: 'Bearer', expires_in: this.tokenLife } }
@@ -187,7 +232,8 @@ export class Fake {
 
   async #delta(query) {
     const [since, nonce] = [Number(query.get('since')), query.get('nonce')]
-    if (!/^[A-Za-z0-9_-]{16,64}$/.test(nonce) || !/^[012]$/.test(query.get('wait'))) return { status: 400, body: { error: 'invalid_request' } }
+    if (!/^[A-Za-z0-9_-]{16,64}$/.test(nonce) || !/^[012]$/.test(query.get('wait')))
+      return { status: 400, body: { error: 'invalid_request' } }
     if (query.get('incarnation') !== this.incarnation || since > this.seq || since < this.base) {
       return { status: 410, body: { error: 'snapshot_required' } }
     }
@@ -214,7 +260,12 @@ export function signed(typ, payload, { kid, privateKey }) {
 }
 
 export function uuid7(ms) {
-  const hex = ms.toString(16).padStart(12, '0') + '7' + randomBytes(10).toString('hex').slice(0, 3) + 'a' + randomBytes(10).toString('hex').slice(0, 15)
+  const hex =
+    ms.toString(16).padStart(12, '0') +
+    '7' +
+    randomBytes(10).toString('hex').slice(0, 3) +
+    'a' +
+    randomBytes(10).toString('hex').slice(0, 15)
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 

@@ -87,7 +87,8 @@ test('what is known before the start is in the snapshot', async () => {
   for (let n = 0; n < 500; n++) fake.publish('U', `user-${n}`, 1_000_001)
   await follow()
   assert.equal(verifier.status.entries, 500)
-  for (const n of [0, 77, 499]) await assert.rejects(verifier.verify(fake.token({ sub: `user-${n}`, born: 1_000_000 })), RevokedError)
+  for (const n of [0, 77, 499])
+    await assert.rejects(verifier.verify(fake.token({ sub: `user-${n}`, born: 1_000_000 })), RevokedError)
   await verifier.verify(fake.token({ sub: 'user-500', born: 1_000_000 }))
 })
 
@@ -103,7 +104,10 @@ test('the acknowledgement names the consumer, the weakest policy in use, and how
   await follow({ maxStalenessSeconds: 20 })
   const last = () => Object.fromEntries(asked('/revocations/delta').at(-1).query)
   const { consumer, policy, max_staleness } = last()
-  assert.deepEqual({ consumer, policy, max_staleness }, { consumer: 'test-1', policy: 'introspect', max_staleness: '20' })
+  assert.deepEqual(
+    { consumer, policy, max_staleness },
+    { consumer: 'test-1', policy: 'introspect', max_staleness: '20' },
+  )
   verifier.uses('open')
   await until(() => last().policy === 'open')
   fake.publish('U', 'ann')
@@ -229,23 +233,42 @@ test('a clock that is hours slow revives no token that the server has forgotten'
   const exp = Math.floor(Date.now() / 1000) - 121
   const expired = { name: 'InvalidTokenError', reason: 'expired' }
   await assert.rejects(verifier.verify(fake.token({ exp })), expired)
-  assert.throws(() => verifier.checkNow(JSON.parse(Buffer.from(fake.token({ exp }).split('.')[1], 'base64url'))), expired)
+  assert.throws(
+    () => verifier.checkNow(JSON.parse(Buffer.from(fake.token({ exp }).split('.')[1], 'base64url'))),
+    expired,
+  )
 })
 
 const liar = feedKey()
 for (const [what, tamper] of [
   ['dropped', (fake, { nonce, since }) => fake.frame({ nonce, from: since + 1, to: fake.seq })],
   ['repeated', (fake, { nonce }) => fake.frame({ nonce, from: 0, to: 1 })],
-  ['reordered', (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, frame => frame.e.reverse())],
-  ['shortened', (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, frame => frame.e.pop())],
-  ['altered and signed again', (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, ({ e }) => (e[0][2] = 5))],
+  [
+    'reordered',
+    (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, frame => frame.e.reverse()),
+  ],
+  [
+    'shortened',
+    (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, frame => frame.e.pop()),
+  ],
+  [
+    'altered and signed again',
+    (fake, { nonce, since }) => resigned(fake, { nonce, from: since, to: fake.seq }, ({ e }) => (e[0][2] = 5)),
+  ],
   ['altered', (fake, { nonce, since }) => flipped(fake.frame({ nonce, from: since, to: fake.seq }))],
   ['replayed', (fake, { since }) => fake.frame({ nonce: 'A'.repeat(24), from: since, to: fake.seq })],
   ['without a nonce', (fake, { since }) => fake.frame({ from: since, to: fake.seq })],
-  ['of another pool', (fake, { nonce, since }) => fake.frame({ nonce, from: since, to: fake.seq, pool: 'us-east-1_Other0001' })],
+  [
+    'of another pool',
+    (fake, { nonce, since }) => fake.frame({ nonce, from: since, to: fake.seq, pool: 'us-east-1_Other0001' }),
+  ],
   ['of version 2', (fake, { nonce, since }) => fake.frame({ nonce, from: since, to: fake.seq, v: 2 })],
   ['by an unknown key', (fake, { nonce }) => signed('revfeed+jwt', payloadOf(fake.frame({ nonce })), liar)],
-  ['by a known key id and another key', (fake, { nonce }) => signed('revfeed+jwt', payloadOf(fake.frame({ nonce })), { ...liar, kid: fake.feedKeys[0].kid })],
+  [
+    'by a known key id and another key',
+    (fake, { nonce }) =>
+      signed('revfeed+jwt', payloadOf(fake.frame({ nonce })), { ...liar, kid: fake.feedKeys[0].kid }),
+  ],
   ['of another type', (fake, { nonce }) => signed('JWT', payloadOf(fake.frame({ nonce })), fake.feedKeys[0])],
   ['no frame at all', () => '<html>welcome to the hotel</html>'],
 ]) {
@@ -266,7 +289,12 @@ for (const [what, tamper] of [
     assert.equal(verifier.state, 'EXPIRED')
     for (const sub of ['old', 'ann', 'bob']) {
       // What the snapshot has told is known, though the feed is not fresh.
-      await until(async () => verifier.verify(fake.token({ sub, born: 1_000_000 }), { policy: 'open' }).then(() => false, error => error instanceof RevokedError))
+      await until(async () =>
+        verifier.verify(fake.token({ sub, born: 1_000_000 }), { policy: 'open' }).then(
+          () => false,
+          error => error instanceof RevokedError,
+        ),
+      )
     }
     assert.equal(verifier.state, 'EXPIRED')
     fake.tamper = frame => frame
@@ -299,7 +327,8 @@ test('a new incarnation merges: what was known and has not ended is kept', async
   fake.publish('U', 'bob', 1_000_001)
   await caughtUp()
   assert.equal(problems.length, 1)
-  for (const sub of ['ann', 'bob']) await assert.rejects(verifier.verify(fake.token({ sub, born: 1_000_000 })), RevokedError)
+  for (const sub of ['ann', 'bob'])
+    await assert.rejects(verifier.verify(fake.token({ sub, born: 1_000_000 })), RevokedError)
   await until(() => verifier.state === 'FRESH')
 })
 
@@ -307,7 +336,8 @@ test('a 410 is mended by a snapshot, without a pause', async () => {
   await follow()
   fake.publish('U', 'ann', 1_000_001)
   await caughtUp()
-  fake.intercept = ({ path }) => (path === '/revocations/delta' ? { status: 410, body: { error: 'snapshot_required' } } : undefined)
+  fake.intercept = ({ path }) =>
+    path === '/revocations/delta' ? { status: 410, body: { error: 'snapshot_required' } } : undefined
   await until(() => problems.some(({ status }) => status === 410))
   fake.intercept = () => undefined
   assert.ok((await caughtUp()) < 100)
@@ -352,7 +382,8 @@ for (const [status, headers, least] of [
   test(`a ${status} is not hammered${least ? ', and Retry-After is kept' : ''}`, async () => {
     await follow()
     fake.requests.length = 0
-    fake.intercept = ({ path }) => (path === '/revocations/delta' ? { status, headers, body: { error: 'temporarily_unavailable' } } : undefined)
+    fake.intercept = ({ path }) =>
+      path === '/revocations/delta' ? { status, headers, body: { error: 'temporarily_unavailable' } } : undefined
     await sleep(1900)
     const times = asked('/revocations/delta').length
     assert.ok(least ? times <= 2 : times >= 4 && times <= 20, `${times} requests`)
@@ -363,7 +394,8 @@ for (const [status, headers, least] of [
 
 test('a redirect is not followed: it would carry the bearer token elsewhere', async () => {
   await follow()
-  fake.intercept = ({ path }) => (path === '/revocations/delta' ? { status: 302, headers: { Location: `${fake.issuer}/elsewhere` } } : undefined)
+  fake.intercept = ({ path }) =>
+    path === '/revocations/delta' ? { status: 302, headers: { Location: `${fake.issuer}/elsewhere` } } : undefined
   await until(() => problems.length > 0)
   assert.equal(asked('/elsewhere').length, 0)
 })
@@ -375,11 +407,15 @@ test('an answer without end is cut off', async () => {
 })
 
 test('discovery of another issuer, or without a feed, says so', async () => {
-  fake.intercept = ({ path }) => (path.startsWith('/.well-known/openid') ? { body: { issuer: fake.issuer, jwks_uri: `${fake.issuer}/jwks` } } : undefined)
+  fake.intercept = ({ path }) =>
+    path.startsWith('/.well-known/openid')
+      ? { body: { issuer: fake.issuer, jwks_uri: `${fake.issuer}/jwks` } }
+      : undefined
   await follow({}, { fresh: false })
   await until(() => problems.some(({ message }) => /revocation feed/.test(message)))
   await verifier.stop()
-  fake.intercept = ({ path }) => (path.startsWith('/.well-known/openid') ? { body: { issuer: 'https://elsewhere.example' } } : undefined)
+  fake.intercept = ({ path }) =>
+    path.startsWith('/.well-known/openid') ? { body: { issuer: 'https://elsewhere.example' } } : undefined
   await follow({}, { fresh: false })
   await until(() => problems.some(({ message }) => /another issuer: https:..elsewhere/.test(message)))
 })
@@ -403,7 +439,11 @@ test('tokens that are none of this pool: each is refused with its reason', async
     [fake.token({ client_id: 'other' }), 'client'],
     [fake.token({ session: '0b5e8d2c-1111-4222-8333-444455556666' }), 'malformed'],
   ]) {
-    await assert.rejects(verifier.verify(token), error => error instanceof InvalidTokenError && error.reason === reason, reason)
+    await assert.rejects(
+      verifier.verify(token),
+      error => error instanceof InvalidTokenError && error.reason === reason,
+      reason,
+    )
   }
 })
 

@@ -50,7 +50,10 @@ function cutOff() {
 
 test('aws-jwt-verify takes a revoked token without the hook and refuses it with it', async () => {
   const options = { issuer: fake.issuer, audience: null, jwksUri: `${fake.issuer}/.well-known/jwks.json` }
-  const [plain, hooked] = [JwtVerifier.create(options), JwtVerifier.create({ ...options, customJwtCheck: customJwtCheck(verifier) })]
+  const [plain, hooked] = [
+    JwtVerifier.create(options),
+    JwtVerifier.create({ ...options, customJwtCheck: customJwtCheck(verifier) }),
+  ]
   for (const one of [plain, hooked]) one.cacheJwks(fake.jwks())
   const token = fake.token({ born: 1_000_000 })
   assert.equal((await hooked.verify(token)).sub, 'ann')
@@ -61,7 +64,7 @@ test('aws-jwt-verify takes a revoked token without the hook and refuses it with 
   assert.equal((await hooked.verify(fake.token())).sub, 'ann')
 })
 
-test('aws-jwt-verify: the application\'s own check still runs, and a feed that is not fresh refuses', async () => {
+test("aws-jwt-verify: the application's own check still runs, and a feed that is not fresh refuses", async () => {
   const check = customJwtCheck(verifier, {
     also: ({ payload }) => {
       if (payload.sub === 'eve') throw new Error('not eve')
@@ -72,7 +75,10 @@ test('aws-jwt-verify: the application\'s own check still runs, and a feed that i
   await one.verify(fake.token())
   await assert.rejects(one.verify(fake.token({ sub: 'eve' })), /not eve/)
   cutOff()
-  await assert.rejects(one.verify(fake.token()), error => error instanceof UnavailableError || error.name === 'JwtExpiredError')
+  await assert.rejects(
+    one.verify(fake.token()),
+    error => error instanceof UnavailableError || error.name === 'JwtExpiredError',
+  )
 })
 
 test('jose takes a revoked token alone and refuses it with the feed', async () => {
@@ -200,7 +206,10 @@ test('a client that ignores the closing handshake is cut off within a second', a
   fake.publish('U', 'ann', 1_000_001)
   await until(() => verifier.status.guards === 0, 1000)
   await new Promise(resolve => server.getConnections((error, n) => resolve(n))).then(() =>
-    until(() => new Promise(resolve => server.getConnections((error, n) => resolve(n === 0))), 1000 - (performance.now() - began)),
+    until(
+      () => new Promise(resolve => server.getConnections((error, n) => resolve(n === 0))),
+      1000 - (performance.now() - began),
+    ),
   )
   socket.terminate()
 })

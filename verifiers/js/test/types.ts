@@ -13,7 +13,11 @@ import { cenote } from '@cenote/verifier/fastify'
 import { withRevocation } from '@cenote/verifier/jose'
 import { guardSocket } from '@cenote/verifier/ws'
 
-const verifier = new CenoteVerifier({ issuer: 'https://id.example.com/eu-west-1_A', clientId: 'a', clientSecret: 'b' }).start()
+const verifier = new CenoteVerifier({
+  issuer: 'https://id.example.com/eu-west-1_A',
+  clientId: 'a',
+  clientSecret: 'b',
+}).start()
 verifier.on('state', (now: State, before: State) => console.log(now, before))
 verifier.on('problem', error => console.warn(error.message))
 // @ts-expect-error There is no such policy.

@@ -64,7 +64,8 @@ for (const { name, file, snapshot, expect, reason, after, entries } of vectors.s
     const known = new Entries()
     await known.merge(loaded.records, 0)
     assert.equal(known.size, entries.length)
-    for (const [key, notBefore, dropAfter] of entries) assert.deepEqual(known.find(bytes(key)), { notBefore, dropAfter })
+    for (const [key, notBefore, dropAfter] of entries)
+      assert.deepEqual(known.find(bytes(key)), { notBefore, dropAfter })
   })
 }
 

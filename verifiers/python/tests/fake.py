@@ -113,13 +113,23 @@ class Fake:
 
     def options(self, **more):
         """Arguments for a verifier of this server."""
-        named = {"client_id": "machine", "client_secret": "a secret: with %", "consumer": "test-1", "backoff": (0.02, 0.2)}
+        named = {
+            "client_id": "machine",
+            "client_secret": "a secret: with %",
+            "consumer": "test-1",
+            "backoff": (0.02, 0.2),
+        }
         return {"issuer": self.issuer, **named, **more}
 
     def publish(self, kind, id, not_before=None, drop_after=None):
         """A record, as a sign-out makes one."""
         now = int(time.time() * 1000)
-        record = (kind, key16(kind, POOL, id), now + 1 if not_before is None else not_before, drop_after or now + 3_600_000)
+        record = (
+            kind,
+            key16(kind, POOL, id),
+            now + 1 if not_before is None else not_before,
+            drop_after or now + 3_600_000,
+        )
         with self.news:
             self.records.append(record)
             self.chain.append(sha256(self.chain[-1] + kind.encode() + record[1] + struct.pack(">QQ", *record[2:])))
@@ -129,7 +139,13 @@ class Fake:
         start, end = self.seq if start is None else start, self.seq if end is None else end
         rows = [[kind, b64(key), nb, drop] for kind, key, nb, drop in self.records[start - self.base : end - self.base]]
         h = [b64(self.chain[n - self.base]) for n in (start, end)]
-        payload = {"v": 1, "pool": POOL, "incarnation": self.incarnation, "iat": int(time.time() * 1000), "nonce": nonce}
+        payload = {
+            "v": 1,
+            "pool": POOL,
+            "incarnation": self.incarnation,
+            "iat": int(time.time() * 1000),
+            "nonce": nonce,
+        }
         payload |= {"from": start, "to": end, "h_before": h[0], "h_after": h[1], "e": rows}
         change(payload)
         return signed(typ, payload, key or self.feed_keys[-1])
@@ -145,7 +161,13 @@ class Fake:
             return b"CNTRVF\0\1" + struct.pack(">QI", len(by_key), length) + bytes(12)
 
         def told(length):
-            payload = {"v": 1, "pool": POOL, "incarnation": self.incarnation, "iat": int(time.time() * 1000), "seq": self.seq}
+            payload = {
+                "v": 1,
+                "pool": POOL,
+                "incarnation": self.incarnation,
+                "iat": int(time.time() * 1000),
+                "seq": self.seq,
+            }
             payload |= {"h": b64(self.chain[-1]), "n": len(by_key), "sha256": b64(sha256(head(length) + records))}
             return signed("revsnap+jwt", payload, self.feed_keys[-1]).encode()
 
@@ -157,7 +179,13 @@ class Fake:
         """A token of the pool; `born` is the birth of its session."""
         now = int(time.time())
         session = session or uuid7(now * 1000 if born is None else born)
-        claims = {"iss": self.issuer, "sub": "ann", "token_use": use, "origin_jti": session, "jti": secrets.token_hex(8)}
+        claims = {
+            "iss": self.issuer,
+            "sub": "ann",
+            "token_use": use,
+            "origin_jti": session,
+            "jti": secrets.token_hex(8),
+        }
         claims |= {"aud" if use == "id" else "client_id": CLIENT, "iat": now, "exp": now + 3600, **more}
         text = f"{encoded({'alg': 'RS256', 'kid': kid or self.kid})}.{encoded(claims)}"
         return f"{text}.{b64(RSA.sign(text.encode(), padding.PKCS1v15(), SHA256()))}"
@@ -190,14 +218,18 @@ class Fake:
     def answer(self, request):
         path, issuer = request["path"], self.issuer
         if path == "/.well-known/openid-configuration":
-            return 200, {}, {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/.well-known/jwks.json",
-                "token_endpoint": f"{issuer}/oauth2/token",
-                "introspection_endpoint": f"{issuer}/oauth2/introspect",
-                "revocation_feed_endpoint": f"{issuer}/revocations",
-                "revocation_feed_jwks_uri": f"{issuer}/.well-known/revocation-jwks.json",
-            }
+            return (
+                200,
+                {},
+                {
+                    "issuer": issuer,
+                    "jwks_uri": f"{issuer}/.well-known/jwks.json",
+                    "token_endpoint": f"{issuer}/oauth2/token",
+                    "introspection_endpoint": f"{issuer}/oauth2/introspect",
+                    "revocation_feed_endpoint": f"{issuer}/revocations",
+                    "revocation_feed_jwks_uri": f"{issuer}/.well-known/revocation-jwks.json",
+                },
+            )
         if path == "/.well-known/jwks.json":
             return 200, {}, self.jwks()
         if path == "/.well-known/revocation-jwks.json":
@@ -224,7 +256,9 @@ class Fake:
         if incarnation != self.incarnation or not self.base <= since <= self.seq:
             return 410, {}, {"error": "snapshot_required"}
         with self.news:
-            self.news.wait_for(lambda: self.over.is_set() or self.seq > since or self.incarnation != incarnation, int(wait))
+            self.news.wait_for(
+                lambda: self.over.is_set() or self.seq > since or self.incarnation != incarnation, int(wait)
+            )
         if incarnation != self.incarnation:
             return 410, {}, {"error": "snapshot_required"}
         text = self.tamper(self.frame(nonce, since, min(self.seq, since + 1000)), nonce, since)

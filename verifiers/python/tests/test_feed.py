@@ -89,7 +89,7 @@ def test_2500_records_in_one_moment_come_in_full_frames(fake, follow, caught_up)
 
 def test_the_acknowledgement_names_the_consumer_the_weakest_policy_and_the_staleness(fake, follow):
     verifier = follow(max_staleness=20)
-    last = lambda: asked(fake, "/revocations/delta")[-1]["query"]  # noqa: E731
+    last = lambda: asked(fake, "/revocations/delta")[-1]["query"]
     assert (last()["consumer"], last()["policy"], last()["max_staleness"]) == ("test-1", "introspect", "20")
     verifier.uses("open")
     until(lambda: last()["policy"] == "open")
@@ -110,7 +110,9 @@ def test_a_server_that_is_down_at_the_start_the_policy_decides_and_the_feed_is_f
     verifier.verify(token)
 
 
-def test_without_the_feed_closed_refuses_open_lets_through_and_introspect_asks_and_remembers_for_5_s(fake, follow, clock):
+def test_without_the_feed_closed_refuses_open_lets_through_and_introspect_asks_and_remembers_for_5_s(
+    fake, follow, clock
+):
     live, dead = fake.token(), fake.token()
     fake.active.add(live)
     fake.intercept = lambda request: (503, {}, {}) if request["path"].startswith("/revocations/") else None
@@ -173,7 +175,9 @@ def test_heartbeats_that_stop_make_it_stale_after_4_s_and_expired_after_30(fake,
         pytest.param(-3600, 3600, id="the wall clock was set back in the sleep"),
     ],
 )
-def test_after_a_sleep_it_is_not_fresh_and_an_answer_to_what_was_asked_before_does_not_make_it_so(fake, follow, clock, wall, mono):
+def test_after_a_sleep_it_is_not_fresh_and_an_answer_to_what_was_asked_before_does_not_make_it_so(
+    fake, follow, clock, wall, mono
+):
     verifier = follow()
     held, go_on = threading.Event(), threading.Event()
 
@@ -446,7 +450,12 @@ def test_guards_when_the_feed_expires_closed_fires_open_stays_introspect_asks(fa
     live, dead = fake.token(), fake.token()
     fake.active.add(live)
     guards = {}
-    for name, token, policy in [("closed", live, "closed"), ("open", live, "open"), ("live", live, "introspect"), ("dead", dead, "introspect")]:
+    for name, token, policy in [
+        ("closed", live, "closed"),
+        ("open", live, "open"),
+        ("live", live, "introspect"),
+        ("dead", dead, "introspect"),
+    ]:
         verified = verifier.verify(token)
         guards[name] = verifier.guard(verified.claims, verified.header, token=token, policy=policy)
     fake.intercept = lambda request: "hang" if request["path"].startswith("/revocations/") else None

@@ -148,7 +148,9 @@ def application(seen):
     return Starlette(routes=[Route("/me", me), *routes, WebSocketRoute("/echo", echo), WebSocketRoute("/deaf", deaf)])
 
 
-def test_asgi_200_then_401_that_leads_to_sign_in_and_503_where_nobody_can_say(fake, follow, sign_out, clock, application):
+def test_asgi_200_then_401_that_leads_to_sign_in_and_503_where_nobody_can_say(
+    fake, follow, sign_out, clock, application
+):
     verifier = follow()
     app = CenoteMiddleware(application, verifier, policies={"/pay": "closed", "/news": "open"}, public=["/health"])
     token, bob = fake.token(BORN), f"Bearer {fake.token(sub='bob')}"
@@ -173,7 +175,9 @@ def test_asgi_200_then_401_that_leads_to_sign_in_and_503_where_nobody_can_say(fa
 
 
 def connected(server, path, token):
-    return websockets.connect(f"ws://127.0.0.1:{server.port}{path}", additional_headers={"Authorization": f"Bearer {token}"})
+    return websockets.connect(
+        f"ws://127.0.0.1:{server.port}{path}", additional_headers={"Authorization": f"Bearer {token}"}
+    )
 
 
 def test_a_websocket_closes_with_4001_within_a_second_and_a_refresh_does_not_close_it(fake, follow, application, seen):
@@ -251,7 +255,12 @@ def test_asgi_the_token_of_a_websocket_may_be_elsewhere(fake, follow, applicatio
 @pytest.fixture
 def django_site(fake, clock, monkeypatch):
     if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, MIDDLEWARE=["cenote_verifier.django.CenoteMiddleware"], CENOTE={})
+        settings.configure(
+            ALLOWED_HOSTS=["*"],
+            ROOT_URLCONF=__name__,
+            MIDDLEWARE=["cenote_verifier.django.CenoteMiddleware"],
+            CENOTE={},
+        )
         django.setup()
     from cenote_verifier import django as ours
 
@@ -291,7 +300,7 @@ def django_site(fake, clock, monkeypatch):
 def test_django_200_then_401_that_leads_to_sign_in_and_503_where_nobody_can_say(fake, django_site, sign_out, clock):
     token, bob = fake.token(BORN), f"Bearer {fake.token(sub='bob')}"
     client = Client()
-    get = lambda path, auth: client.get(path, headers={"Authorization": auth})  # noqa: E731
+    get = lambda path, auth: client.get(path, headers={"Authorization": auth})
     assert client.get("/health").status_code == 200
     assert get("/me", f"Bearer {token}").json() == {"sub": "ann", "by": "feed"}
     later = asyncio.run(AsyncClient().get("/later", headers={"Authorization": bob}))

@@ -27,7 +27,8 @@ let server, pool, clientId, machine, verifier
 before(async () => {
   server = await attachOrStart()
   pool = (await api('CreateUserPool', { PoolName: `verifier-js-${process.pid}` })).UserPool.Id
-  clientId = (await makeClient({ ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] })).ClientId
+  clientId = (await makeClient({ ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }))
+    .ClientId
   machine = await makeClient({
     GenerateSecret: true,
     AllowedOAuthFlowsUserPoolClient: true,
@@ -46,7 +47,12 @@ after(async () => {
 })
 
 function make(options) {
-  const named = { clientId: machine.ClientId, clientSecret: machine.ClientSecret, consumer: 'e2e-js', tls: { ca: readFileSync(server.ca_file) } }
+  const named = {
+    clientId: machine.ClientId,
+    clientSecret: machine.ClientSecret,
+    consumer: 'e2e-js',
+    tls: { ca: readFileSync(server.ca_file) },
+  }
   return new CenoteVerifier({ issuer: `${server.endpoint}/${pool}`, ...named, ...options })
 }
 
@@ -66,7 +72,9 @@ test('GlobalSignOut: access and ID token are refused; who signs in again is let 
     await assert.rejects(verifier.verify(IdToken, { tokenUse: 'id' }), RevokedError)
   }
   ms.sort((a, b) => a - b)
-  t.diagnostic(`from the answer of GlobalSignOut to refusal, 20 times: p50 ${ms[10].toFixed(1)} ms, worst ${ms[19].toFixed(1)} ms`)
+  t.diagnostic(
+    `from the answer of GlobalSignOut to refusal, 20 times: p50 ${ms[10].toFixed(1)} ms, worst ${ms[19].toFixed(1)} ms`,
+  )
   assert.ok(ms[19] < 1000, `${ms[19]} ms`)
 })
 
@@ -98,7 +106,9 @@ test('a WebSocket outlives a refresh and closes within a second of the sign-out'
   const http = createServer()
   const wss = new WebSocketServer({ server: http })
   const { AccessToken, RefreshToken } = await signIn(await user())
-  wss.on('connection', async ws => guardSocket(verifier, ws, { ...(await verifier.verify(AccessToken)), token: AccessToken }))
+  wss.on('connection', async ws =>
+    guardSocket(verifier, ws, { ...(await verifier.verify(AccessToken)), token: AccessToken }),
+  )
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
   const socket = new WebSocket(`ws://127.0.0.1:${http.address().port}`)
@@ -137,7 +147,8 @@ test('the lines of the README work as they stand', async () => {
   const program = spawn(process.execPath, [file], { env, stdio: ['ignore', 'inherit', 'inherit'] })
   try {
     const { AccessToken } = await signIn(await user())
-    const orders = () => fetch(`http://127.0.0.1:${port}/orders`, { headers: { authorization: `Bearer ${AccessToken}` } })
+    const orders = () =>
+      fetch(`http://127.0.0.1:${port}/orders`, { headers: { authorization: `Bearer ${AccessToken}` } })
     await until(async () => (await orders().catch(() => ({}))).status === 200, 10_000)
     await api('GlobalSignOut', { AccessToken })
     await until(async () => (await orders()).status === 401, 1000)
@@ -169,7 +180,8 @@ async function user() {
 
 async function signIn(USERNAME) {
   const AuthParameters = { USERNAME, PASSWORD }
-  return (await api('InitiateAuth', { ClientId: clientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters })).AuthenticationResult
+  return (await api('InitiateAuth', { ClientId: clientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
+    .AuthenticationResult
 }
 
 async function makeClient(more) {
@@ -177,7 +189,10 @@ async function makeClient(more) {
 }
 
 async function api(operation, body) {
-  const headers = { 'Content-Type': 'application/x-amz-json-1.1', 'X-Amz-Target': `AWSCognitoIdentityProviderService.${operation}` }
+  const headers = {
+    'Content-Type': 'application/x-amz-json-1.1',
+    'X-Amz-Target': `AWSCognitoIdentityProviderService.${operation}`,
+  }
   const answer = await fetch(server.endpoint, { method: 'POST', headers, body: JSON.stringify(body) })
   const told = await answer.json()
   assert.equal(answer.status, 200, `${operation}: ${JSON.stringify(told)}`)
@@ -191,7 +206,11 @@ async function attachOrStart() {
   const scratch = mkdtempSync(join(tmpdir(), 'cenote-verifier.'))
   const file = join(scratch, 'ready.json')
   const ports = await Promise.all([freePort(), freePort()])
-  const process_ = spawn(binary, ['dev', '--ephemeral', '--port', ports[0], '--tls-port', ports[1], '--ready-file', file], { stdio: 'ignore' })
+  const process_ = spawn(
+    binary,
+    ['dev', '--ephemeral', '--port', ports[0], '--tls-port', ports[1], '--ready-file', file],
+    { stdio: 'ignore' },
+  )
   await until(() => existsSync(file), 30_000)
   const stop = async () => {
     process_.kill('SIGTERM')

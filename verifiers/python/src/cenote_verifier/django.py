@@ -1,7 +1,7 @@
 """For Django: every view needs a live token, unless it says otherwise.
 
-    MIDDLEWARE = [.., "cenote_verifier.django.CenoteMiddleware"]
-    CENOTE = {"issuer": .., "client_id": .., "client_secret": .., "consumer": ..}   # the arguments of CenoteVerifier
+MIDDLEWARE = [.., "cenote_verifier.django.CenoteMiddleware"]
+CENOTE = {"issuer": .., "client_id": .., "client_secret": .., "consumer": ..}   # the arguments of CenoteVerifier
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class CenoteMiddleware(MiddlewareMixin):  # type: ignore[misc]
         super().__init__(get_response)
         self._verifier = verifier()
 
-    def process_view(self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any) -> HttpResponse | None:
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
         options = getattr(view, "cenote", {})
         if options is None:
             return None

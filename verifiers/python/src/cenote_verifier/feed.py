@@ -82,7 +82,7 @@ class Feed:
             try:
                 self._step()
                 self._failures = 0
-            except Exception as error:  # noqa: BLE001. The thread must go on whatever happens; it is told.
+            except Exception as error:  # The thread must go on whatever happens; it is told.
                 if self._stopped.is_set():
                     break
                 if self._hurried and isinstance(error, ServerError):

@@ -31,7 +31,9 @@ class End:
 class Guard:
     """Fires once, when its token is dead. A refresh does not touch it. Release it (or leave its `with`) when the connection ends."""
 
-    def __init__(self, subjects: Subjects, policy: Policy, ask: Callable[[], bool] | None, release: Callable[[Guard], None]) -> None:
+    def __init__(
+        self, subjects: Subjects, policy: Policy, ask: Callable[[], bool] | None, release: Callable[[Guard], None]
+    ) -> None:
         self.subjects = subjects
         self.policy = policy
         self.ask = ask
@@ -68,7 +70,9 @@ class Guard:
     def __enter__(self) -> Guard:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 

@@ -111,7 +111,13 @@ class Signatures:
 
 
 def check_claims(
-    claims: Json, *, issuer: str, token_use: Collection[str], client_id: Collection[str] | None, now: float, leeway: float = 0.0
+    claims: Json,
+    *,
+    issuer: str,
+    token_use: Collection[str],
+    client_id: Collection[str] | None,
+    now: float,
+    leeway: float = 0.0,
 ) -> None:
     """What must hold besides the signature."""
     use, exp, nbf = claims.get("token_use"), claims.get("exp"), claims.get("nbf")

@@ -29,13 +29,17 @@ def subjects(pool: str, claims: Mapping[str, Any], header: Mapping[str, Any] | N
     # The first that is there decides. An id that holds no moment is not of Cenote's making: such a token could outlive any sign-out.
     session = next((claims[name] for name in ("origin_jti", "event_id", "jti") if claims.get(name) is not None), None)
     if not isinstance(session, str) or not _UUID_V7.fullmatch(session):
-        raise InvalidTokenError("the token was not made by Cenote: its origin_jti, event_id or jti is no UUID of version 7")
+        raise InvalidTokenError(
+            "the token was not made by Cenote: its origin_jti, event_id or jti is no UUID of version 7"
+        )
     session = session.lower()
     # An access token's `aud` is a resource; only an ID token's names its client.
     name = {"access": "client_id", "id": "aud"}.get(str(claims.get("token_use")))
     client, sub = claims.get(name) if name else None, claims.get("sub")
     if not isinstance(client, str) or not isinstance(sub, str):
-        raise InvalidTokenError("the token was not made by Cenote: it lacks sub, token_use, or the app client that it is for")
+        raise InvalidTokenError(
+            "the token was not made by Cenote: it lacks sub, token_use, or the app client that it is for"
+        )
     keys = [("P", _few("P", pool, pool)), ("C", _few("C", pool, client))]
     kid = header.get("kid") if header else None
     if isinstance(kid, str):

@@ -86,13 +86,17 @@ class CenoteVerifier:
             _checked_consumer(consumer)
         self._consumer = consumer
         self._made_in = os.getpid()
-        self._discovery = safe_url(discovery_url or f"{issuer}/.well-known/openid-configuration", "discovery_url", allow_http)
+        self._discovery = safe_url(
+            discovery_url or f"{issuer}/.well-known/openid-configuration", "discovery_url", allow_http
+        )
         self._allow_http = allow_http
         self._context = ssl_context or ssl.create_default_context()
         if ca_file is not None:
             self._context.load_verify_locations(ca_file)
         self._clock = clock or Clock()
-        self._credentials = ClientCredentials(client_id, client_secret, self._clock.mono) if client_id and client_secret else None
+        self._credentials = (
+            ClientCredentials(client_id, client_secret, self._clock.mono) if client_id and client_secret else None
+        )
         self._audience = _several(audience)
         self._token_use = _several(token_use) or ("access",)
         self._max_staleness = max_staleness
@@ -130,7 +134,9 @@ class CenoteVerifier:
             if self._feed is None and not self._stopped.is_set():
                 connection = Connection(self._context)
                 self._feed = Feed(self._replica, self._settings(), connection, self._clock)
-                self._watcher = threading.Thread(target=self._watch, args=(connection,), name="cenote-watch", daemon=True)
+                self._watcher = threading.Thread(
+                    target=self._watch, args=(connection,), name="cenote-watch", daemon=True
+                )
                 self._tick = self._replica.moment()
                 self._feed.start()
                 self._watcher.start()
@@ -217,7 +223,9 @@ class CenoteVerifier:
         if kind:
             raise RevokedError(f"a sign-out has ended the token ({kind})")
         if self._replica.has_expired(claims.get("exp")):
-            raise InvalidTokenError("the token has expired by the server's clock; is the clock of this machine slow?", "expired")
+            raise InvalidTokenError(
+                "the token has expired by the server's clock; is the clock of this machine slow?", "expired"
+            )
         state = self.state
         if state != "EXPIRED":
             return Verdict(state, "feed")
@@ -246,7 +254,7 @@ class CenoteVerifier:
         ask = None
         if token is not None and claims.get("token_use") == "access":
             known = token
-            ask = lambda: self._introspection.is_active(known, may_wait=True)  # noqa: E731
+            ask = lambda: self._introspection.is_active(known, may_wait=True)
         guard = self._guards.add(self._subjects(claims, header), policy, ask)
         self._guards.look(guard, self._replica.entries)
         return guard
@@ -295,7 +303,7 @@ class CenoteVerifier:
                     self._guards.expired()
                 if self._signatures.is_old:
                     self._signatures.refresh()
-            except Exception as error:  # noqa: BLE001. The thread must go on whatever happens; it is told.
+            except Exception as error:  # The thread must go on whatever happens; it is told.
                 self._problem(error)
 
     def _look(self) -> None:

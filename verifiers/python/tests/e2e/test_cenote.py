@@ -33,7 +33,9 @@ def server(tmp_path_factory):
     binary = os.environ.get("CENOTE_BIN", REPOSITORY / "target/debug/cenote")
     ports = ["--port", free_port(), "--tls-port", free_port()]
     process = subprocess.Popen(
-        [binary, "dev", "--ephemeral", *ports, "--ready-file", ready], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [binary, "dev", "--ephemeral", *ports, "--ready-file", ready],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         until(ready.exists, 30)
@@ -63,7 +65,9 @@ def pool(api):
 @pytest.fixture(scope="module")
 def client(api, pool):
     flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
-    return api("CreateUserPoolClient", UserPoolId=pool, ClientName="app", ExplicitAuthFlows=flows)["UserPoolClient"]["ClientId"]
+    return api("CreateUserPoolClient", UserPoolId=pool, ClientName="app", ExplicitAuthFlows=flows)["UserPoolClient"][
+        "ClientId"
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +114,9 @@ def sign_in(api, pool, client):
 
     def sign_in():
         given = {"USERNAME": name, "PASSWORD": PASSWORD}
-        return api("InitiateAuth", ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)["AuthenticationResult"]
+        return api("InitiateAuth", ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)[
+            "AuthenticationResult"
+        ]
 
     return sign_in
 
@@ -123,7 +129,9 @@ def is_alive(verifier, token):
     return True
 
 
-def test_global_sign_out_access_and_id_token_are_refused_and_who_signs_in_again_is_let_in(verifier, api, sign_in, capsys):
+def test_global_sign_out_access_and_id_token_are_refused_and_who_signs_in_again_is_let_in(
+    verifier, api, sign_in, capsys
+):
     took = []
     for _ in range(20):
         tokens = sign_in()
@@ -168,7 +176,9 @@ def test_a_guard_outlives_a_refresh_and_fires_within_a_second_of_the_sign_out(ve
     assert asyncio.run(wait()).reason == "session_revoked"
 
 
-def test_a_verifier_cut_off_from_the_feed_asks_the_server_about_tokens_of_other_clients(follow, api, sign_in, monkeypatch):
+def test_a_verifier_cut_off_from_the_feed_asks_the_server_about_tokens_of_other_clients(
+    follow, api, sign_in, monkeypatch
+):
     cut_off = follow(consumer="e2e-python-cut-off")
     monkeypatch.setattr(cut_off, "start", lambda: cut_off)
     live, ended = sign_in()["AccessToken"], None
@@ -192,7 +202,9 @@ def test_the_lines_of_the_readme_work_as_they_stand(verifier, machine, server, a
     token = sign_in()["AccessToken"]
 
     def status():
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/orders", headers={"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/orders", headers={"Authorization": f"Bearer {token}"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status
