@@ -1,0 +1,15 @@
+// The hook of aws-jwt-verify: `JwtVerifier.create({.., customJwtCheck: customJwtCheck(verifier)})`.
+
+/**
+ * A customJwtCheck that refuses what a sign-out has ended, and then does your own check, `also`, if you have one.
+ * The library gives the hook no raw token, so nothing can be introspected: where the feed is EXPIRED, `introspect` refuses as `closed` does.
+ * `verifySync` of the library works as well if `also` answers at once.
+ */
+export function customJwtCheck(verifier, { policy, also } = {}) {
+  verifier.uses(policy)
+  return properties => {
+    const { header, payload } = properties
+    verifier.checkNow(payload, header, { policy })
+    return also?.(properties)
+  }
+}
