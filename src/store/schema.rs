@@ -546,12 +546,16 @@ CREATE TABLE deliveries (
   n BIGINT NOT NULL,
   kind TEXT NOT NULL,
   target TEXT NOT NULL,
+  lane TEXT NOT NULL,
   sid TEXT NOT NULL,
   sub TEXT NOT NULL,
   doc TEXT NOT NULL,
   state TEXT NOT NULL,
   attempts BIGINT NOT NULL,
   due_ms BIGINT NOT NULL,
+  lease_ms BIGINT NOT NULL,
+  since_ms BIGINT NOT NULL,
+  replays BIGINT NOT NULL,
   status BIGINT,
   detail TEXT NOT NULL,
   created_ms BIGINT NOT NULL,
@@ -561,6 +565,10 @@ CREATE TABLE deliveries (
 );
 CREATE UNIQUE INDEX deliveries_once ON deliveries (pool_id, signout_id, n, kind, target, sid);
 CREATE INDEX deliveries_by_target ON deliveries (pool_id, kind, target, delivery_id);
-CREATE INDEX deliveries_by_due ON deliveries (due_ms) WHERE done_ms IS NULL;
+CREATE INDEX deliveries_in_order ON deliveries (lane, delivery_id) WHERE state = 'pending';
+CREATE INDEX deliveries_by_due ON deliveries (lane, due_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_waiting ON deliveries (created_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_held ON deliveries (lane, delivery_id) WHERE state = 'held';
+CREATE INDEX deliveries_dead ON deliveries (pool_id, kind, target, delivery_id) WHERE state = 'dead';
 CREATE INDEX deliveries_by_end ON deliveries (done_ms) WHERE done_ms IS NOT NULL;
 ";
