@@ -7,11 +7,24 @@ pub const COGNITO: &str = "cognito-idp:";
 
 /// What Cognito has no words for, sorted.
 pub const OWN: &[&str] = &[
+    "cenote:CreateTokenRevocation",
+    "cenote:CreateWebhook",
+    "cenote:DeleteTokenRevocation",
+    "cenote:DeleteWebhook",
     "cenote:GetClient",
+    "cenote:GetDelivery",
     "cenote:GetPool",
     "cenote:GetSignOut",
+    "cenote:GetTokenRevocation",
+    "cenote:GetWebhook",
+    "cenote:ListDeliveries",
+    "cenote:ListTokenRevocations",
+    "cenote:ListWebhooks",
     "cenote:PatchClient",
     "cenote:PatchPool",
+    "cenote:PatchTokenRevocation",
+    "cenote:PatchWebhook",
+    "cenote:ReplayDelivery",
     "cenote:RevokeSigningKey",
     "cenote:SignOutAll",
 ];
