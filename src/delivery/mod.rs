@@ -15,5 +15,5 @@ use crate::cx::App;
 
 /// What is served to verifiers, receivers and those who ask for a receipt.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new()
+    Router::new().merge(ssf::routes())
 }

@@ -30,22 +30,28 @@ use crate::store::learned::{self, Known};
 /// After a fetch, how long until an unknown key id or signature, or a document that is not there, is reason for another one.
 const AGAIN_MS: Ms = 10 * SECOND;
 
+/// The member of ProviderDetails that says where the keys for events are.
+const EVENT_JWKS: &str = "ssf_jwks_uri";
+
 /// A kind of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     SamlMetadata,
     Discovery,
     Jwks,
+    /// Those of `ssf_jwks_uri`, which sign security events.
+    EventJwks,
 }
 
 impl What {
-    pub const ALL: [What; 3] = [What::SamlMetadata, What::Discovery, What::Jwks];
+    pub const ALL: [What; 4] = [What::SamlMetadata, What::Discovery, What::Jwks, What::EventJwks];
 
     pub fn name(self) -> &'static str {
         match self {
             What::SamlMetadata => "saml_metadata",
             What::Discovery => "discovery",
             What::Jwks => "jwks",
+            What::EventJwks => "event_jwks",
         }
     }
 
@@ -55,6 +61,7 @@ impl What {
             What::SamlMetadata => "SAML metadata",
             What::Discovery => "discovery document",
             What::Jwks => "key set",
+            What::EventJwks => "key set for events",
         }
     }
 }
@@ -119,6 +126,22 @@ pub async fn jwks(cx: &Cx, provider: &Provider) -> Result<Arc<Jwks>, Trouble> {
 /// The provider's keys fetched anew, because those that there are do not explain a signature. `None`: they are as new as it gets.
 pub async fn jwks_anew(cx: &Cx, provider: &Provider) -> Result<Option<Arc<Jwks>>, Trouble> {
     anew(cx, provider, What::Jwks, &jwks_uri(cx, provider).await?).await
+}
+
+/// The keys that sign the provider's security events: its own, unless it is told that others do.
+pub async fn event_jwks(cx: &Cx, provider: &Provider) -> Result<Arc<Jwks>, Trouble> {
+    match provider.detail(EVENT_JWKS) {
+        Some(url) => copy(cx, provider, What::EventJwks, url).await,
+        None => jwks(cx, provider).await,
+    }
+}
+
+/// The same fetched anew. `None`: they are as new as it gets.
+pub async fn event_jwks_anew(cx: &Cx, provider: &Provider) -> Result<Option<Arc<Jwks>>, Trouble> {
+    match provider.detail(EVENT_JWKS) {
+        Some(url) => anew(cx, provider, What::EventJwks, url).await,
+        None => jwks_anew(cx, provider).await,
+    }
 }
 
 async fn jwks_uri(cx: &Cx, provider: &Provider) -> Result<String, Trouble> {

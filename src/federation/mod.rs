@@ -2,6 +2,7 @@
 //! visit on the way are in `hosted`.
 
 pub mod certificates;
+pub mod events;
 pub mod handshake;
 pub mod learned;
 pub mod oidc;

@@ -220,12 +220,12 @@ async fn run_frontchannel(cx: Cx, parts: Parts, name: String) -> Result<()> {
     inward::end(cx, pool, &[&provider], &named, None, "frontchannel_logout", &mut 0).await
 }
 
-async fn visit(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Visit> {
+pub(super) async fn visit(cx: Cx, parts: Parts, form: Option<&Params>) -> Result<Visit> {
     let visit = Visit::begin(cx, parts, form).await?.filter(|visit| !visit.site.bare);
     visit.ok_or_else(site::nothing_here)
 }
 
-async fn openid_provider(visit: &Visit, name: &str) -> Result<Provider> {
+pub(super) async fn openid_provider(visit: &Visit, name: &str) -> Result<Provider> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let providers = cx.app.directory.providers(cx.db(), pool).await?;
     let provider = providers.get(name).filter(|provider| provider.kind != ProviderKind::Saml);
@@ -234,7 +234,7 @@ async fn openid_provider(visit: &Visit, name: &str) -> Result<Provider> {
     })
 }
 
-fn provider_in(path: Vec<(String, String)>) -> String {
+pub(super) fn provider_in(path: Vec<(String, String)>) -> String {
     path.into_iter().find(|(key, _)| key == "provider").map(|(_, name)| name).unwrap_or_default()
 }
 
@@ -246,7 +246,7 @@ fn refused(trouble: Trouble) -> Error {
     }
 }
 
-fn status(error: &Error) -> StatusCode {
+pub(super) fn status(error: &Error) -> StatusCode {
     match error.kind {
         Kind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -258,7 +258,7 @@ fn status(error: &Error) -> StatusCode {
 }
 
 /// What the caller is told: not what is our own business.
-fn said(error: &Error) -> String {
+pub(super) fn said(error: &Error) -> String {
     match error.kind {
         Kind::Internal => "Something went wrong.".to_owned(),
         _ => error.message.to_string(),
@@ -283,7 +283,7 @@ fn soap_fault(code: &str, text: &str) -> String {
 }
 
 /// Answers for servers, and for frames of a provider's page: no cookie, no cache, nothing to click.
-fn finish(cx: &Cx, status: StatusCode, kind: &'static str, body: String) -> Response {
+pub(super) fn finish(cx: &Cx, status: StatusCode, kind: &'static str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -7,6 +7,7 @@ mod challenge;
 mod confirm;
 mod cookies;
 mod error;
+mod events_inward;
 mod fields;
 mod finish;
 mod forgot;
@@ -38,6 +39,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
 
+pub use self::events_inward::{global_token_revocation, security_event};
 pub use self::logo::logo;
 pub use self::logout_inward::{backchannel, frontchannel};
 pub use self::saml_metadata::saml_metadata;

@@ -263,6 +263,12 @@ pub fn parse(token: &str) -> Result<Foreign<'_>, Malformed> {
 }
 
 impl Foreign<'_> {
+    /// Who it says that it is from, unverified: for choosing whose keys to try, and nothing else.
+    pub fn claimed_issuer(&self) -> Option<String> {
+        let claims: Map<String, Value> = serde_json::from_slice(&self.payload).ok()?;
+        claims.get("iss")?.as_str().map(str::to_owned)
+    }
+
     /// The claims, if a key of this set signed them. Never for a MAC: a public key is no secret.
     pub fn verify(&self, keys: &Jwks) -> Result<Map<String, Value>, Disbelief> {
         let mut fitting = keys.0.iter().filter(|key| key.fits(self.alg));

@@ -218,6 +218,7 @@ impl Limit {
         let path = match path.strip_prefix("/federation/").and_then(|rest| rest.split_once('/')) {
             Some((_, "backchannel-logout")) => "/federation/backchannel-logout",
             Some((_, "frontchannel-logout")) => "/federation/frontchannel-logout",
+            Some((_, "set")) => "/federation/set",
             _ if path.starts_with("/logo/") => "/logo",
             _ => path,
         };
@@ -239,7 +240,9 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     ("/federation/continue", Limit::UserFederation, Limit::UserFederation),
     ("/federation/frontchannel-logout", Limit::UserToken, Limit::UserToken),
     ("/federation/logout", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/federation/set", Limit::UserToken, Limit::UserToken),
     ("/forgotPassword", Limit::ManagedLogin, Limit::UserAccountRecovery),
+    ("/global-token-revocation", Limit::UserToken, Limit::UserToken),
     ("/login", Limit::ManagedLogin, Limit::UserAuthentication),
     ("/logo", Limit::ManagedLogin, Limit::ManagedLogin),
     ("/logout", Limit::ManagedLogin, Limit::ManagedLogin),

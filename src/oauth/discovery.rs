@@ -133,6 +133,7 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
         for (name, value) in [
             ("authorization_endpoint", json!(format!("{base}/oauth2/authorize"))),
             ("end_session_endpoint", json!(format!("{base}/logout"))),
+            ("global_token_revocation_endpoint", json!(format!("{base}/global-token-revocation"))),
             ("introspection_endpoint", json!(format!("{base}/oauth2/introspect"))),
             ("introspection_endpoint_auth_methods_supported", with_secret),
             ("revocation_endpoint", json!(format!("{base}/oauth2/revoke"))),

@@ -101,6 +101,9 @@ const RULES: &[Rule] = &[
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
     rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
+    // Of a stream that is gone, or whose pool is.
+    rule!(Job, KEEP_MS, "deliveries", "pool_id, delivery_id", "state = 'held' AND created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM targets t \
+        WHERE t.pool_id = deliveries.pool_id AND t.target_id = deliveries.target)"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 

@@ -14,6 +14,7 @@ mod dev;
 mod dev_idp;
 mod domains;
 mod edges;
+mod events_inward;
 mod everybody;
 mod extension;
 mod extension_access;

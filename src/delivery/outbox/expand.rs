@@ -121,12 +121,13 @@ fn batch(cx: &Cx, steps: &[Step]) -> Batch {
         (0..count).map(|_| ids::uuid_v7(cx.now, cx.rng()).to_string()).collect();
     ids.sort_unstable();
     let mut ids = ids.into_iter();
-    let (mut pending, mut not_possible) = (false, Vec::new());
+    let (mut pending, mut held, mut not_possible) = (false, false, Vec::new());
     for step in steps {
         records::expanded(&mut batch, &step.record, step.cursor.as_deref(), cx.now);
         for (row, id) in step.rows.iter().zip(ids.by_ref()) {
             deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));
             pending |= row.state == State::Pending;
+            held |= row.state == State::Held;
             if row.state == State::NotPossible {
                 not_possible.push(row.kind);
             }
@@ -139,6 +140,9 @@ fn batch(cx: &Cx, steps: &[Step]) -> Batch {
         }
         if pending {
             app.wakes.deliver.notify_one();
+        }
+        if held {
+            app.wakes.held.notify_waiters();
         }
     });
     batch

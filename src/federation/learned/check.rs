@@ -57,7 +57,7 @@ pub async fn fetch(
             "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
         }
         What::Discovery => "application/json",
-        What::Jwks => "application/jwk-set+json, application/json",
+        What::Jwks | What::EventJwks => "application/jwk-set+json, application/json",
     };
     let request = Request::get(url).max_bytes(bytes).timeout(FETCH_WITHIN).header("accept", accept);
     let answer = match cx.app.outgoing.send(request).await {
@@ -115,7 +115,7 @@ pub fn parse(
             metadata(cx.now, provider, body, entity_id).map(Checked::SamlMetadata)
         }
         What::Discovery => discovery(cx, provider, body).map(Checked::Discovery),
-        What::Jwks => match Jwks::parse(body) {
+        What::Jwks | What::EventJwks => match Jwks::parse(body) {
             Ok(keys) if keys.is_empty() => {
                 Err(refused(provider, what, "It holds no key that can verify."))
             }

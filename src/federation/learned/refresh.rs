@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::check::{Checked, fetch, metadata, parse};
-use super::{What, discovery, discovery_url};
+use super::{EVENT_JWKS, What, discovery, discovery_url};
 use crate::ambient::{MINUTE, Ms};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
@@ -67,6 +67,7 @@ async fn address(cx: &Cx, provider: &Provider, what: What) -> Result<Option<Stri
         What::SamlMetadata => provider.detail("MetadataURL").map(str::to_owned),
         What::Discovery => discovery_url(provider),
         What::Jwks => discovery(cx, provider).await?.jwks.clone(),
+        What::EventJwks => provider.detail(EVENT_JWKS).map(str::to_owned),
     })
 }
 

@@ -2,7 +2,7 @@
 //! sign out there. No routes.
 
 mod authorize;
-mod id_token;
+pub(super) mod id_token;
 mod sign_out;
 mod token;
 mod userinfo;

@@ -84,7 +84,12 @@ pub async fn end(
             &format!("{reason}, sessions: {}", own.len()),
         );
     }
-    cx.db().commit(batch).await?;
+    let done = cx.db().commit(batch).await;
+    if done.as_ref().is_err_and(is_replay) {
+        // What it would have ended was ended by the first.
+        cx.forget_signout();
+    }
+    done?;
     *ended += rest.len();
     Ok(())
 }

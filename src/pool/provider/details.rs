@@ -58,6 +58,9 @@ const OIDC: Rules = Rules {
         "pkce",
         PRIVATE_KEY,
         "revocation_url",
+        "ssf_audience",
+        "ssf_issuer",
+        "ssf_jwks_uri",
         "token_endpoint_auth_method",
         "token_endpoint_auth_signing_alg",
         "token_url",
@@ -126,6 +129,9 @@ const SOCIAL: &[&str] = &[
     "jwks_uri",
     "oidc_issuer",
     "revocation_url",
+    "ssf_audience",
+    "ssf_issuer",
+    "ssf_jwks_uri",
     "token_request_method",
     "token_url",
 ];
@@ -281,7 +287,8 @@ fn versioned(open: &mut BTreeMap<String, String>) {
 }
 
 fn is_address(name: &str) -> bool {
-    name.ends_with("_url") || matches!(name, "MetadataURL" | "jwks_uri" | "oidc_issuer")
+    name.ends_with("_url")
+        || matches!(name, "MetadataURL" | "jwks_uri" | "oidc_issuer" | "ssf_jwks_uri")
 }
 
 fn check_value(name: &str, value: &str) -> Result<()> {
@@ -328,7 +335,7 @@ fn check_value(name: &str, value: &str) -> Result<()> {
             "EdDSA", "HS256", "HS384", "HS512",
         ]),
         "api_version" if !is_version(value) => refuse("must look like v17.0"),
-        "NameIDFormat" | "MetadataEntityID" | "client_id"
+        "NameIDFormat" | "MetadataEntityID" | "client_id" | "ssf_audience" | "ssf_issuer"
             if value.contains(char::is_whitespace) =>
         {
             refuse("must not contain spaces")
