@@ -5,6 +5,7 @@
 mod apply;
 mod groups;
 mod strict;
+mod targets;
 
 use cenote_interface::types::{
     CreateIdentityProviderRequest, CreateResourceServerRequest, CreateUserPoolClientRequest,
@@ -18,12 +19,13 @@ use uuid::Uuid;
 pub use self::apply::apply;
 use self::groups::GroupSeed;
 use self::strict::Strict;
+use self::targets::TargetSeed;
+use crate::admin::extensions;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
 use crate::pool::provider::{Kind, details};
 use crate::pool::realm::{Extensions, SessionRules};
-use crate::pool::urls;
 
 /// A seed file, read and checked, with nothing done yet.
 pub struct Seed {
@@ -43,6 +45,7 @@ pub struct PoolSeed {
     providers: Vec<ProviderSeed>,
     clients: Vec<ClientSeed>,
     groups: Vec<GroupSeed>,
+    targets: Vec<TargetSeed>,
     users: Vec<UserSeed>,
 }
 
@@ -97,6 +100,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     let (clients, users) =
         (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
     let groups = pool.list("Groups")?.unwrap_or_default();
+    let targets = targets::of_pool(&mut pool)?;
     let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
     let extensions = pool.extensions()?;
     if let Some(issuer) = &issuer
@@ -118,6 +122,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
         clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
         groups: each(&format!("{at}.Groups"), groups, |object| groups::group(&id, object))?,
         users: each(&format!("{at}.Users"), users, |object| user(&id, object))?,
+        targets,
         request: pool.request("CreateUserPool")?,
         sessions: SessionRules::default(),
         id,
@@ -164,10 +169,8 @@ fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
     }
     client.at = format!("{} ({id})", client.at);
     let extensions: ClientExtensions = client.extensions()?;
-    let uris = [&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri];
-    for uri in uris.into_iter().flatten() {
-        urls::check(uri).map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
-    }
+    extensions::check_form(&extensions)
+        .map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
     client.no_pool_id()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
     Ok(ClientSeed {

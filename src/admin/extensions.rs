@@ -41,12 +41,18 @@ pub async fn set_of_client(cx: &Cx, client: &Client, extensions: ClientExtension
 
 /// Addresses at which a relying party can learn of sign-outs. This server must be able to reach one, a browser the other.
 pub fn check_client(cx: &Cx, extensions: &ClientExtensions) -> Result<()> {
+    check_form(extensions)?;
+    let Some(uri) = &extensions.backchannel_logout_uri else { return Ok(()) };
+    cx.app
+        .outgoing
+        .check(uri)
+        .map_err(|failure| Error::invalid(format!("BackchannelLogoutUri: {}", failure.message())))
+}
+
+/// The same as far as the text alone tells.
+pub fn check_form(extensions: &ClientExtensions) -> Result<()> {
     if let Some(uri) = &extensions.backchannel_logout_uri {
         check_uri("BackchannelLogoutUri", uri)?;
-        cx.app
-            .outgoing
-            .check(uri)
-            .map_err(|failure| Error::invalid(format!("BackchannelLogoutUri: {failure}")))?;
     }
     if let Some(uri) = &extensions.frontchannel_logout_uri {
         check_uri("FrontchannelLogoutUri", uri)?;

@@ -101,7 +101,8 @@ fn shown(delivery: &Delivery) -> Value {
     let at = |ms: Option<Ms>| ms.map(rfc3339);
     json!({
         "Id": delivery.id,
-        "SignOutId": delivery.signout_id,
+        // An event stream is also told of itself.
+        "SignOutId": named(&delivery.signout_id),
         "Record": delivery.n,
         "Kind": delivery.kind.as_str(),
         "Target": delivery.target,

@@ -20,11 +20,13 @@ pub(super) static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     ] {
         all.insert(name.to_owned(), schema);
     }
-    for (name, settings, required) in
-        [("TokenRevocation", token_revocation(), "Url"), ("Webhook", webhook(), "Url")]
-    {
+    for (name, settings, hidden, required) in [
+        ("Stream", stream(), Some("AuthorizationHeader"), "Method"),
+        ("TokenRevocation", token_revocation(), None, "Url"),
+        ("Webhook", webhook(), None, "Url"),
+    ] {
         all.insert(format!("{name}s"), list(&format!("{name}s"), name));
-        all.insert(name.to_owned(), target(&settings));
+        all.insert(name.to_owned(), target(&settings, hidden));
         let object =
             json!({ "type": "object", "additionalProperties": false, "properties": settings });
         all.insert(format!("{name}Patch"), patch(&object));
@@ -175,10 +177,11 @@ fn revoked_key() -> Value {
 }
 
 /// A target as it is shown: its settings, and what it is by itself.
-fn target(settings: &Value) -> Value {
+fn target(settings: &Value, hidden: Option<&str>) -> Value {
     let mut properties = json!({ "Id": { "type": "string" } });
     if let (Some(all), Some(settings)) = (properties.as_object_mut(), settings.as_object()) {
         all.extend(settings.clone());
+        all.retain(|name, _| Some(name.as_str()) != hidden);
         all.insert("CreationDate".to_owned(), date());
         all.insert("LastModifiedDate".to_owned(), date());
         if let Some(secret) = all.get_mut("Secret") {
@@ -209,6 +212,50 @@ fn webhook() -> Value {
     })
 }
 
+fn stream() -> Value {
+    let sub = json!({ "type": "string", "maxLength": 128, "pattern": PLAIN });
+    json!({
+        "Method": {
+            "type": "string",
+            "enum": ["push", "poll"],
+            "default": "poll",
+            "description": "`push` (RFC 8935) needs EndpointUrl, `poll` (RFC 8936) needs ClientId."
+        },
+        "EndpointUrl": { "type": "string", "pattern": URI, "maxLength": 2048, "description": "Where events are pushed." },
+        "AuthorizationHeader": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 4096,
+            "pattern": "^[ -~]+$",
+            "description": "The header `Authorization` with which events are pushed; never shown. It is forgotten when EndpointUrl changes without it."
+        },
+        "ClientId": { "type": "string", "maxLength": 128, "description": "The app client that polls the stream and may manage it." },
+        "Audience": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 2048,
+            "pattern": "^[ -~]+$",
+            "description": "`aud` of its events. By default the client, or else the address."
+        },
+        "Events": {
+            "type": "array",
+            "maxItems": 100,
+            "items": { "type": "string", "maxLength": 512, "pattern": PLAIN },
+            "default": [],
+            "description": "The types of events that it is told, as URIs; none means all."
+        },
+        "Status": {
+            "type": "string",
+            "enum": ["enabled", "paused", "disabled"],
+            "default": "enabled",
+            "description": "`paused` keeps events until it is enabled again; `disabled` tells it nothing, and not later either."
+        },
+        "Reason": { "type": "string", "maxLength": 256, "pattern": PLAIN, "description": "Why it is not enabled." },
+        "Without": { "type": "array", "maxItems": 1000, "items": sub, "default": [], "description": "The users (`sub`) of whom it is not told." },
+        "Description": description()
+    })
+}
+
 fn token_revocation() -> Value {
     json!({
         "Url": { "type": "string", "pattern": URI, "maxLength": 2048, "description": "Its `global_token_revocation_endpoint`." },
@@ -231,7 +278,7 @@ fn token_revocation() -> Value {
 }
 
 fn description() -> Value {
-    json!({ "type": "string", "maxLength": 256, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$", "default": "", "description": "For people." })
+    json!({ "type": "string", "maxLength": 256, "pattern": PLAIN, "default": "", "description": "For people." })
 }
 
 fn date() -> Value {
@@ -258,7 +305,7 @@ fn delivery() -> Value {
                      "FirstAttemptDate", "NextAttemptDate", "DoneDate"],
         "properties": {
             "Id": { "type": "string" },
-            "SignOutId": { "type": "string", "format": "uuid" },
+            "SignOutId": { "type": ["string", "null"], "format": "uuid", "description": "null: a stream is told of itself." },
             "Record": { "type": "integer", "description": "Which record of the sign-out." },
             "Kind": words(Kind::ALL.map(Kind::as_str).to_vec()),
             "Target": { "type": "string", "description": "The id of the app client, webhook, stream or endpoint." },
@@ -275,6 +322,9 @@ fn delivery() -> Value {
         }
     })
 }
+
+/// No control characters.
+const PLAIN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 /// An https address without user, fragment and what no address may have; plain http where the operator allows it.
 pub(super) const URI: &str = r"^https?://[A-Za-z0-9][A-Za-z0-9.\-]{0,200}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?\-]{0,800})?$";

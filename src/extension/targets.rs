@@ -1,4 +1,4 @@
-//! Webhooks and token revocation endpoints. Streams are made by the same code once their document is.
+//! Webhooks, event streams and token revocation endpoints: three collections of one kind of thing.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -53,7 +53,7 @@ pub(super) async fn list(call: Call, kind: Kind) -> Result<Reply> {
 pub(super) async fn create(call: Call, kind: Kind) -> Result<Reply> {
     let (pool, names) = (call.pool().await?, names(kind));
     let (doc, secret) = read(call.body(), kind, None)?;
-    let secret = if matches!(secret, Secret::Kept) { Secret::Made } else { secret };
+    let secret = if matches!(secret, Secret::Kept) { Secret::Fresh } else { secret };
     let changed = admin::create(&call.cx, &pool, None, doc, secret).await?;
     let mut reply = answer(&changed)?;
     reply.status = StatusCode::CREATED;
@@ -66,10 +66,10 @@ pub(super) async fn get(call: Call, kind: Kind) -> Result<Reply> {
 }
 
 pub(super) async fn change(call: Call, kind: Kind) -> Result<Reply> {
-    let target = find(&call, kind).await?;
+    let (pool, target) = (call.pool().await?, find(&call, kind).await?);
     call.if_match(&shown(&target)?)?;
     let (doc, secret) = read(call.body(), kind, Some(&target.doc))?;
-    answer(&admin::change(&call.cx, &target, doc, secret).await?)
+    answer(&admin::change(&call.cx, &pool, &target, doc, secret).await?)
 }
 
 pub(super) async fn delete(call: Call, kind: Kind) -> Result<Reply> {
@@ -96,11 +96,12 @@ fn read(body: &Map<String, Value>, kind: Kind, of: Option<&Doc>) -> Result<(Doc,
     let schema = names(kind).schema;
     patch::check_members(body, schema, "")?;
     let mut members = body.clone();
-    let secret = match members.shift_remove("Secret") {
+    let hidden = if kind == Kind::Stream { "AuthorizationHeader" } else { "Secret" };
+    let secret = match members.shift_remove(hidden) {
         None => Secret::Kept,
-        Some(Value::Null) => Secret::Made,
+        Some(Value::Null) => Secret::Fresh,
         Some(Value::String(text)) => Secret::Given(text),
-        Some(_) => return Err(Error::invalid("Secret must be a text.")),
+        Some(_) => return Err(Error::invalid(format!("{hidden} must be a text."))),
     };
     let doc = match (kind, of) {
         (Kind::Webhook, Some(Doc::Webhook(doc))) => Doc::Webhook(patch::changed(doc, &members)?),
@@ -135,6 +136,7 @@ fn shown(target: &Target) -> Result<Value> {
         (&mut shown, doc.map_err(Error::internal)?)
     {
         members.extend(doc);
+        members.shift_remove("VerifiedMs");
     }
     shown["CreationDate"] = json!(rfc3339(target.created_ms));
     shown["LastModifiedDate"] = json!(rfc3339(target.modified_ms));

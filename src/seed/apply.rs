@@ -4,9 +4,11 @@ use cenote_interface::types::{
     CreateResourceServerRequest, CreateUserPoolDomainRequest, CustomDomainConfigType,
 };
 
-use super::{ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located};
+use super::{
+    ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located, targets,
+};
 use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, domains, pools, providers, resource_servers};
+use crate::admin::{clients, domains, extensions, pools, providers, resource_servers};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, PoolDoc};
@@ -31,6 +33,12 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
             *clients += usize::from(
                 apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
             );
+        }
+        // After the clients, which streams name.
+        for target in &pool.targets {
+            let found = find(cx, &pool.id).await?;
+            let applied = targets::apply(cx, &found, target).await;
+            applied.map_err(|error| located(&target.at, error))?;
         }
         for group in &pool.groups {
             let applied = groups::apply(cx, &pool.id, group).await;
@@ -105,6 +113,7 @@ async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<boo
         return Ok(false);
     }
     let pool = find(cx, &pool.id).await?;
+    extensions::check_client(cx, &seed.extensions)?;
     clients::create_as(cx, &pool, seed.id.clone(), seed.extensions.clone(), &seed.request).await?;
     Ok(true)
 }
