@@ -2,7 +2,7 @@
 
 use cenote::cx::Cx;
 use cenote::delivery::outbox::expand;
-use cenote::pool::target::WebhookSecret;
+use cenote::pool::target::{StreamSecret, WebhookSecret};
 use cenote::store::{Batch, deliveries, targets as store};
 use cenote::targets;
 use serde_json::{Value, json};
@@ -270,5 +270,61 @@ async fn deliveries_are_found_by_what_they_are_and_a_dead_one_is_told_again() {
         refused(&answer, 400, "invalid_request", &["done"]);
         let answer = house.ask("GET", &format!("{path}/nothing"), &[], "").await;
         refused(&answer, 404, "not_found", &["nothing"]);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_made_by_the_operator_and_its_header_goes_to_no_other_address() {
+    for house in houses().await {
+        let pool = house.pool(json!({})).await;
+        let elsewhere = house.pool(json!({})).await;
+        let stranger = house.client(&elsewhere, json!({})).await;
+        let client = house.client(&pool, json!({})).await;
+        let path = format!("/pools/{pool}/streams");
+        for (body, parts) in [
+            (json!({ "Method": "push" }), &["EndpointUrl"][..]),
+            (json!({ "Method": "poll" }), &["ClientId"]),
+            (json!({ "Method": "poll", "ClientId": "nobody" }), &["ClientId", "nobody"]),
+            (json!({ "Method": "poll", "ClientId": stranger }), &["ClientId"]),
+            (
+                json!({ "Method": "poll", "ClientId": client, "AuthorizationHeader": "x" }),
+                &["AuthorizationHeader"],
+            ),
+            (json!({ "Method": "push", "EndpointUrl": "https://192.168.1.1/" }), &["EndpointUrl"]),
+            (
+                json!({ "Method": "push", "EndpointUrl": "https://a.example/", "VerifiedMs": 1 }),
+                &["VerifiedMs", "Known members"],
+            ),
+            (json!({ "Method": "pull" }), &["Method: "]),
+        ] {
+            refused(&house.posts(&path, body).await, 400, "invalid_request", parts);
+        }
+        house.makes(&path, json!({ "Method": "poll", "ClientId": client })).await;
+        let body = json!({ "Method": "push", "EndpointUrl": "https://a.example/events", "AuthorizationHeader": "Bearer s3cret" });
+        let made = house.makes(&path, body).await;
+        assert!(!made.to_string().contains("s3cret"));
+        let id = made["Id"].as_str().unwrap();
+        let own = format!("{path}/{id}");
+        let header = || async {
+            let target = store::find(&house.app.db, &pool, id).await.unwrap().unwrap();
+            let cx = Cx::system(house.app.clone());
+            targets::open::<StreamSecret>(&cx, &target)
+                .unwrap()
+                .map(|secret| secret.authorization_header)
+        };
+        assert_eq!(
+            house.patches(&own, json!({ "Status": "paused", "Reason": "moving" })).await.status,
+            200
+        );
+        assert_eq!(header().await.as_deref(), Some("Bearer s3cret"));
+        let moved = json!({ "EndpointUrl": "https://b.example/events" });
+        assert_eq!(house.patches(&own, moved).await.status, 200);
+        assert_eq!(header().await, None);
+        let again =
+            json!({ "Status": null, "Reason": null, "AuthorizationHeader": "Bearer other" });
+        let now = house.patches(&own, again).await.json();
+        assert_eq!((&now["Status"], now.get("Reason")), (&json!("enabled"), None));
+        assert_eq!(header().await.as_deref(), Some("Bearer other"));
+        assert_eq!(house.ask("DELETE", &own, &[], "").await.status, 204);
     }
 }
