@@ -70,6 +70,11 @@ impl Call {
         self.given.query.get(name).map(String::as_str)
     }
 
+    /// Where the page before ended; empty text is the beginning, too.
+    pub fn next_token(&self) -> Option<&str> {
+        self.query("next_token").filter(|token| !token.is_empty())
+    }
+
     /// How many a page of a list holds.
     pub fn limit(&self) -> Result<i64> {
         let Some(given) = self.query("limit") else { return Ok(60) };

@@ -21,7 +21,7 @@ pub(super) async fn list(call: Call) -> Result<Reply> {
         target: text(&call, "target")?,
         signout_id: text(&call, "signout_id")?,
     };
-    let before = page::decode(&call.cx, LIST, &pool.id, call.query("next_token"))?;
+    let before = page::decode(&call.cx, LIST, &pool.id, call.next_token())?;
     let before = Some(before.as_str()).filter(|before| !before.is_empty());
     let found = deliveries::list(call.cx.db(), &pool.id, filter, before, limit + 1).await?;
     let (found, next) =

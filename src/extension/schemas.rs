@@ -29,7 +29,9 @@ pub(super) static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
         all.insert(name.to_owned(), target(&settings, hidden));
         let object =
             json!({ "type": "object", "additionalProperties": false, "properties": settings });
-        all.insert(format!("{name}Patch"), patch(&object));
+        let mut change = patch(&object);
+        change["type"] = json!("object");
+        all.insert(format!("{name}Patch"), change);
         let mut new = object;
         new["required"] = json!([required]);
         all.insert(format!("New{name}"), new);
@@ -205,7 +207,7 @@ fn webhook() -> Value {
         "Enabled": { "type": "boolean", "default": true, "description": "One that is not is told nothing, and not later either." },
         "Secret": {
             "type": "string",
-            "pattern": "^whsec_([A-Za-z0-9+/]{4}){8,21}$",
+            "pattern": WEBHOOK_SECRET,
             "description": "What signs its requests (Standard Webhooks): `whsec_` and 24 to 64 random bytes in base64. Without it, or null in a \
                             change, one is made and shown once. After a change the old one signs for one more day beside the new one."
         }
@@ -326,5 +328,8 @@ fn delivery() -> Value {
 /// No control characters.
 const PLAIN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
-/// An https address without user, fragment and what no address may have; plain http where the operator allows it.
-pub(super) const URI: &str = r"^https?://[A-Za-z0-9][A-Za-z0-9.\-]{0,200}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/\-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?\-]{0,800})?$";
+/// An https address at a host with a name, without user and fragment; at an address, or without TLS, where the operator allows it.
+const URI: &str = r"^https?://[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?){0,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,600})?$";
+
+/// 24 to 64 bytes in base64.
+const WEBHOOK_SECRET: &str = "^whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$";

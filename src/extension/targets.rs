@@ -42,7 +42,7 @@ fn names(kind: Kind) -> Names {
 pub(super) async fn list(call: Call, kind: Kind) -> Result<Reply> {
     let pool = call.pool().await?;
     let (Names { list, .. }, limit) = (names(kind), call.limit()?);
-    let after = page::decode(&call.cx, list, &pool.id, call.query("next_token"))?;
+    let after = page::decode(&call.cx, list, &pool.id, call.next_token())?;
     let found = store::list(call.cx.db(), &pool.id, kind, Some(&after), limit + 1).await?;
     let (found, next) =
         page::cut(&call.cx, list, &pool.id, found, limit, |target| target.id.clone());
