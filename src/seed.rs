@@ -5,6 +5,7 @@
 mod apply;
 mod groups;
 mod strict;
+mod targets;
 
 use cenote_interface::types::{
     CreateIdentityProviderRequest, CreateResourceServerRequest, CreateUserPoolClientRequest,
@@ -18,6 +19,7 @@ use uuid::Uuid;
 pub use self::apply::apply;
 use self::groups::GroupSeed;
 use self::strict::Strict;
+use self::targets::TargetSeed;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
@@ -42,6 +44,7 @@ pub struct PoolSeed {
     providers: Vec<ProviderSeed>,
     clients: Vec<ClientSeed>,
     groups: Vec<GroupSeed>,
+    targets: Vec<TargetSeed>,
     users: Vec<UserSeed>,
 }
 
@@ -96,6 +99,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
     let (clients, users) =
         (pool.list("Clients")?.unwrap_or_default(), pool.list("Users")?.unwrap_or_default());
     let groups = pool.list("Groups")?.unwrap_or_default();
+    let targets = targets::of_pool(&mut pool)?;
     let (domain, issuer) = (pool.text("Domain")?, pool.text("Issuer")?);
     let extensions = pool.extensions()?;
     if let Some(issuer) = &issuer
@@ -117,6 +121,7 @@ fn pool(mut pool: Object) -> Result<PoolSeed> {
         clients: each(&format!("{at}.Clients"), clients, |object| client(&id, object))?,
         groups: each(&format!("{at}.Groups"), groups, |object| groups::group(&id, object))?,
         users: each(&format!("{at}.Users"), users, |object| user(&id, object))?,
+        targets,
         request: pool.request("CreateUserPool")?,
         sessions: SessionRules::default(),
         id,

@@ -13,6 +13,8 @@ pub struct Wakes {
     pub deliver: Notify,
     /// A provider is owed something.
     pub providers: Notify,
+    /// Something is held for a receiver that may be waiting for it: all who wait look.
+    pub held: Notify,
 }
 
 impl Wakes {

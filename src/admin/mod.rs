@@ -14,6 +14,7 @@ pub mod pools;
 pub mod providers;
 pub mod resource_servers;
 pub mod tags;
+pub mod targets;
 pub mod ui_customization;
 
 use serde::Serialize;

@@ -24,4 +24,6 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/{pool}/revocations/delta", get(feed::delta))
         .route("/{pool}/revocations/snapshot", get(feed::snapshot))
         .route("/{pool}/revocations/stream", get(feed::stream))
+        // Event streams, for their receivers.
+        .merge(ssf::routes())
 }

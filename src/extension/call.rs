@@ -13,6 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::pool::Pool;
 use crate::{ids, keys};
 
+/// As in Cognito's lists.
+pub(super) const MAX_PAGE: i64 = 60;
+
 #[derive(Clone)]
 pub(super) struct Call {
     pub cx: Cx,
@@ -63,6 +66,22 @@ impl Call {
         self.given.path.get(name).map_or("", String::as_str)
     }
 
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.given.query.get(name).map(String::as_str)
+    }
+
+    /// Where the page before ended; empty text is the beginning, too.
+    pub fn next_token(&self) -> Option<&str> {
+        self.query("next_token").filter(|token| !token.is_empty())
+    }
+
+    /// How many a page of a list holds.
+    pub fn limit(&self) -> Result<i64> {
+        let Some(given) = self.query("limit") else { return Ok(60) };
+        let limit = given.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+        limit.ok_or_else(|| Error::invalid(format!("limit must be a number from 1 to {MAX_PAGE}.")))
+    }
+
     pub fn body(&self) -> &Map<String, Value> {
         &self.given.body
     }
@@ -99,4 +118,10 @@ impl Call {
 
 pub(super) fn missing(what: &str, id: &str) -> Error {
     Error::not_found(format!("There is no {what} {:?}.", id.chars().take(128).collect::<String>()))
+}
+
+/// Whether a text can be the id of anything; what cannot is not looked for.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'+'))
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::call::MAX_PAGE;
 use super::route::{Route, Takes, Verb};
 use super::schemas::SCHEMAS;
 use super::{BASE, ROUTES};
+use crate::store::deliveries::{Kind, State};
 
 /// What `GET /_cenote/v1/openapi.json` answers.
 pub fn document(public_url: &str) -> Value {
@@ -102,6 +104,12 @@ fn parameters(route: &Route) -> Vec<Value> {
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .collect();
+    if let Takes::Query(names) = route.takes {
+        for name in names {
+            let (description, schema) = query(name);
+            parameters.push(json!({ "name": name, "in": "query", "description": description, "schema": schema }));
+        }
+    }
     if matches!(route.takes, Takes::Patch(_) | Takes::Condition) && route.verb != Verb::Get {
         parameters.push(json!({
             "name": "If-Match",
@@ -111,6 +119,26 @@ fn parameters(route: &Route) -> Vec<Value> {
         }));
     }
     parameters
+}
+
+fn query(name: &str) -> (&'static str, Value) {
+    let id = json!({ "type": "string", "pattern": "^[A-Za-z0-9_+-]{1,128}$" });
+    match name {
+        "kind" => {
+            ("Only of this kind.", json!({ "type": "string", "enum": Kind::ALL.map(Kind::as_str) }))
+        }
+        "limit" => (
+            "How many at most.",
+            json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE }),
+        ),
+        "next_token" => ("Where the page before ended.", json!({ "type": "string" })),
+        "signout_id" => ("Only of this sign-out.", id),
+        "state" => (
+            "Only in this state.",
+            json!({ "type": "string", "enum": State::ALL.map(State::as_str) }),
+        ),
+        _ => ("Only to this app client, webhook, stream or endpoint.", id),
+    }
 }
 
 fn reference(schema: &str) -> Value {

@@ -35,41 +35,68 @@ pub(super) fn merged<T>(current: &T, patch: Option<&Value>, schema: &str, at: &s
 where
     T: Serialize + DeserializeOwned,
 {
-    let mut whole = match serde_json::to_value(current).map_err(Error::internal)? {
-        Value::Object(members) => members,
-        _ => return Err(Error::internal("a document is no object")),
-    };
-    let empty = Map::new();
-    let patch = match patch {
-        None => return Ok(current_again(whole)?),
+    match patch {
+        None => changed_at(current, &Map::new(), at),
         // All of it goes back to what it is when nobody says anything.
-        Some(Value::Null) => {
-            whole.clear();
-            &empty
+        Some(Value::Null) => typed(Map::new(), &Map::new(), at),
+        Some(Value::Object(patch)) => {
+            check_members(patch, schema, at)?;
+            changed_at(current, patch, at)
         }
-        Some(Value::Object(patch)) => patch,
-        Some(_) => return Err(Error::invalid(format!("{at} must be an object."))),
-    };
-    check_members(patch, schema, at)?;
-    for (name, value) in patch {
-        if value.is_null() {
-            whole.shift_remove(name);
-            continue;
-        }
-        whole.insert(name.clone(), value.clone());
+        Some(_) => Err(Error::invalid(format!("{at} must be an object."))),
     }
-    serde_json::from_value(Value::Object(whole.clone())).map_err(|error| {
-        // Which of them it is, serde does not say.
-        let wrong = patch.iter().filter(|(_, value)| !value.is_null()).find(|(name, _)| {
-            let mut others = whole.clone();
-            others.shift_remove(name.as_str());
-            serde_json::from_value::<T>(Value::Object(others)).is_ok()
-        });
-        let name = wrong.map_or(String::new(), |(name, _)| format!(".{name}"));
-        Error::invalid(format!("{at}{name}: {error}."))
-    })
 }
 
-fn current_again<T: DeserializeOwned>(whole: Map<String, Value>) -> Result<T> {
-    serde_json::from_value(Value::Object(whole)).map_err(Error::internal)
+/// `current` with a patch applied whose members are known.
+pub(super) fn changed<T>(current: &T, patch: &Map<String, Value>) -> Result<T>
+where
+    T: Serialize + DeserializeOwned,
+{
+    changed_at(current, patch, "")
+}
+
+/// Something new of members that are known; null is what is not said.
+pub(super) fn made<T: DeserializeOwned>(members: &Map<String, Value>) -> Result<T> {
+    let said = members.iter().filter(|(_, value)| !value.is_null());
+    typed(said.map(|(name, value)| (name.clone(), value.clone())).collect(), members, "")
+}
+
+fn changed_at<T>(current: &T, patch: &Map<String, Value>, at: &str) -> Result<T>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let Value::Object(mut whole) = serde_json::to_value(current).map_err(Error::internal)? else {
+        return Err(Error::internal("a document is no object"));
+    };
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(whole.shift_remove(name)),
+            value => drop(whole.insert(name.clone(), value.clone())),
+        }
+    }
+    typed(whole, patch, at)
+}
+
+fn typed<T: DeserializeOwned>(
+    whole: Map<String, Value>,
+    given: &Map<String, Value>,
+    at: &str,
+) -> Result<T> {
+    serde_json::from_value(Value::Object(whole.clone())).map_err(|error| {
+        // Which of them it is, serde does not say: it is the one of which another type of value is taken no better than none.
+        let wrong = given.iter().filter(|(_, value)| !value.is_null()).find(|(name, _)| {
+            let mut others = whole.clone();
+            others.shift_remove(name.as_str());
+            match serde_json::from_value::<T>(Value::Object(others)) {
+                Ok(_) => true,
+                Err(other) => other.to_string() == format!("missing field `{name}`"),
+            }
+        });
+        let place: Vec<&str> = [at, wrong.map_or("", |(name, _)| name)]
+            .into_iter()
+            .filter(|p| !p.is_empty())
+            .collect();
+        let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(".")) };
+        Error::invalid(format!("{place}{error}."))
+    })
 }

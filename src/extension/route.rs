@@ -71,6 +71,14 @@ pub(super) const fn tagged(schema: &'static str) -> Gives {
     Gives { tagged: true, ..plain(200, schema) }
 }
 
+/// 201 with an `ETag`.
+pub(super) const fn created(schema: &'static str) -> Gives {
+    Gives { status: 201, ..tagged(schema) }
+}
+
+pub(super) const NO_CONTENT: Gives =
+    Gives { status: 204, schema: None, tagged: false, signs_out: false };
+
 pub(super) const fn plain(status: u16, schema: &'static str) -> Gives {
     Gives { status, schema: Some(schema), tagged: false, signs_out: false }
 }

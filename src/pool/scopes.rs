@@ -13,6 +13,15 @@ pub const STANDARD: &[&str] =
 /// Of every pool without a resource server: following its revocation feed, for clients themselves (client_credentials).
 pub const READ_REVOCATIONS: &str = "revocations/read";
 
+/// Managing event streams, and reading them (the names of CAEP's interoperability profile): of every pool without a resource server, for
+/// clients themselves (client_credentials).
+pub const MANAGE_STREAMS: &str = "ssf.manage";
+pub const READ_STREAMS: &str = "ssf.read";
+pub const OF_STREAMS: &[&str] = &[MANAGE_STREAMS, READ_STREAMS];
+
+/// Every scope that is built in besides those of OpenID Connect.
+pub const BUILT_IN: &[&str] = &[READ_REVOCATIONS, MANAGE_STREAMS, READ_STREAMS];
+
 /// An API that a pool guards, and the scopes that it offers.
 #[derive(Clone, Debug)]
 pub struct ResourceServer {
@@ -38,9 +47,9 @@ impl ResourceServer {
     }
 }
 
-/// Whether a scope is of a resource server: no standard one has a slash.
+/// Whether a scope is of a resource server or of what is built in, and not about a user: no standard one has a slash.
 pub fn is_custom(scope: &str) -> bool {
-    scope.contains('/')
+    scope.contains('/') || OF_STREAMS.contains(&scope)
 }
 
 /// The first item that came before.

@@ -1,14 +1,14 @@
 //! Whom a pool tells of its sign-outs besides its app clients: webhooks, event streams, and servers that revoke tokens when they are asked to.
 //! What they are and what they may say; nothing here reads a database.
 
-mod stream;
+pub mod stream;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use self::stream::StreamDoc;
+pub use self::stream::{StreamDoc, StreamSecret};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 

@@ -4,7 +4,9 @@ use cenote_interface::types::{
     CreateResourceServerRequest, CreateUserPoolDomainRequest, CustomDomainConfigType,
 };
 
-use super::{ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located};
+use super::{
+    ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located, targets,
+};
 use crate::account::admin::{self as accounts, NewUser, Seeded};
 use crate::admin::{clients, domains, pools, providers, resource_servers};
 use crate::cx::Cx;
@@ -35,6 +37,12 @@ pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
             *clients += usize::from(
                 apply_client(cx, pool, client).await.map_err(|error| located(&client.at, error))?,
             );
+        }
+        // After the clients, which streams name.
+        for target in &pool.targets {
+            let found = find(cx, &pool.id).await?;
+            let applied = targets::apply(cx, &found, target).await;
+            applied.map_err(|error| located(&target.at, error))?;
         }
         for group in &pool.groups {
             let applied = groups::apply(cx, &pool.id, group).await;

@@ -113,6 +113,9 @@ const RULES: &[Rule] = &[
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
     rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
     rule!(Job, KEEP_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
+    // Of a stream that is gone, or whose pool is.
+    rule!(Job, KEEP_MS, "deliveries", "pool_id, delivery_id", "state = 'held' AND created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM targets t \
+        WHERE t.pool_id = deliveries.pool_id AND t.target_id = deliveries.target)"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 

@@ -7,7 +7,7 @@ use super::{Batch, Db, Rank, Row};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
-use crate::pool::scopes::{READ_REVOCATIONS, ResourceServer};
+use crate::pool::scopes::{BUILT_IN, ResourceServer};
 
 pub async fn find(db: &Db, pool_id: &str, identifier: &str) -> Result<Option<ResourceServer>> {
     let sql = "SELECT pool_id, identifier, doc, ver, created_ms, modified_ms FROM resource_servers \
@@ -28,11 +28,11 @@ pub async fn count(db: &Db, pool_id: &str) -> Result<i64> {
     rows.first().map_or(Ok(0), |row| row.i64(0))
 }
 
-/// Every scope of every resource server of a pool, and the one that is built in.
+/// Every scope of every resource server of a pool, and those that are built in.
 pub(super) async fn scopes(db: &Db, pool_id: &str) -> Result<BTreeSet<String>> {
     let servers = list(db, pool_id, "", i64::MAX).await?;
-    let own = std::iter::once(READ_REVOCATIONS.to_owned());
-    Ok(servers.iter().flat_map(ResourceServer::scopes).chain(own).collect())
+    let built_in = BUILT_IN.iter().map(|scope| (*scope).to_owned());
+    Ok(servers.iter().flat_map(ResourceServer::scopes).chain(built_in).collect())
 }
 
 pub fn insert(batch: &mut Batch, server: &ResourceServer, exists: Error) -> Result<()> {

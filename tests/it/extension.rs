@@ -138,7 +138,7 @@ async fn an_address_that_cannot_be_told_is_refused_with_its_member_named() {
             ("BackchannelLogoutUri", "https://user:pass@a.example/"),
             ("BackchannelLogoutUri", "https://10.0.0.1/bcl"),
             ("BackchannelLogoutUri", "http://169.254.169.254/latest"),
-            ("BackchannelLogoutUri", "http://a.example/bcl"),
+            ("BackchannelLogoutUri", "http://8.8.8.8/bcl"),
             ("BackchannelLogoutUri", long.as_str()),
             ("FrontchannelLogoutUri", "http://a.example/fcl"),
             ("FrontchannelLogoutUri", "javascript:alert(1)"),

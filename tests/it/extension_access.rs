@@ -172,7 +172,7 @@ async fn unsigned_and_wrongly_signed_requests_are_401() {
 
 #[test]
 fn an_action_that_does_not_exist_is_refused_when_the_key_is_made() {
-    for action in ["cenote:GetPools", "cenote:", "cenote:Delete*", "cenot:GetPool"] {
+    for action in ["cenote:GetPools", "cenote:", "cenote:Remove*", "cenot:GetPool"] {
         let error = Grant::new(&[action.to_owned()], &[], "").unwrap_err();
         assert_eq!(error.kind, Kind::InvalidParameter);
         assert!(error.message.contains("cenote:PatchPool"), "{error}");

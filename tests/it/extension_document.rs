@@ -6,6 +6,7 @@ use cenote::access::actions;
 use cenote::extension::{ROUTES, Takes, document};
 use cenote::pool::client::ClientExtensions;
 use cenote::pool::realm::Extensions;
+use cenote::pool::target::{StreamDoc, TokenRevocationDoc, WebhookDoc};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -120,6 +121,24 @@ fn the_schemas_have_the_members_of_the_types() {
     assert_eq!(documented("PoolPatch/properties/Extensions"), members_of::<Extensions>());
     assert_eq!(documented("Client/properties/Extensions"), members_of::<ClientExtensions>());
     assert_eq!(documented("ClientPatch/properties/Extensions"), members_of::<ClientExtensions>());
+    let with = |mut members: BTreeSet<String>, more: &[&str]| {
+        members.extend(more.iter().map(|name| (*name).to_owned()));
+        members
+    };
+    let shown = ["Id", "CreationDate", "LastModifiedDate"];
+    let webhook = || with(members_of::<WebhookDoc>(), &["Secret"]);
+    assert_eq!(documented("NewWebhook"), webhook());
+    assert_eq!(documented("WebhookPatch"), webhook());
+    assert_eq!(documented("Webhook"), with(webhook(), &shown));
+    let mut stream = members_of::<StreamDoc>();
+    assert!(stream.remove("VerifiedMs"), "it is nobody's to change");
+    assert_eq!(documented("Stream"), with(stream.clone(), &shown));
+    stream.insert("AuthorizationHeader".to_owned());
+    assert_eq!(documented("NewStream"), stream);
+    assert_eq!(documented("StreamPatch"), stream);
+    assert_eq!(documented("NewTokenRevocation"), members_of::<TokenRevocationDoc>());
+    assert_eq!(documented("TokenRevocationPatch"), members_of::<TokenRevocationDoc>());
+    assert_eq!(documented("TokenRevocation"), with(members_of::<TokenRevocationDoc>(), &shown));
     let pool = document("https://id.example.com");
     let properties =
         &pool["components"]["schemas"]["Pool"]["properties"]["Extensions"]["properties"];

@@ -25,6 +25,7 @@ mod everybody;
 mod extension;
 mod extension_access;
 mod extension_document;
+mod extension_targets;
 mod failures;
 mod federated_saml;
 mod federated_sign_in;

@@ -440,3 +440,104 @@ async fn a_seeds_clients_may_name_the_scopes_of_its_resource_servers() {
         );
     }
 }
+
+/// A pool with one of each kind of target.
+fn told(pool: &str) -> Value {
+    json!({ "pools": [{
+        "Id": format!("eu-west-1_{pool}"), "PoolName": "seeded",
+        "Clients": [{ "ClientId": format!("poller{pool}"), "ClientName": "poller" }],
+        "Webhooks": [{ "Id": "audit", "Url": "http://localhost:3000/hook", "Secret": format!("whsec_{}", "QUJD".repeat(8)) }],
+        "Streams": [{ "Id": "partner", "Method": "poll", "ClientId": format!("poller{pool}"), "Events": [] },
+            { "Id": "pushed", "Method": "push", "EndpointUrl": "http://localhost:3000/events", "AuthorizationHeader": "Bearer x" }],
+        "TokenRevocations": [{ "Id": "app", "Url": "https://app.example.com/revoke", "Subject": "email" }],
+    }] })
+}
+
+#[tokio::test]
+async fn a_seed_names_whom_a_pool_tells_of_its_sign_outs() {
+    for house in houses().await {
+        let (file, path) = (told("SeedTold"), "/pools/eu-west-1_SeedTold");
+        assert_eq!(sow(&house, &file).await.unwrap(), [1, 1, 0]);
+        let hook = house.shows(&format!("{path}/webhooks/audit")).await.json();
+        assert_eq!(hook["Url"], "http://localhost:3000/hook");
+        assert!(hook.get("Secret").is_none());
+        let streams = house.shows(&format!("{path}/streams")).await.json();
+        assert_eq!(streams["Streams"].as_array().unwrap().len(), 2);
+        assert!(!streams.to_string().contains("Bearer"));
+        let revocation = house.shows(&format!("{path}/token-revocations/app")).await.json();
+        assert_eq!(revocation["Subject"], "email");
+        // What is there stays as it is, whoever changed it.
+        let change = json!({ "Enabled": false });
+        house.patches(&format!("{path}/webhooks/audit"), change).await;
+        assert_eq!(sow(&house, &file).await.unwrap(), [0, 0, 0]);
+        let hook = house.shows(&format!("{path}/webhooks/audit")).await.json();
+        assert_eq!(hook["Enabled"], false);
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_target_says_where_it_stands() {
+    for house in houses().await {
+        let at = "pools[0] (eu-west-1_SeedWrongTold)";
+        for (pointer, value, message) in [
+            (
+                "/Webhooks/0/Secret",
+                Value::Null,
+                format!("{at}.Webhooks[0] (audit) has no member \"Secret\""),
+            ),
+            (
+                "/Webhooks/0/Secret",
+                json!("hunter2"),
+                format!("{at}.Webhooks[0] (audit): Secret must be whsec_"),
+            ),
+            ("/Webhooks/0/Id", Value::Null, format!("{at}.Webhooks[0] has no member \"Id\"")),
+            ("/Webhooks/0/Id", json!("a/b"), format!("{at}.Webhooks[0] has the Id \"a/b\"")),
+            ("/Webhooks/0/Url", json!("ftp://a"), format!("{at}.Webhooks[0] (audit): Url must be")),
+            (
+                "/Webhooks/0/Url",
+                json!("https://10.0.0.1/"),
+                format!("{at}.Webhooks[0] (audit): Url: "),
+            ),
+            (
+                "/Webhooks/0/Uri",
+                json!("x"),
+                format!("{at}.Webhooks[0] (audit): unknown field `Uri`"),
+            ),
+            (
+                "/Streams/0/ClientId",
+                json!("nobody"),
+                format!("{at}.Streams[0] (partner): ClientId: "),
+            ),
+            (
+                "/Streams/0/VerifiedMs",
+                json!(1),
+                format!("{at}.Streams[0] (partner) has an unknown member \"VerifiedMs\""),
+            ),
+            (
+                "/Streams/0/AuthorizationHeader",
+                json!("x"),
+                format!("{at}.Streams[0] (partner): AuthorizationHeader is only"),
+            ),
+            (
+                "/TokenRevocations/0/Subject",
+                json!("phone"),
+                format!("{at}.TokenRevocations[0] (app): unknown variant"),
+            ),
+            (
+                "/TokenRevocations/0/Id",
+                json!("audit"),
+                format!("{at}.TokenRevocations[0] (audit): Something of another kind"),
+            ),
+        ] {
+            let mut file = told("SeedWrongTold");
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            file["pools"][0].pointer_mut(parent).unwrap()[name] = value;
+            let error = sow(&house, &file).await.unwrap_err();
+            assert!(
+                error.message.starts_with(&message),
+                "{pointer}: {}, not {message}",
+                error.message
+            );
+        }
+    }
+}

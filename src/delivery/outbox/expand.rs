@@ -118,13 +118,14 @@ async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<()> {
 
 fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
     let mut batch = Batch::new();
-    let (mut pending, mut not_possible) = (false, Vec::new());
+    let (mut pending, mut held, mut not_possible) = (false, false, Vec::new());
     for step in steps {
         records::expanded(&mut batch, &step.record, step.cursor.as_deref(), cx.now);
         for row in &step.rows {
             let id = ids.next(cx);
             deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));
             pending |= row.state == State::Pending;
+            held |= row.state == State::Held;
             if row.state == State::NotPossible {
                 not_possible.push(row.kind);
             }
@@ -137,6 +138,9 @@ fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
         }
         if pending {
             app.wakes.deliver.notify_one();
+        }
+        if held {
+            app.wakes.held.notify_waiters();
         }
     });
     batch
