@@ -354,3 +354,68 @@ async fn what_was_told_is_shown_for_a_week() {
         assert!(rows(&house, &pool).await.is_empty());
     }
 }
+
+#[tokio::test]
+async fn what_becomes_of_deliveries_is_counted() {
+    for house in houses_alone("counted").await {
+        let (receiver, pool) = given(&house).await;
+        let gone = Receiver::start().await;
+        gone.does(Does::Status(410));
+        webhook(&house, &pool, &gone.url).await;
+        receiver.does(Does::Status(503));
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        house.advance(90 * SECOND);
+        let metrics = async || {
+            let request = axum::http::Request::get("/metrics").header("host", "localhost:9229");
+            house.send(request.body(axum::body::Body::empty()).unwrap()).await.body
+        };
+        let text = metrics().await;
+        for line in [
+            "cenote_deliveries_total{kind=\"webhook\",state=\"deferred\"} 1\n",
+            "cenote_deliveries_total{kind=\"webhook\",state=\"dead\"} 1\n",
+            "cenote_deliveries_pending 1\n",
+            "cenote_deliveries_oldest_seconds 90\n",
+            "cenote_dead_letters 1\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing on {}", house.url);
+        }
+        receiver.does(Does::Status(200));
+        works(&house).await;
+        let text = metrics().await;
+        for line in [
+            "cenote_deliveries_total{kind=\"webhook\",state=\"done\"} 1\n",
+            "cenote_delivery_duration_seconds_count{kind=\"webhook\"} 1\n",
+            "cenote_deliveries_pending 0\n",
+            "cenote_deliveries_oldest_seconds 0\n",
+        ] {
+            assert!(text.contains(line), "{line} is missing on {}", house.url);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_with_more_receivers_than_one_commit_takes_is_expanded_whole_and_keeps_no_other_waiting()
+ {
+    for house in houses_alone("pages").await {
+        let pool = house.pool(json!({})).await;
+        house.user(&pool, "ann").await;
+        for n in 0..101 {
+            webhook(&house, &pool, &format!("http://127.0.0.1:9/{n}")).await;
+        }
+        for _ in 0..8 {
+            sign_out(&house, &pool, "ann").await;
+        }
+        // After one page of the first eight, the record of a pool that came later has its turn.
+        let later = house.pool(json!({})).await;
+        house.user(&later, "ann").await;
+        webhook(&house, &later, "http://127.0.0.1:9/").await;
+        sign_out(&house, &later, "ann").await;
+        expand::round(&Cx::system(house.app.clone())).await.unwrap();
+        assert_eq!(rows(&house, &later).await.len(), 1, "{}", house.url);
+        assert_eq!(rows(&house, &pool).await.len(), 800);
+        expand::run_once(Cx::system(house.app.clone())).await.unwrap();
+        assert_eq!(rows(&house, &pool).await.len(), 808);
+        assert!(!expand::round(&Cx::system(house.app.clone())).await.unwrap());
+    }
+}
