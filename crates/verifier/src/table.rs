@@ -15,10 +15,16 @@ pub struct Table {
     shards: Box<[ArcSwap<Vec<Entry>>]>,
 }
 
-impl Table {
-    pub fn new() -> Table {
+impl Default for Table {
+    fn default() -> Table {
         let none = std::sync::Arc::new(Vec::new());
         Table { shards: (0..SHARDS).map(|_| ArcSwap::new(none.clone())).collect() }
+    }
+}
+
+impl Table {
+    pub fn new() -> Table {
+        Table::default()
     }
 
     /// The boundary under this key, if there is one.
@@ -64,6 +70,10 @@ impl Table {
 
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.load().len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// All entries in the order of their keys.
