@@ -110,13 +110,8 @@ impl Feed {
     }
 
     /// What an earlier process wrote down.
-    pub fn restore(
-        &self,
-        position: Option<Position>,
-        told_ms: u64,
-        entries: impl Iterator<Item = Entry>,
-    ) {
-        self.table.add_sorted(entries);
+    pub fn restore(&self, position: Option<Position>, told_ms: u64, entries: &[Entry]) {
+        self.table.add_sorted(entries.iter().copied());
         self.told(told_ms);
         *self.lock() = position;
         self.guards.wake_all();
@@ -209,7 +204,7 @@ mod tests {
         let feed = Feed::new("p_1".into(), clock.clone());
         let key = Kind::User.key16("p_1", "ann");
         let entry = Entry { key, not_before_ms: T, drop_after_ms: T + 3_600_000 };
-        feed.restore(None, T, [entry].into_iter());
+        feed.restore(None, T, &[entry]);
         (feed, clock, key)
     }
 

@@ -1,6 +1,7 @@
 //! What a look-up costs, and how much memory a record takes. Measured by hand, with optimisation:
 //! `cargo test -p cenote-verifier --release --test lookup -- --ignored --nocapture`
 
+#![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
 use std::hint::black_box;
@@ -28,7 +29,7 @@ fn a_look_up_takes_less_than_150_ns_at_a_million_records() {
             .map(|entry| entry.key)
             .collect();
         all.sort_by_key(|entry| entry.key);
-        table.add_sorted(all.into_iter());
+        table.add_sorted(all.iter().copied());
         let misses: Vec<_> = entries(100_000)
             .map(|entry| Kind::Session.key16("x", &entry.not_before_ms.to_string()))
             .collect();

@@ -57,7 +57,8 @@ async fn a_token_seen_before_costs_no_second_signature_check_but_is_asked_about_
 /// Whatever is done to frames, none is accepted, the state ages, and when it is over a snapshot brings what was missed.
 #[tokio::test]
 async fn tampered_frames_are_refused_and_nothing_that_they_hid_is_lost() {
-    let tampering: [(&str, fn(&mut serde_json::Value)); 6] = [
+    type Tamper = fn(&mut serde_json::Value);
+    let tampering: [(&str, Tamper); 6] = [
         ("a record hidden", |p| {
             p["to"] = p["from"].clone();
             p["h_after"] = p["h_before"].clone();

@@ -1,5 +1,6 @@
 //! The verifier against a server that behaves, and against one that does not.
 #![cfg(test)]
+#![allow(clippy::disallowed_methods, reason = "tests measure, wait and sign")]
 
 mod fake;
 mod follow;
