@@ -110,13 +110,8 @@ impl Feed {
     }
 
     /// What an earlier process wrote down.
-    pub fn restore(
-        &self,
-        position: Option<Position>,
-        told_ms: u64,
-        entries: impl Iterator<Item = Entry>,
-    ) {
-        self.table.add_sorted(entries);
+    pub fn restore(&self, position: Option<Position>, told_ms: u64, entries: &[Entry]) {
+        self.table.add_sorted(entries.iter().copied());
         self.told(told_ms);
         *self.lock() = position;
         self.guards.wake_all();
@@ -181,5 +176,80 @@ impl Feed {
     /// Only the task that follows the feed, and what writes it to disk. Nothing panics while it is held.
     fn lock(&self) -> MutexGuard<'_, Option<Position>> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Hands(AtomicU64, AtomicU64);
+
+    impl Clock for Hands {
+        fn monotonic_ms(&self) -> u64 {
+            self.0.load(Relaxed)
+        }
+
+        fn wall_ms(&self) -> u64 {
+            self.1.load(Relaxed)
+        }
+    }
+
+    const T: u64 = 1_793_534_400_000;
+
+    /// One record that is over in an hour, told at `T` by a server whose clock is right.
+    fn feed() -> (Feed, Arc<Hands>, crate::key::Key16) {
+        let clock = Arc::new(Hands(AtomicU64::new(5_000), AtomicU64::new(T)));
+        let feed = Feed::new("p_1".into(), clock.clone());
+        let key = Kind::User.key16("p_1", "ann");
+        let entry = Entry { key, not_before_ms: T, drop_after_ms: T + 3_600_000 };
+        feed.restore(None, T, &[entry]);
+        (feed, clock, key)
+    }
+
+    #[test]
+    fn a_record_goes_when_its_time_is_over_by_all_clocks() {
+        let (feed, clock, key) = feed();
+        clock.0.fetch_add(3_600_000, Relaxed);
+        clock.1.fetch_add(3_600_000, Relaxed);
+        feed.sweep();
+        assert!(feed.table.not_before(&key).is_some());
+        clock.0.fetch_add(1, Relaxed);
+        clock.1.fetch_add(1, Relaxed);
+        feed.sweep();
+        assert_eq!(feed.table.not_before(&key), None);
+        assert_eq!(feed.now_for_expiry_ms(), T + 3_600_001);
+        // Put back after that: what the record stood against stays expired.
+        clock.1.store(T, Relaxed);
+        assert_eq!(feed.now_for_expiry_ms(), T + 3_600_001 - MARGIN_MS);
+    }
+
+    #[test]
+    fn one_clock_that_jumps_ahead_makes_it_forget_nothing() {
+        let (feed, clock, key) = feed();
+        clock.1.fetch_add(86_400_000, Relaxed);
+        feed.sweep();
+        assert!(feed.table.not_before(&key).is_some(), "ours");
+        clock.1.store(T, Relaxed);
+        feed.told(T + 86_400_000);
+        feed.sweep();
+        assert!(feed.table.not_before(&key).is_some(), "the server's");
+    }
+
+    #[test]
+    fn nothing_is_swept_before_the_server_has_told_its_time() {
+        let clock = Arc::new(Hands(AtomicU64::new(5_000), AtomicU64::new(T + 86_400_000)));
+        let feed = Feed::new("p_1".into(), clock);
+        feed.table.add([Entry { key: [7; 16], not_before_ms: T, drop_after_ms: T }]);
+        feed.sweep();
+        assert_eq!(feed.table.len(), 1);
+    }
+
+    #[test]
+    fn what_was_never_confirmed_is_expired_and_has_no_age() {
+        let (feed, ..) = feed();
+        assert_eq!(feed.age_ms(), None);
+        assert_eq!(feed.freshness(30_000), Freshness::Expired);
     }
 }

@@ -45,7 +45,7 @@ pub mod format {
     pub use crate::jws::{Jwks, PublicKey, decode, encode};
     pub use crate::key::{Entry, Key16, Kind, Link, Record, chain, chain_start};
     pub use crate::snapshot::Snapshot;
-    pub use crate::table::Table;
+    pub use crate::table::{Table, View};
 }
 
 pub use client::Credentials;

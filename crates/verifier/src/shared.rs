@@ -135,7 +135,7 @@ impl Shared {
         if disk.endpoints.check(&self.config.issuer).is_err() {
             return;
         }
-        self.feed.restore(disk.position, disk.told_ms, disk.entries.into_iter());
+        self.feed.restore(disk.position, disk.told_ms, &disk.entries);
         self.token_keys.set(disk.token_keys, &self.feed);
         self.feed_keys.set(disk.feed_keys, &self.feed);
         self.endpoints.store(Some(disk.endpoints.into()));

@@ -1,142 +1,184 @@
 //! What is revoked, by key: read by any number of threads without a lock, while one writer adds to it.
 //!
-//! The keys are hashes, so their first bits share them out evenly over shards. A shard is a sorted list that never changes: a change
-//! makes a new list of one shard (some hundred entries at a million) and swaps a pointer. Where in its shard a key lies can be
-//! reckoned from its next bits, so a look-up costs few steps at any size, and an entry takes 32 bytes, as in a snapshot.
+//! The keys are hashes, so their first bits share them out evenly over shards. A shard never changes: a change makes a new one (some
+//! hundred entries at a million) with the two lists of pointers that lead to it, and swaps one pointer. So a sign-out costs little
+//! whatever is known already, and nothing is ever rebuilt as a whole.
 
-use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
 
 use crate::key::{Entry, Key16};
 
-/// A power of two. At ten million entries a shard has 2,400, which is what a change copies.
-const SHARDS: usize = 4_096;
+/// 4,096 shards in 64 groups. At ten million entries a change copies 2,400 of them.
+const WIDTH: usize = 64;
 
-pub struct Table {
-    shards: Box<[ArcSwap<Vec<Entry>>]>,
+type Shard = Arc<HashMap<Key16, Times, Ready>>;
+type Group = Arc<[Shard]>;
+
+#[derive(Clone, Copy)]
+struct Times {
+    not_before_ms: u64,
+    drop_after_ms: u64,
+}
+
+#[derive(Clone)]
+struct Root(Vec<Group>);
+
+pub struct Table(ArcSwap<Root>);
+
+impl Default for Table {
+    fn default() -> Table {
+        let none = Shard::default();
+        let group: Group = (0..WIDTH).map(|_| none.clone()).collect();
+        Table(ArcSwap::from_pointee(Root((0..WIDTH).map(|_| group.clone()).collect())))
+    }
+}
+
+/// The table at one moment.
+pub struct View(Guard<Arc<Root>>);
+
+impl View {
+    /// The boundary under this key, if there is one.
+    pub fn not_before(&self, key: &Key16) -> Option<u64> {
+        let (group, at) = place(key);
+        self.0.0.get(group)?.get(at)?.get(key).map(|times| times.not_before_ms)
+    }
 }
 
 impl Table {
     pub fn new() -> Table {
-        let none = std::sync::Arc::new(Vec::new());
-        Table { shards: (0..SHARDS).map(|_| ArcSwap::new(none.clone())).collect() }
+        Table::default()
     }
 
-    /// The boundary under this key, if there is one.
+    /// For several look-ups at once.
+    pub fn view(&self) -> View {
+        View(self.0.load())
+    }
+
     pub fn not_before(&self, key: &Key16) -> Option<u64> {
-        let shard = self.shards.get(shard_of(key))?.load();
-        find(&shard, key).map(|entry| entry.not_before_ms)
+        self.view().not_before(key)
     }
 
     /// Adds records. Of one key the later boundary and the later end count, so their order does not matter.
     pub fn add(&self, entries: impl IntoIterator<Item = Entry>) {
         let mut entries: Vec<Entry> = entries.into_iter().collect();
         entries.sort_unstable_by_key(|entry| entry.key);
-        self.add_sorted(entries.into_iter());
+        self.add_sorted(entries.iter().copied());
     }
 
     /// Adds what is sorted by key already, as a snapshot is. Nothing is forgotten: what is here and not there stays until its end.
-    pub fn add_sorted(&self, entries: impl Iterator<Item = Entry>) {
+    pub fn add_sorted(&self, entries: impl Iterator<Item = Entry> + Clone) {
         let mut entries = entries.peekable();
-        while let Some(at) = entries.peek().map(|entry| shard_of(&entry.key)) {
-            let mut new = Vec::new();
-            while let Some(entry) = entries.next_if(|entry| shard_of(&entry.key) == at) {
-                push(&mut new, entry);
-            }
-            if let Some(shard) = self.shards.get(at) {
-                let old = shard.load();
-                shard.store(merge(&old, new).into());
-            }
+        if entries.peek().is_none() {
+            return;
         }
+        let mut root = Root::clone(&self.0.load());
+        while let Some(here) = entries.peek().map(|entry| place(&entry.key)) {
+            let these = entries.clone().take_while(|entry| place(&entry.key) == here).count();
+            let Some(shard) = root.shard(here) else { return };
+            // Exactly as large as it has to be, and taken apart by nobody who reads the old one.
+            let mut changed = HashMap::with_capacity_and_hasher(shard.len() + these, Ready);
+            changed.extend(shard.iter().map(|(key, times)| (*key, *times)));
+            for entry in entries.by_ref().take(these) {
+                let Entry { key, not_before_ms, drop_after_ms } = entry;
+                let times = changed.entry(key).or_insert(Times { not_before_ms, drop_after_ms });
+                times.not_before_ms = times.not_before_ms.max(not_before_ms);
+                times.drop_after_ms = times.drop_after_ms.max(drop_after_ms);
+            }
+            *shard = changed.into();
+        }
+        self.0.store(root.into());
     }
 
     /// Removes what ended before `now_ms`.
     pub fn sweep(&self, now_ms: u64) {
-        for shard in &self.shards {
-            let old = shard.load();
-            if old.iter().any(|entry| entry.drop_after_ms < now_ms) {
-                let alive = old.iter().filter(|entry| entry.drop_after_ms >= now_ms);
-                let mut kept = Vec::with_capacity(alive.clone().count());
-                kept.extend(alive);
-                shard.store(kept.into());
+        let old = self.0.load();
+        let mut root = Root::clone(&old);
+        for (here, shard) in old.shards() {
+            let alive = shard.iter().filter(|(_, times)| times.drop_after_ms >= now_ms);
+            let left = alive.clone().count();
+            if left < shard.len()
+                && let Some(place) = root.shard(here)
+            {
+                let mut kept = HashMap::with_capacity_and_hasher(left, Ready);
+                kept.extend(alive.map(|(key, times)| (*key, *times)));
+                *place = kept.into();
             }
         }
+        self.0.store(root.into());
     }
 
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.load().len()).sum()
+        self.0.load().shards().map(|(_, shard)| shard.len()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// All entries in the order of their keys.
     pub fn entries(&self) -> Vec<Entry> {
-        self.shards
-            .iter()
-            .flat_map(|shard| shard.load().iter().copied().collect::<Vec<_>>())
-            .collect()
+        let root = self.0.load();
+        let all = root.shards().flat_map(|(_, shard)| shard.iter());
+        let mut all: Vec<Entry> = all
+            .map(|(key, Times { not_before_ms, drop_after_ms })| Entry {
+                key: *key,
+                not_before_ms: *not_before_ms,
+                drop_after_ms: *drop_after_ms,
+            })
+            .collect();
+        all.sort_unstable_by_key(|entry| entry.key);
+        all
     }
 }
 
-fn shard_of(key: &Key16) -> usize {
+impl Root {
+    fn shards(&self) -> impl Iterator<Item = ((usize, usize), &Shard)> {
+        self.0.iter().enumerate().flat_map(|(group, shards)| {
+            shards.iter().enumerate().map(move |(at, shard)| ((group, at), shard))
+        })
+    }
+
+    /// To be replaced. The group's pointers are copied when the first of them is; what others read stays as it is.
+    fn shard(&mut self, (group, at): (usize, usize)) -> Option<&mut Shard> {
+        Arc::make_mut(self.0.get_mut(group)?).get_mut(at)
+    }
+}
+
+fn place(key: &Key16) -> (usize, usize) {
     let [a, b, ..] = *key;
-    usize::from(a) << 4 | usize::from(b >> 4)
+    (usize::from(a >> 2), usize::from((a & 3) << 4 | b >> 4))
 }
 
-/// Where a key lies within its shard: 32 of its bits, as a fraction.
-fn fraction(key: &Key16) -> u64 {
-    let [_, a, b, c, d, ..] = *key;
-    u64::from(u32::from_be_bytes([a << 4 | b >> 4, b << 4 | c >> 4, c << 4 | d >> 4, d << 4]))
+/// The keys are hashes already, of ids that no stranger chooses: their last bytes will do.
+#[derive(Clone, Copy, Default)]
+struct Ready;
+
+struct LastBytes(u64);
+
+impl BuildHasher for Ready {
+    type Hasher = LastBytes;
+
+    fn build_hasher(&self) -> LastBytes {
+        LastBytes(0)
+    }
 }
 
-/// First a step to where the key should be, then strides that double away from it, then halving between the last two. Of evenly spread
-/// keys that is a handful of neighbours; keys that are not cost no more than a binary search.
-fn find<'a>(shard: &'a [Entry], key: &Key16) -> Option<&'a Entry> {
-    let n = shard.len();
-    let guess = usize::try_from((fraction(key) * n as u64) >> 32).ok()?;
-    let is_less = |at: usize| shard.get(at).is_some_and(|entry| entry.key < *key);
-    let (mut low, mut high) = (guess, guess);
-    let mut stride = 4;
-    if is_less(guess) {
-        while is_less(high) {
-            (low, high) = (high + 1, (high + stride).min(n));
-            stride *= 2;
-        }
-    } else {
-        while low > 0 && !is_less(low - 1) {
-            (low, high) = (low.saturating_sub(stride), low);
-            stride *= 2;
+impl Hasher for LastBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk::<8>() {
+            self.0 = u64::from_be_bytes(*last);
         }
     }
-    let within = shard.get(low..high.min(n))?;
-    let at = low + within.partition_point(|entry| entry.key < *key);
-    shard.get(at).filter(|entry| entry.key == *key)
-}
 
-/// Of two sorted lists one, exactly as large as it has to be: it stays for an hour.
-fn merge(old: &[Entry], new: Vec<Entry>) -> Vec<Entry> {
-    if old.is_empty() {
-        let mut new = new;
-        new.shrink_to_fit();
-        return new;
-    }
-    let mut merged = Vec::with_capacity(old.len() + new.len());
-    let mut new = new.into_iter().peekable();
-    for entry in old {
-        while let Some(before) = new.next_if(|new| new.key < entry.key) {
-            merged.push(before);
-        }
-        push(&mut merged, *entry);
-        if let Some(same) = new.next_if(|new| new.key == entry.key) {
-            push(&mut merged, same);
-        }
-    }
-    merged.extend(new);
-    merged.shrink_to_fit();
-    merged
-}
+    /// The length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
 
-fn push(list: &mut Vec<Entry>, entry: Entry) {
-    match list.last_mut() {
-        Some(last) if last.key == entry.key => *last = last.join(entry),
-        _ => list.push(entry),
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -113,6 +113,7 @@ impl Token {
     /// Whether the feed knows of an end of it.
     pub fn is_revoked(&self, table: &Table) -> bool {
         let Inner { keys, birth_ms, .. } = &*self.0;
+        let table = table.view();
         let is_ended = |key| table.not_before(key).is_some_and(|boundary| *birth_ms < boundary);
         table.not_before(&keys.signing_key).is_some()
             || is_ended(&keys.pool)

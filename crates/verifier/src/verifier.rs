@@ -362,10 +362,12 @@ impl Verifier {
     }
 
     /// Tells the server beforehand that some route will use this policy.
+    #[cfg(feature = "tower")]
     pub(crate) fn will_use(&self, policy: Policy) {
         self.shared.may_use(policy);
     }
 
+    #[cfg(feature = "tower")]
     pub(crate) fn policy(&self) -> Policy {
         self.policy
     }

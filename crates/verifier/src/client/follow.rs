@@ -34,15 +34,14 @@ const DISCOVERY_EVERY_MS: u64 = 3_600_000;
 pub(crate) async fn follow(shared: Arc<Shared>) {
     let (mut needs_snapshot, mut failures) = (shared.feed.position().is_none(), 0);
     loop {
-        match turn(&shared, needs_snapshot).await {
-            Ok(()) => (needs_snapshot, failures) = (false, 0),
+        match turn(&shared, &mut needs_snapshot).await {
+            Ok(()) => failures = 0,
             Err(trouble) => {
-                needs_snapshot =
-                    shared.feed.position().is_none() || trouble.needs_snapshot(needs_snapshot);
+                needs_snapshot |= !matches!(trouble, Trouble::At(..));
                 tracing::warn!(issuer = shared.config.issuer, "the revocation feed: {trouble}");
                 shared.meters.failures.fetch_add(1, Relaxed);
                 pause(backoff(failures)).await;
-                failures += 1;
+                failures = failures.saturating_add(1);
             }
         }
     }
@@ -54,12 +53,6 @@ enum Trouble {
     /// What came was not what it should be.
     Refused(&'static str, Refused),
     SnapshotRequired,
-}
-
-impl Trouble {
-    fn needs_snapshot(&self, before: bool) -> bool {
-        before || !matches!(self, Trouble::At(..))
-    }
 }
 
 impl std::fmt::Display for Trouble {
@@ -77,14 +70,15 @@ impl std::fmt::Display for Trouble {
 }
 
 /// One question and its answer, with what has to be there before.
-async fn turn(shared: &Shared, needs_snapshot: bool) -> Result<(), Trouble> {
+async fn turn(shared: &Shared, needs_snapshot: &mut bool) -> Result<(), Trouble> {
     let endpoints =
         shared.endpoints().await.map_err(|failure| Trouble::At("discovery", failure))?;
     if shared.feed_keys.now().is_empty() {
         shared.feed_keys.renew(&shared.http, &endpoints.feed_jwks, &shared.feed).await;
     }
-    if needs_snapshot {
+    if *needs_snapshot {
         snapshot(shared, &endpoints).await?;
+        *needs_snapshot = false;
     }
     delta(shared, &endpoints).await
 }

@@ -150,7 +150,7 @@ impl Http {
         let granted: Granted = serde_json::from_slice(&answer?)
             .map_err(|_| Failure::Malformed("the token endpoint gave no access token".into()))?;
         // Renewed well before it expires.
-        let until = now + granted.expires_in.saturating_sub(60).max(10).min(86_400) * 1_000;
+        let until = now + granted.expires_in.saturating_sub(60).clamp(10, 86_400) * 1_000;
         *held = Some((granted.access_token.clone(), until));
         Ok(Some(granted.access_token))
     }
@@ -159,6 +159,10 @@ impl Http {
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let max = if status.is_success() { max } else { 4_096 };
+        let told = response.content_length().unwrap_or(0);
+        if status.is_success() && usize::try_from(told).unwrap_or(usize::MAX) > max {
+            return Err(Failure::Malformed(format!("its answer has more than {max} bytes")));
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > max {
@@ -212,7 +216,12 @@ fn tls(credentials: &Credentials, ca: Option<&[u8]>) -> Result<rustls::ClientCon
     let certificates = |pem: &[u8]| {
         let read: Result<Vec<CertificateDer<'static>>, _> =
             CertificateDer::pem_slice_iter(pem).collect();
-        read.map_err(|error| format!("a certificate could not be read: {error}"))
+        match read {
+            Ok(read) if read.is_empty() => {
+                Err("there is no certificate in the PEM text".to_owned())
+            }
+            read => read.map_err(|error| format!("a certificate could not be read: {error}")),
+        }
     };
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
