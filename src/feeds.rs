@@ -177,17 +177,17 @@ impl Hub {
 
     /// A place among those who follow; `None` if there is none left. `start` is called if nobody reads for them yet.
     pub fn enter(self: &Arc<Hub>, how: How, start: impl FnOnce(Reader)) -> Option<Place> {
-        {
+        let idle = {
             let mut crowd = lock(&self.crowd);
             let (count, most) = crowd.of(how);
             if *count >= most {
                 return None;
             }
             *count += 1;
-            if !crowd.at_work {
-                crowd.at_work = true;
-                start(Reader { hub: self.clone(), left: false });
-            }
+            !std::mem::replace(&mut crowd.at_work, true)
+        };
+        if idle {
+            start(Reader { hub: self.clone(), left: false });
         }
         Some(Place { hub: self.clone(), how })
     }
