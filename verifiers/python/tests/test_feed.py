@@ -1,6 +1,7 @@
 """The verifier against a server that follows the rules, breaks, lies, and comes back."""
 
 import asyncio
+import functools
 import os
 import threading
 import time
@@ -9,6 +10,8 @@ import pytest
 from fake import POOL, FeedKey, b64, payload_of, signed, until, uuid7
 
 from cenote_verifier import CenoteVerifier, InvalidTokenError, RevokedError, UnavailableError
+from cenote_verifier.replica import Place, Replica
+from cenote_verifier.wire import Entry, Frame, link
 
 BORN = 1_000_000
 
@@ -85,6 +88,17 @@ def test_2500_records_in_one_moment_come_in_full_frames(fake, follow, caught_up)
     caught_up(verifier)
     assert verifier.status["entries"] == 2500
     assert is_revoked(verifier, fake.token(BORN, sub="user-2499"))
+
+
+def test_a_frame_of_1000_records_proves_no_freshness_more_may_be_behind_it():
+    replica = Replica()
+    replica.place = Place("a", 0, bytes(32))
+    for count, start, state in [(1000, 0, "EXPIRED"), (999, 1000, "FRESH")]:
+        entries = [Entry("U", n.to_bytes(16, "big"), 1, 2) for n in range(count)]
+        before = replica.place.h
+        frame = Frame("a", 0, start, start + count, before, functools.reduce(link, entries, before), entries)
+        replica.accept(frame, replica.moment())
+        assert (replica.place.seq, replica.state) == (start + count, state)
 
 
 def test_the_acknowledgement_names_the_consumer_the_weakest_policy_and_the_staleness(fake, follow):
@@ -203,7 +217,7 @@ def test_after_a_sleep_the_feed_is_asked_at_once(fake, follow, clock):
     verifier = follow()
     fake.publish("U", "ann", BORN + 1)
     clock.moved_wall += 3600
-    assert until(lambda: verifier.state == "FRESH") < 0.6
+    assert until(lambda: verifier.state == "FRESH") < 0.9
 
 
 def test_a_wall_clock_that_jumps_ahead_and_comes_back_costs_no_entry(fake, follow, caught_up, clock):
