@@ -20,7 +20,6 @@ pub use self::apply::apply;
 use self::groups::GroupSeed;
 use self::strict::Strict;
 use self::targets::TargetSeed;
-use crate::admin::extensions;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::pool::client::ClientExtensions;
@@ -169,8 +168,7 @@ fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
     }
     client.at = format!("{} ({id})", client.at);
     let extensions: ClientExtensions = client.extensions()?;
-    extensions::check_form(&extensions)
-        .map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
+    extensions.check().map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
     client.no_pool_id()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
     Ok(ClientSeed {

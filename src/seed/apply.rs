@@ -8,7 +8,7 @@ use super::{
     ClientSeed, PoolSeed, ProviderSeed, Seed, ServerSeed, UserSeed, groups, located, targets,
 };
 use crate::account::admin::{self as accounts, NewUser, Seeded};
-use crate::admin::{clients, domains, extensions, pools, providers, resource_servers};
+use crate::admin::{clients, domains, pools, providers, resource_servers};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::{Pool, PoolDoc};
@@ -16,6 +16,10 @@ use crate::store::{self, users};
 
 /// How many pools, clients and users were made.
 pub async fn apply(cx: &Cx, seed: &Seed) -> Result<[usize; 3]> {
+    for client in seed.pools.iter().flat_map(|pool| &pool.clients) {
+        clients::check_extensions(cx, &client.extensions)
+            .map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
+    }
     let mut made = [0; 3];
     let [pools, clients, users] = &mut made;
     for pool in &seed.pools {
@@ -113,7 +117,6 @@ async fn apply_client(cx: &Cx, pool: &PoolSeed, seed: &ClientSeed) -> Result<boo
         return Ok(false);
     }
     let pool = find(cx, &pool.id).await?;
-    extensions::check_client(cx, &seed.extensions)?;
     clients::create_as(cx, &pool, seed.id.clone(), seed.extensions.clone(), &seed.request).await?;
     Ok(true)
 }

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod keys;
 pub mod learned;
 mod migrate;
+pub mod participations;
 mod pg;
 mod pg_tls;
 pub mod pools;

@@ -29,7 +29,7 @@ struct Rule {
 }
 
 macro_rules! rule {
-    ($rank:ident, $keep:ident, $table:literal, $key:literal, $which:literal) => {
+    ($rank:ident, $keep:ident, $table:literal, $key:literal, $which:expr) => {
         Rule {
             rank: Rank::$rank,
             keep_ms: $keep,
@@ -79,6 +79,14 @@ const PROLONG_UPSTREAM: Rule = Rule {
     ),
 };
 
+/// While the browser session lives it may still be signed out of, and what is over there still says which `sid` comes next.
+macro_rules! no_browser {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM sso_sessions s WHERE s.pool_id = participations.pool_id AND s.session_id = participations.sso_id \
+         AND s.ended_ms IS NULL AND s.expires_ms >= ?1)"
+    };
+}
+
 #[rustfmt::skip] // One table per line.
 const RULES: &[Rule] = &[
     rule!(User, KEEP_MS, "strangers", "pool_id, login", "failed_ms < ?1"),
@@ -98,6 +106,8 @@ const RULES: &[Rule] = &[
         WHERE o.pool_id = upstream_sessions.pool_id AND o.sub = upstream_sessions.sub AND o.provider = upstream_sessions.provider \
         AND o.upstream_id = upstream_sessions.upstream_id AND o.done_ms IS NULL)"),
     rule!(Job, KEEP_RECORDS_MS, "upstream_signouts", "pool_id, signout_id, upstream_id", "created_ms < ?1"),
+    rule!(Job, NOT_KEPT, "participations", "pool_id, sid", concat!("expires_ms < ?1 AND ", no_browser!())),
+    rule!(Job, KEEP_ENDED_MS, "participations", "pool_id, sid", concat!("ended_ms < ?1 AND ", no_browser!())),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
     rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),

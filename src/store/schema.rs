@@ -512,19 +512,23 @@ CREATE TABLE participations (
   pool_id TEXT NOT NULL,
   sid TEXT NOT NULL,
   sso_id TEXT,
-  session_id TEXT,
   client_id TEXT NOT NULL,
   sub TEXT NOT NULL,
   birth_ms BIGINT NOT NULL,
   created_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL,
+  ended_ms BIGINT,
+  ended_by TEXT,
   PRIMARY KEY (pool_id, sid)
 );
 CREATE INDEX participations_by_sso ON participations (pool_id, sso_id);
-CREATE INDEX participations_by_session ON participations (pool_id, session_id);
-CREATE INDEX participations_by_user ON participations (pool_id, sub, client_id);
-CREATE INDEX participations_by_client ON participations (pool_id, client_id, sid);
+CREATE INDEX participations_by_user ON participations (pool_id, sub, sid);
+CREATE INDEX participations_by_client ON participations (pool_id, client_id);
 CREATE INDEX participations_by_expiry ON participations (expires_ms);
+CREATE INDEX participations_by_end ON participations (ended_ms) WHERE ended_ms IS NOT NULL;
+CREATE INDEX participations_by_ender ON participations (pool_id, ended_by) WHERE ended_by IS NOT NULL;
+
+ALTER TABLE token_sessions ADD COLUMN sid TEXT;
 
 CREATE TABLE targets (
   pool_id TEXT NOT NULL,

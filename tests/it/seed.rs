@@ -249,16 +249,30 @@ async fn a_mistake_is_told_with_its_place_before_anything_is_made() {
             ),
             (
                 "/pools/0/Clients/0/Extensions/BackchannelLogoutUri",
-                json!("myapp://logout"),
+                json!("https://app.example.com/logout#a"),
                 format!(
-                    "{client}.Extensions: BackchannelLogoutUri: myapp://logout must be an https"
+                    "{client}.Extensions: BackchannelLogoutUri https://app.example.com/logout#a must not have a fragment"
+                ),
+            ),
+            (
+                "/pools/0/Clients/0/Extensions/BackchannelLogoutUri",
+                json!("http://10.1.2.3/logout"),
+                format!(
+                    "{client}.Extensions: BackchannelLogoutUri http://10.1.2.3/logout cannot be used. 10.1.2.3 is not at a public address"
+                ),
+            ),
+            (
+                "/pools/0/Clients/0/Extensions/FrontchannelLogoutUri",
+                json!("http://app.example.com/logout"),
+                format!(
+                    "{client}.Extensions: FrontchannelLogoutUri http://app.example.com/logout must use https"
                 ),
             ),
             (
                 "/pools/0/Clients/0/Extensions/FrontchannelLogoutUri",
                 json!("javascript:alert(1)"),
                 format!(
-                    "{client}.Extensions: FrontchannelLogoutUri: javascript:alert(1) must be an https"
+                    "{client}.Extensions: FrontchannelLogoutUri javascript:alert(1) must begin with https"
                 ),
             ),
             (
