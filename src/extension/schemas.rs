@@ -133,16 +133,19 @@ fn client() -> Value {
                 "properties": {
                     "BackchannelLogoutUri": {
                         "type": "string",
+                        "maxLength": 1024,
                         "pattern": URI,
                         "description": "Where this server posts a logout token (OpenID Connect Back-Channel Logout 1.0)."
                     },
                     "BackchannelLogoutSessionRequired": {
                         "type": "boolean",
-                        "description": "Whether each logout token must name one session (`sid`)."
+                        "description": "true: where one session ends, its logout token names that and not the user. false: one logout token for all sessions \
+                                        of a user who is signed out everywhere; else one for each."
                     },
                     "FrontchannelLogoutUri": {
                         "type": "string",
-                        "pattern": URI,
+                        "maxLength": 1024,
+                        "pattern": HTTPS,
                         "description": "What the browser of a user who signs out loads in a hidden frame (OpenID Connect Front-Channel Logout 1.0)."
                     }
                 }
@@ -330,6 +333,9 @@ const PLAIN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
 /// An https address at a host with a name, without user and fragment; at an address, or without TLS, where the operator allows it.
 const URI: &str = r"^https?://[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?){0,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,600})?$";
+
+/// The same where a browser asks.
+const HTTPS: &str = r"^https://[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?){0,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,600})?$";
 
 /// 24 to 64 bytes in base64.
 const WEBHOOK_SECRET: &str = "^whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$";
