@@ -67,6 +67,7 @@ mod sign_out;
 mod sign_up;
 mod signature;
 mod sigv4;
+mod ssf;
 mod store;
 mod tls;
 mod totp;
