@@ -217,6 +217,7 @@ async fn an_event_is_told_again_until_it_is_acknowledged_and_is_always_the_same(
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a request really waits, and that is measured")]
 #[tokio::test]
 async fn a_poll_waits_until_there_is_something_and_no_longer() {
     for house in houses_alone("ssf_wait").await {
@@ -302,8 +303,7 @@ async fn each_end_is_told_in_the_words_of_caep_and_risc() {
         assert_eq!(found[0]["sub_id"]["user"]["sub"], parsed["sub"]);
 
         let names = |found: &[Map<String, Value>]| {
-            let mut names: Vec<String> =
-                found.iter().flat_map(|claims| events(claims)).map(str::to_owned).collect();
+            let mut names: Vec<String> = found.iter().flat_map(events).map(str::to_owned).collect();
             names.sort_unstable();
             names
         };
