@@ -85,6 +85,7 @@ mod sign_out;
 mod sign_up;
 mod signature;
 mod sigv4;
+mod ssf;
 mod store;
 mod tls;
 mod token_revocation;

@@ -104,6 +104,13 @@ fn of(error: &Error) -> (StatusCode, &'static str, &str) {
     }
 }
 
+/// One member more of an object.
+pub fn add(to: &mut Value, name: &str, member: Value) {
+    if let Some(members) = to.as_object_mut() {
+        members.insert(name.to_owned(), member);
+    }
+}
+
 pub fn respond(status: StatusCode, body: Option<&Value>) -> Response {
     let text = body.map(Value::to_string).unwrap_or_default();
     let mut response = Response::new(Body::from(text));

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::answer::add;
 use crate::ambient::{Ms, SECOND};
 use crate::cx::Cx;
 use crate::ids;
@@ -61,7 +62,7 @@ fn claims_of(
         "events": { uri: payload },
     });
     if !txn.is_empty() {
-        claims["txn"] = json!(txn);
+        add(&mut claims, "txn", json!(txn));
     }
     claims
 }
@@ -111,8 +112,8 @@ pub fn of(cx: &Cx, pool: &Pool, record: &Recorded) -> Vec<Event> {
             let mut events = vec![revoked(json!({ "format": "complex", "user": user }))];
             let changed = |kind: &str| {
                 let mut payload = told.clone();
-                payload["credential_type"] = json!("password");
-                payload["change_type"] = json!(kind);
+                add(&mut payload, "credential_type", json!("password"));
+                add(&mut payload, "change_type", json!(kind));
                 payload
             };
             match record.reason.as_str() {
@@ -141,8 +142,8 @@ pub fn of(cx: &Cx, pool: &Pool, record: &Recorded) -> Vec<Event> {
             // A changed password ends the other browsers one by one; the first of them tells it.
             if record.reason == "password_changed" && record.n == 0 {
                 let mut payload = told.clone();
-                payload["credential_type"] = json!("password");
-                payload["change_type"] = json!("update");
+                add(&mut payload, "credential_type", json!("password"));
+                add(&mut payload, "change_type", json!("update"));
                 events.push(of(CREDENTIAL_CHANGE, "credential-change", user, payload));
             }
             events

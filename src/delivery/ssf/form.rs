@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::Refused;
+use super::answer::{Refused, add};
 use crate::cx::Cx;
 use crate::pool::target::stream::{EVENTS, Method};
 use crate::pool::target::{StreamDoc, StreamSecret};
@@ -30,7 +30,7 @@ pub fn shown(cx: &Cx, pool: &Pool, target: &Target, about: &StreamDoc) -> Value 
         "inactivity_timeout": super::INACTIVE_MS / crate::ambient::SECOND,
     });
     if !about.description.is_empty() {
-        shown["description"] = json!(about.description);
+        add(&mut shown, "description", json!(about.description));
     }
     shown
 }

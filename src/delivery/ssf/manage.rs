@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::access::{self, Caller};
-use super::answer::{Done, Refused, told, write};
+use super::answer::{Done, Refused, add, told, write};
 use super::{form, stream};
 use crate::ambient::SECOND;
 use crate::audit::{self, Actor};
@@ -163,7 +163,7 @@ async fn own(cx: &Cx, caller: &Caller, id: Option<&str>) -> Result<(Target, Stre
     }
 }
 
-fn named<'a>(body: &'a Map<String, Value>) -> Option<&'a str> {
+fn named(body: &Map<String, Value>) -> Option<&str> {
     body.get("stream_id").and_then(Value::as_str)
 }
 
@@ -265,7 +265,7 @@ async fn delete(cx: &Cx, caller: &Caller, id: Option<&str>) -> Result<Done, Refu
 fn status_of(target: &Target, about: &StreamDoc) -> Value {
     let mut status = json!({ "stream_id": target.id, "status": about.status.as_str() });
     if let Some(reason) = &about.reason {
-        status["reason"] = json!(reason);
+        add(&mut status, "reason", json!(reason));
     }
     status
 }

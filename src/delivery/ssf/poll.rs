@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::answer::{Done, Refused, told, write};
+use super::answer::{Done, Refused, add, told, write};
 use super::{Delivery, access, signed, stream};
 use crate::cx::{App, Cx};
 use crate::http;
@@ -123,7 +123,7 @@ async fn run(
     let sets: BTreeMap<String, String> = sets.into_iter().collect();
     let mut answer = json!({ "sets": sets });
     if more {
-        answer["moreAvailable"] = Value::Bool(true);
+        add(&mut answer, "moreAvailable", Value::Bool(true));
     }
     Ok(Done(StatusCode::OK, Some(answer)))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::answer::add;
 use super::event::{self, STREAM_UPDATED, VERIFICATION};
 use super::{Delivery, Kind, State};
 use crate::audit::{self, Actor};
@@ -41,7 +42,7 @@ pub async fn pause(cx: &Cx, target: &Target, why: &str) -> Result<()> {
 pub fn updated(cx: &Cx, batch: &mut Batch, pool: &Pool, target: &Target, about: &StreamDoc) {
     let mut payload = json!({ "status": about.status.as_str() });
     if let Some(reason) = &about.reason {
-        payload["reason"] = json!(reason);
+        add(&mut payload, "reason", json!(reason));
     }
     tell(cx, batch, pool, target, about, STREAM_UPDATED, &payload);
 }

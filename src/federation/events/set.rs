@@ -129,7 +129,7 @@ impl Event {
         let mut endings = Vec::new();
         for (reason, subject, narrow) in &self.says {
             let named = subject.named(cx, pool, provider, &self.transmitter.0, *narrow).await?;
-            endings.extend(named.into_iter().map(|named| Ending { reason: *reason, named }));
+            endings.extend(named.into_iter().map(|named| Ending { reason, named }));
         }
         Ok(endings)
     }
