@@ -1,5 +1,7 @@
 //! The revocation feed: what a verifier gets at `delta`, and who gets nothing. Frames are verified here by code of the tests' own.
 
+#![allow(clippy::disallowed_methods, reason = "what is promised here is promised in real time")]
+
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
