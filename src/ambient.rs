@@ -14,6 +14,33 @@ pub const MINUTE: Ms = 60 * SECOND;
 pub const HOUR: Ms = 60 * MINUTE;
 pub const DAY: Ms = 24 * HOUR;
 
+/// A moment as RFC 3339 in UTC, to the millisecond.
+pub fn rfc3339(ms: Ms) -> String {
+    let (day, rest) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
+    let (year, month, date) = civil(day);
+    let (seconds, millis) = (rest / SECOND, rest % SECOND);
+    format!(
+        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// Year, month and date of a day since 1970-01-01. Years begin in March, so that the leap day is their last (Hinnant,
+/// "chrono-compatible low-level date algorithms").
+pub fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let m = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * m + 2) / 5 + 1;
+    let month = if m < 10 { m + 3 } else { m - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, date)
+}
+
 pub trait Clock: Send + Sync {
     fn now_ms(&self) -> Ms;
 }

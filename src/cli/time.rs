@@ -1,19 +1,7 @@
 //! Moments as an operator reads and writes them: `2026-11-22T08:00:00Z`. UTC only.
 
-use crate::ambient::{DAY, Ms, SECOND};
-
-/// Epoch milliseconds as RFC 3339 in UTC, to the millisecond.
-pub fn show(ms: Ms) -> String {
-    let (day, rest) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
-    let (year, month, date) = civil(day);
-    let (seconds, millis) = (rest / SECOND, rest % SECOND);
-    format!(
-        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}.{millis:03}Z",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60
-    )
-}
+pub use crate::ambient::rfc3339 as show;
+use crate::ambient::{DAY, Ms, SECOND, civil};
 
 /// A day, a moment in UTC, or epoch seconds.
 pub fn parse(text: &str) -> Result<Ms, String> {
@@ -57,18 +45,6 @@ fn days(year: i64, month: i64, date: i64) -> Option<i64> {
     let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let day = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + date - 1 - 719_468;
     (civil(day) == (year, month, date)).then_some(day)
-}
-
-fn civil(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let era = day.div_euclid(146_097);
-    let of_era = day.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let m = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * m + 2) / 5 + 1;
-    let month = if m < 10 { m + 3 } else { m - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, date)
 }
 
 #[cfg(test)]

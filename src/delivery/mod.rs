@@ -1,13 +1,23 @@
 //! Who learns of a sign-out: workers that read the records of `signout`, and the addresses at which others ask. Nobody calls them: a
 //! record is committed with the end that it speaks of, and everything here is a projection of it.
 
+mod receipt;
+
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::get;
 
 use crate::cx::App;
 
 /// What is served to verifiers, receivers and those who ask for a receipt.
 pub fn routes() -> Router<Arc<App>> {
+    Router::new().merge(receipts())
+}
+
+/// Receipts, where the issuer is and on the pool's domain.
+fn receipts() -> Router<Arc<App>> {
     Router::new()
+        .route("/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
+        .route("/{pool}/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
 }

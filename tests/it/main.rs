@@ -53,6 +53,7 @@ mod provider_details;
 mod provider_rules;
 mod providers;
 mod purge;
+mod receipt;
 mod recovery;
 mod resource_servers;
 mod saml_certificates;
