@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::ambient::{Clock, MINUTE, Ms, Random};
+use crate::ambient::{Clock, MINUTE, Ms, Random, SECOND};
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::cx::{App, Cx};
@@ -74,6 +74,7 @@ impl App {
             compute: Compute::start(cores, counted)?,
             lanes: Default::default(),
             turns: Default::default(),
+            breakers: Default::default(),
             wakes: Default::default(),
             learned: Cache::new(1_000),
             templates,
@@ -171,6 +172,10 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     loops.spawn(worker("providers", None).repeat(federation::learned::refresh));
     let wake: Wake = |app| &app.wakes.providers;
     loops.spawn(worker("sign_out", Some(wake)).repeat(federation::sign_out::run_once));
+    let wake: Wake = |app| &app.wakes.expand;
+    loops.spawn(worker("expand", Some(wake)).repeat(delivery::outbox::expand::run_once));
+    let wake: Wake = |app| &app.wakes.deliver;
+    loops.spawn(worker("deliver", Some(wake)).repeat(delivery::outbox::work::run_once));
     loops.spawn(worker("purge", None).repeat(purge));
     loops
 }
@@ -186,7 +191,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Runs a worker whenever it is due, or woken. One that fails is asked again a minute later.
+    /// Runs a worker whenever it is due, or woken. One that fails is asked again a minute later, or a second where somebody may wait for it.
     async fn repeat<F>(self, run_once: fn(Cx) -> F)
     where
         F: Future<Output = Result<Ms>> + Send,
@@ -199,7 +204,7 @@ impl Worker {
             app.meters.worked(name, if due.is_ok() { "ok" } else { "failed" });
             let due = due.unwrap_or_else(|error| {
                 tracing::error!(?error, worker = name, "a worker failed");
-                now + MINUTE
+                now + if wake.is_some() { SECOND } else { MINUTE }
             });
             let pause = u64::try_from(due - app.clock.now_ms()).unwrap_or(0).max(10);
             #[allow(

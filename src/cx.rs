@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 pub use admit::Asked;
 
 use crate::ambient::{Clock, Ms, Random};
+use crate::breakers::Breakers;
 use crate::compute::Compute;
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
@@ -42,6 +43,7 @@ pub struct App {
     pub compute: Compute,
     pub lanes: Lanes,
     pub turns: Turns,
+    pub breakers: Breakers,
     pub wakes: Wakes,
     pub limits: Limits,
     pub meters: Meters,

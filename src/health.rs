@@ -11,7 +11,7 @@ use axum::routing::get;
 use crate::ambient::{Ms, SECOND};
 use crate::cx::App;
 use crate::meters;
-use crate::store::jobs;
+use crate::store::{deliveries, jobs};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -33,12 +33,19 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         tracing::warn!(?error, "the messages that wait could not be counted");
         jobs::Pending { count: 0, first_due_ms: None }
     });
+    let undelivered = deliveries::waiting(&app.db).await.unwrap_or_else(|error| {
+        tracing::warn!(?error, "the deliveries that wait could not be counted");
+        deliveries::Waiting::default()
+    });
     let now = meters::Now {
         signing: load.signing,
         arithmetic: load.arithmetic,
         running: load.running,
         pending: pending.count,
         oldest_ms: pending.first_due_ms.map_or(0, |due| (now - due).max(0)),
+        undelivered: undelivered.pending,
+        undelivered_ms: undelivered.oldest_ms.map_or(0, |created| (now - created).max(0)),
+        dead_letters: undelivered.dead,
     };
     match app.meters.text(&now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -1,4 +1,4 @@
-//! The one client of every request that leaves this server: to identity providers now, to relying parties later. It resolves a name
+//! The one client of every request that leaves this server: to identity providers, and to those who are told of sign-outs. It resolves a name
 //! once and connects to that address, refuses addresses that are not public unless the operator allows them, follows no redirect,
 //! and bounds bytes, time, and how many requests wait for one host.
 
@@ -106,7 +106,10 @@ impl Outgoing {
         if let Some(to) = redirects(&url, &response) {
             return Err(Failure::Redirect(to));
         }
-        read(&host, response, request.max_bytes).await
+        match request.status_only {
+            true => Ok(status(response, request.max_bytes).await),
+            false => read(&host, response, request.max_bytes).await,
+        }
     }
 
     /// Which client may be used, by what is known before the name is resolved. Literal addresses are never resolved, so they are
@@ -179,25 +182,53 @@ fn redirects(url: &Url, response: &Response) -> Option<String> {
     Some(to.chars().take(200).collect())
 }
 
+fn head(response: &Response) -> Answer {
+    let text = |name| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    Answer {
+        status: response.status().as_u16(),
+        content_type: text(header::CONTENT_TYPE),
+        cache_control: text(header::CACHE_CONTROL),
+        retry_after: text(header::RETRY_AFTER),
+        body: Vec::new(),
+    }
+}
+
+/// How long the words of a refusal are waited for.
+const REFUSAL_WITHIN: Duration = Duration::from_millis(500);
+
+/// What was answered, without what does not matter.
+async fn status(mut response: Response, max_bytes: usize) -> Answer {
+    let mut answer = head(&response);
+    if answer.is_success() {
+        return answer;
+    }
+    let words = async {
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = max_bytes.saturating_sub(answer.body.len());
+            answer.body.extend(chunk.iter().take(room));
+            if chunk.len() > room {
+                return;
+            }
+        }
+    };
+    // What has come by then is what there is.
+    let _ = tokio::time::timeout(REFUSAL_WITHIN, words).await;
+    answer
+}
+
 async fn read(host: &str, mut response: Response, max_bytes: usize) -> Result<Answer, Failure> {
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let (status, content_type, cache_control) = (
-        response.status().as_u16(),
-        text(header::CONTENT_TYPE).map(str::to_owned),
-        text(header::CACHE_CONTROL).map(str::to_owned),
-    );
+    let mut answer = head(&response);
     let told = response.content_length().unwrap_or(0);
     if usize::try_from(told).unwrap_or(usize::MAX) > max_bytes {
         return Err(Failure::TooLarge);
     }
-    let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| explain(host, error))? {
-        if body.len() + chunk.len() > max_bytes {
+        if answer.body.len() + chunk.len() > max_bytes {
             return Err(Failure::TooLarge);
         }
-        body.extend_from_slice(&chunk);
+        answer.body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, content_type, cache_control, body })
+    Ok(answer)
 }
 
 /// What went wrong below, in words for the operator. The errors of the libraries would repeat the address, query and all.

@@ -23,7 +23,6 @@ use crate::ids;
 use crate::pool::client::ClientExtensions;
 use crate::pool::provider::{Kind, details};
 use crate::pool::realm::{Extensions, SessionRules};
-use crate::pool::urls;
 
 /// A seed file, read and checked, with nothing done yet.
 pub struct Seed {
@@ -164,10 +163,7 @@ fn client(pool_id: &str, mut client: Object) -> Result<ClientSeed> {
     }
     client.at = format!("{} ({id})", client.at);
     let extensions: ClientExtensions = client.extensions()?;
-    let uris = [&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri];
-    for uri in uris.into_iter().flatten() {
-        urls::check(uri).map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
-    }
+    extensions.check().map_err(|error| located(&format!("{}.Extensions", client.at), error))?;
     client.no_pool_id()?;
     client.members.insert("UserPoolId".to_owned(), json!(pool_id));
     Ok(ClientSeed {

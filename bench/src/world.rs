@@ -222,6 +222,7 @@ impl World {
                     ip: "127.0.0.1".to_owned(),
                     device: "Linux".to_owned(),
                     resource: None,
+                    sid: None,
                 };
                 let refresh_token = keys::refresh_token(cx.rng());
                 sessions::insert_token_session(&mut batch, &self.pool.id, &session);

@@ -44,6 +44,7 @@ pub async fn create_as(
             format!("A user pool can have at most {MAX_CLIENTS} app clients."),
         ));
     }
+    check_extensions(cx, &extensions)?;
     let mut model: UserPoolClientType = in_common(request)?;
     model.client_name = Some(request.client_name.clone());
     let mut client = Client {
@@ -69,6 +70,17 @@ pub async fn create_as(
     note(&mut batch, cx, &client, "CreateUserPoolClient");
     cx.db().commit(batch).await?;
     Ok(client)
+}
+
+/// Whether a client can be told of sign-outs as it says.
+pub fn check_extensions(cx: &Cx, extensions: &ClientExtensions) -> Result<()> {
+    extensions.check()?;
+    if let Some(uri) = &extensions.backchannel_logout_uri {
+        let refuse =
+            |why| Error::invalid(format!("BackchannelLogoutUri {uri} cannot be used. {why}"));
+        cx.app.outgoing.check(uri).map_err(|failure| refuse(failure.message()))?;
+    }
+    Ok(())
 }
 
 /// Changes a client. As in Cognito, whatever is not named goes back to its default; only the name and the secrets stay.

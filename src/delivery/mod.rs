@@ -1,7 +1,12 @@
 //! Who learns of a sign-out: workers that read the records of `signout`, and the addresses at which others ask. Nobody calls them: a
 //! record is committed with the end that it speaks of, and everything here is a projection of it.
 
+pub mod backchannel;
+pub mod outbox;
 mod receipt;
+pub mod ssf;
+pub mod token_revocation;
+pub mod webhook;
 
 use std::sync::Arc;
 

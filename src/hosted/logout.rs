@@ -1,12 +1,13 @@
 //! `/logout` (`cognito-behaviour`, 1.1; OIDC RP-Initiated Logout 1.0): ends this browser's session first, then decides where
-//! to go, and leads there through the identity providers that the session came from (`logout_hop`). A refused address still ends the
+//! to go, and leads there past the app clients that want to be told by the browser (`frontchannel_logout`) and through the identity
+//! providers that the session came from (`logout_hop`). A refused address still ends the
 //! session, and the page says which client's list lacks it.
 
 use std::sync::Arc;
 
 use axum::response::Response;
 
-use super::{cookies, logout_hop, pages};
+use super::{cookies, frontchannel_logout, logout_hop, pages};
 use crate::audit::{self, Actor};
 use crate::error::{Kind, Result};
 use crate::pool::{Client, SsoSession};
@@ -27,7 +28,10 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         Err(reason) => pages::logout_error(visit, reason),
     };
     let mut response = match &ended {
-        Some(ended) => logout_hop::begin(visit, ended, to).await,
+        Some(ended) => {
+            let response = logout_hop::begin(visit, ended, to).await;
+            frontchannel_logout::before(visit, &ended.frames, response).await
+        }
         None => pages::see(&to),
     };
     cookies::clear_session(visit, &mut response);
@@ -73,6 +77,7 @@ async fn client(visit: &Visit) -> Result<std::result::Result<Arc<Client>, &'stat
 async fn end_session(visit: &Visit) -> Result<Option<Ended>> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let Some(session) = cookies::any_session(visit).await? else { return Ok(None) };
+    let frames = frontchannel_logout::addresses(visit, &session).await?;
     let tokens = if pool.doc.extensions.logout_ends_token_sessions {
         sessions::token_sessions_through(cx.db(), &pool.id, &session.id, cx.now).await?
     } else {
@@ -96,13 +101,15 @@ async fn end_session(visit: &Visit) -> Result<Option<Ended>> {
         visit.query.get("client_id").unwrap_or_default(),
     );
     cx.db().commit(batch).await?;
-    Ok(Some(Ended { signout_id, session }))
+    Ok(Some(Ended { signout_id, session, frames }))
 }
 
 /// What this sign-out has ended, durably.
 pub struct Ended {
     pub signout_id: String,
     pub session: SsoSession,
+    /// What the browser is to load in frames before it goes on.
+    pub frames: Vec<String>,
 }
 
 /// The table of `cognito-behaviour` 1.1. `logout_uri` wins over all others.

@@ -13,7 +13,7 @@ use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
 use super::logout::Ended;
-use super::pages::Allow;
+use super::pages::{Allow, Frames};
 use super::{fields, form, pages, texts};
 use crate::ambient::{MINUTE, Ms};
 use crate::error::{Error, Result};
@@ -38,6 +38,15 @@ const AFTERWARDS: &str = "/federation/logout";
 const GO: &str = "(function(){var d=document,g=d.getElementById('go'),a=d.getElementById('after');\
     setTimeout(function(){location.replace(a.href)},30000);\
     if(g.tagName==='FORM')g.submit();else location.replace(g.href)})()";
+
+/// The same, once the frames for app clients (`frontchannel_logout`) are loaded, or two seconds are over.
+const GO_AFTER_FRAMES: &str = "(function(){var d=document,g=d.getElementById('go'),l=d.getElementById('after'),p=d.getElementById('parties'),\
+    a=p.querySelectorAll('a'),n=a.length,gone=0;\
+    function on(){if(gone)return;gone=1;setTimeout(function(){location.replace(l.href)},30000);\
+    if(g.tagName==='FORM')g.submit();else location.replace(g.href)}\
+    setTimeout(on,2000);\
+    for(var i=0;i<a.length;i++){var f=d.createElement('iframe');f.hidden=true;f.setAttribute('sandbox','allow-scripts allow-same-origin allow-forms');\
+    f.referrerPolicy='no-referrer';f.addEventListener('load',function(){if(!--n)on()});f.src=a[i].href;p.appendChild(f)}})()";
 
 /// How long what happened can be read.
 const TOLD_MS: Ms = 10 * MINUTE;
@@ -139,6 +148,7 @@ async fn lead_out(visit: &Visit, ended: &Ended, to: &str) -> Result<Response> {
         left,
         told: Vec::new(),
         to: to.to_owned(),
+        frames: ended.frames.clone(),
     };
     journey.go_on(visit, Batch::new()).await
 }
@@ -150,6 +160,8 @@ struct Journey {
     left: Vec<Stop>,
     told: Vec<Told>,
     to: String,
+    /// What the first page is to load besides.
+    frames: Vec<String>,
 }
 
 impl Journey {
@@ -184,7 +196,7 @@ impl Journey {
                 Ok(Way::Hop(hop)) if !browser::is_away(cx, provider, &hop).await => {
                     batch.append(own);
                     cx.db().commit(batch).await?;
-                    return hop_page(visit, &stop.provider, &hop, &handle).await;
+                    return hop_page(visit, &stop.provider, &hop, &handle, self.frames).await;
                 }
                 Ok(Way::Hop(_)) => {
                     self.leave_to_worker(visit, &mut batch, &stop);
@@ -239,7 +251,7 @@ fn see(visit: &Visit, to: &str) -> Response {
 }
 
 /// Whether a browser's own window asks. Older ones do not say so, but that they show pages.
-fn is_window(visit: &Visit) -> bool {
+pub fn is_window(visit: &Visit) -> bool {
     let header = |name| visit.parts.headers.get(name).and_then(|value| value.to_str().ok());
     match header("sec-fetch-dest") {
         Some(destination) => destination == "document",
@@ -248,7 +260,13 @@ fn is_window(visit: &Visit) -> bool {
 }
 
 /// A window waits on a page that goes on by itself if the provider says nothing; whatever else asks is redirected.
-async fn hop_page(visit: &Visit, provider: &str, hop: &Hop, handle: &str) -> Result<Response> {
+async fn hop_page(
+    visit: &Visit,
+    provider: &str,
+    hop: &Hop,
+    handle: &str,
+    frames: Vec<String>,
+) -> Result<Response> {
     let (to, form_fields) = match hop {
         Hop::Redirect(url) if !is_window(visit) => return Ok(see(visit, url)),
         Hop::Redirect(url) => (url, None),
@@ -271,7 +289,9 @@ async fn hop_page(visit: &Visit, provider: &str, hop: &Hop, handle: &str) -> Res
         fields => form_fields,
         after => visit.page(AFTERWARDS, &query),
     };
-    let allow = Allow { script: Some(GO), ..Allow::form(Some(to)) };
+    let script = if frames.is_empty() { GO } else { GO_AFTER_FRAMES };
+    let frames = Frames { addresses: frames, next: None };
+    let allow = Allow { script: Some(script), frames, ..Allow::form(Some(to)) };
     pages::page(visit, "hop.html", values, &allow).await
 }
 
@@ -375,7 +395,7 @@ async fn back(visit: &Visit, found: Found<SignOut>, how: How) -> Result<Response
     let mut batch = Batch::new();
     found.take(&mut batch);
     let SignOut { signout_id, sub, at, left, told, to } = found.value;
-    let mut journey = Journey { signout_id, sub, left, told, to };
+    let mut journey = Journey { signout_id, sub, left, told, to, frames: Vec::new() };
     match how {
         How::Done => {
             journey.settle(visit, &mut batch, &at, Debt::Done, "signed out by the browser")

@@ -12,6 +12,7 @@ mod finish;
 mod forgot;
 mod form;
 mod from_provider;
+mod frontchannel_logout;
 mod login;
 mod logo;
 mod logout;

@@ -1,5 +1,7 @@
 //! The one home of pages: rendering them, their headers, and redirects. What they are made of is in `templates`.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -26,8 +28,50 @@ pub struct Allow {
     pub forms: Vec<String>,
     /// The one script that runs, ours. Templates have none.
     pub script: Option<&'static str>,
+    /// What the script loads in frames.
+    pub frames: Frames,
     /// The origin whose pages may show it in a frame.
     pub framed_by: Option<String>,
+}
+
+/// Addresses of others that a page loads, unseen.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    pub addresses: Vec<String>,
+    /// Where the script goes on to, if the page itself does not say.
+    pub next: Option<String>,
+}
+
+impl Frames {
+    /// Links, of which the script makes frames, so that it learns when they are loaded. Without scripts they are frames from the beginning.
+    fn html(&self) -> String {
+        let escape = |text: &str| {
+            text.replace('&', "&amp;")
+                .replace('"', "&quot;")
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+        };
+        let (mut links, mut frames) = (String::new(), String::new());
+        for address in self.addresses.iter().map(|address| escape(address)) {
+            links += &format!("<a href=\"{address}\"></a>");
+            frames += &format!(
+                "<iframe hidden sandbox=\"allow-scripts allow-same-origin allow-forms\" referrerpolicy=\"no-referrer\" src=\"{address}\"></iframe>"
+            );
+        }
+        let next = self.next.as_deref().map(escape).unwrap_or_default();
+        format!(
+            "  <div id=\"parties\" hidden data-next=\"{next}\">{links}</div>\n  <noscript>{frames}</noscript>\n"
+        )
+    }
+
+    fn policy(&self) -> String {
+        let sources: BTreeSet<String> =
+            self.addresses.iter().filter_map(|address| urls::csp_address(address)).collect();
+        if sources.is_empty() {
+            return String::new();
+        }
+        format!(" frame-src {};", sources.into_iter().collect::<Vec<_>>().join(" "))
+    }
 }
 
 impl Allow {
@@ -101,7 +145,11 @@ fn render(
     };
     if let Some(script) = allow.script {
         let end = body.rfind("</body>").unwrap_or(body.len());
-        body.insert_str(end, &format!("  <script nonce=\"{nonce}\">{script}</script>\n"));
+        let frames = match allow.frames.addresses.is_empty() {
+            true => String::new(),
+            false => allow.frames.html(),
+        };
+        body.insert_str(end, &format!("{frames}  <script nonce=\"{nonce}\">{script}</script>\n"));
     }
     let mut response = Response::new(Body::from(body));
     harden(cx, &mut response, &nonce, allow);
@@ -235,9 +283,10 @@ fn harden(cx: &Cx, response: &mut Response, nonce: &str, allow: &Allow) {
         Some(_) => format!(" script-src 'nonce-{nonce}';"),
         None => String::new(),
     };
+    let frames = allow.frames.policy();
     let framed_by = allow.framed_by.as_deref().unwrap_or("'none'");
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}';{script} img-src 'self' data:; form-action 'self'{forms}; frame-ancestors {framed_by}; \
+        "default-src 'none'; style-src 'nonce-{nonce}';{script}{frames} img-src 'self' data:; form-action 'self'{forms}; frame-ancestors {framed_by}; \
          base-uri 'none'"
     );
     let headers = response.headers_mut();

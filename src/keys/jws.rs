@@ -63,12 +63,22 @@ impl SigningKey {
 
     /// The compact form. One signature: about 0.5 ms of CPU.
     pub fn sign_jwt(&self, claims: &impl Serialize) -> Result<String> {
+        self.sign_under(&self.header, claims)
+    }
+
+    /// The same with a `typ` in the header: a token of one purpose is then none of another (RFC 8725, 3.11).
+    pub fn sign_typed(&self, typ: &str, claims: &impl Serialize) -> Result<String> {
+        let header = json!({ "typ": typ, "kid": self.kid, "alg": "RS256" }).to_string();
+        self.sign_under(&(BASE64_URL_SAFE_NO_PAD.encode(header) + "."), claims)
+    }
+
+    fn sign_under(&self, header: &str, claims: &impl Serialize) -> Result<String> {
         let claims = serde_json::to_vec(claims).map_err(Error::internal)?;
         let mut signature = vec![0; self.pair.public_modulus_len()];
         // Header, payload and signature, at four characters for three bytes.
         let mut token =
-            String::with_capacity(self.header.len() + (claims.len() + signature.len()) * 4 / 3 + 8);
-        token.push_str(&self.header);
+            String::with_capacity(header.len() + (claims.len() + signature.len()) * 4 / 3 + 8);
+        token.push_str(header);
         BASE64_URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         self.pair
             .sign_digest(&RSA_PKCS1_SHA256, &digest(&SHA256, token.as_bytes()), &mut signature)

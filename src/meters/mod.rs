@@ -39,6 +39,11 @@ pub struct Meters {
     sign_ins: Counters<2>,
     sign_outs: Counters<2>,
     told: Counters<1>,
+    deliveries: Counters<2>,
+    delivered: Histograms<1>,
+    undelivered: Gauge,
+    undelivered_oldest: Gauge,
+    dead_letters: Gauge,
     tokens: Counters<1>,
     limited: Counters<2>,
     reruns: Counter,
@@ -85,6 +90,10 @@ pub struct Now {
     /// Messages that wait to be sent, and since when the first of them is due, in milliseconds.
     pub pending: i64,
     pub oldest_ms: i64,
+    /// Deliveries that wait, for how long the first of them has waited, and those that were given up.
+    pub undelivered: i64,
+    pub undelivered_ms: i64,
+    pub dead_letters: i64,
 }
 
 impl Meters {
@@ -144,7 +153,7 @@ impl Meters {
         books.add(
             "cenote_outgoing_requests",
             &["result"],
-            "Requests to identity providers: ok, 4xx, 5xx, redirect (not followed), timeout, unreachable, too_large, refused (by outgoing_allow)",
+            "Requests to identity providers and receivers of sign-outs: ok, 4xx, 5xx, redirect (not followed), timeout, unreachable, too_large, refused (by outgoing_allow)",
             outgoing.requests.clone(),
         );
         books.add(
@@ -187,6 +196,37 @@ impl Meters {
                 "Identity providers told of sign-outs: done, revoked, fresh (nothing was possible), left (IDPSignout is not set), failed \
                  (given up) or deferred (tried again later)",
                 Counters::default(),
+            ),
+            deliveries: books.add(
+                "cenote_deliveries",
+                &["kind", "state"],
+                "What became of telling receivers of sign-outs: done, deferred (tried again later), held (waits to be fetched), dead \
+                 (given up: a dead letter) or not_possible",
+                Counters::default(),
+            ),
+            delivered: books.add(
+                "cenote_delivery_duration_seconds",
+                &["kind"],
+                "Time from a delivery being written, just after its sign-out, until its receiver took it",
+                Histograms::new_with_constructor(moments),
+            ),
+            undelivered: books.add(
+                "cenote_deliveries_pending",
+                &[],
+                "Deliveries that wait, counted up to 10000",
+                Gauge::default(),
+            ),
+            undelivered_oldest: books.add(
+                "cenote_deliveries_oldest_seconds",
+                &[],
+                "For how long the first of them has waited",
+                Gauge::default(),
+            ),
+            dead_letters: books.add(
+                "cenote_dead_letters",
+                &[],
+                "Deliveries that were given up in the last 30 days and not replayed, counted up to 10000",
+                Gauge::default(),
             ),
             tokens: books.add(
                 "cenote_tokens_issued",
@@ -293,6 +333,16 @@ impl Meters {
         self.told.get_or_create(&[label("outcome", outcome)]).inc();
     }
 
+    pub fn delivery(&self, kind: &'static str, state: &'static str) {
+        self.deliveries.get_or_create(&[label("kind", kind), label("state", state)]).inc();
+    }
+
+    /// Its receiver took it, so long after it was written.
+    pub fn delivered(&self, kind: &'static str, took_ms: i64) {
+        self.delivery(kind, "done");
+        self.delivered.get_or_create(&[label("kind", kind)]).observe(took_ms as f64 / 1_000.0);
+    }
+
     pub fn issued(&self, grant: &'static str) {
         self.tokens.get_or_create(&[label("grant", grant)]).inc();
     }
@@ -334,6 +384,9 @@ impl Meters {
         self.running.set(count(now.running));
         self.pending.set(now.pending);
         self.oldest.set(now.oldest_ms / 1_000);
+        self.undelivered.set(now.undelivered);
+        self.undelivered_oldest.set(now.undelivered_ms / 1_000);
+        self.dead_letters.set(now.dead_letters);
         let mut text = String::new();
         encode(&mut text, &self.books.registry)?;
         Ok(text)

@@ -67,6 +67,7 @@ const CLAIMS: &[&str] = &[
     "auth_time",
     "nonce",
     "at_hash",
+    "sid",
     "jti",
     "origin_jti",
     "event_id",
@@ -110,6 +111,8 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
     // The keys are where this server is reached, whatever issuer a migration makes the tokens name.
     let here = format!("{}/{}", cx.app.settings.public_url, pool.id);
     let mut document = json!({
+        "backchannel_logout_session_supported": true,
+        "backchannel_logout_supported": true,
         "claim_types_supported": ["normal"],
         "claims_parameter_supported": false,
         "claims_supported": CLAIMS,
@@ -132,6 +135,8 @@ async fn document(cx: &Cx, pool_id: &str) -> Result<Option<Value>> {
         let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
         for (name, value) in [
             ("authorization_endpoint", json!(format!("{base}/oauth2/authorize"))),
+            ("frontchannel_logout_session_supported", json!(true)),
+            ("frontchannel_logout_supported", json!(true)),
             ("end_session_endpoint", json!(format!("{base}/logout"))),
             ("introspection_endpoint", json!(format!("{base}/oauth2/introspect"))),
             ("introspection_endpoint_auth_methods_supported", with_secret),

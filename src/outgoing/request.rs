@@ -27,6 +27,8 @@ pub struct Request {
     pub body: Vec<u8>,
     pub max_bytes: usize,
     pub timeout: Duration,
+    /// Only the status matters: see `told`.
+    pub status_only: bool,
 }
 
 impl Request {
@@ -38,6 +40,7 @@ impl Request {
             body: Vec::new(),
             max_bytes: MAX_BYTES,
             timeout: TIMEOUT,
+            status_only: false,
         }
     }
 
@@ -49,13 +52,12 @@ impl Request {
 
     /// A SOAP 1.1 call, as SAML's SOAP binding wants it (bindings 3.2.3).
     pub fn soap(url: impl Into<String>, xml: impl Into<String>) -> Request {
-        Request::post(url, "text/xml; charset=utf-8", xml.into())
+        Request::post(url, "text/xml; charset=utf-8", xml.into().into_bytes())
             .header("soapaction", "\"http://www.oasis-open.org/committees/security\"")
     }
 
-    fn post(url: impl Into<String>, content_type: &str, body: String) -> Request {
-        let request =
-            Request { method: Method::Post, body: body.into_bytes(), ..Request::get(url) };
+    pub fn post(url: impl Into<String>, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+        let request = Request { method: Method::Post, body: body.into(), ..Request::get(url) };
         request.header("content-type", content_type)
     }
 
@@ -67,6 +69,12 @@ impl Request {
 
     pub fn bearer(self, token: &str) -> Request {
         self.header("authorization", format!("Bearer {token}"))
+    }
+
+    /// For telling somebody something. A success counts once its status is there, whatever would follow it; of anything else the beginning
+    /// is read, as far as it comes.
+    pub fn status_only(self) -> Request {
+        Request { status_only: true, max_bytes: 4 * 1024, ..self }
     }
 
     pub fn max_bytes(self, max_bytes: usize) -> Request {
@@ -91,6 +99,7 @@ pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
     pub cache_control: Option<String>,
+    pub retry_after: Option<String>,
     pub body: Vec<u8>,
 }
 

@@ -3,6 +3,7 @@
 use cenote_interface::types::UserPoolClientType;
 use serde::{Deserialize, Serialize};
 
+use super::urls::{self, Told};
 use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
 use crate::error::{Error, Result};
 
@@ -42,12 +43,29 @@ pub struct ClientSecret {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default, deny_unknown_fields)]
 pub struct ClientExtensions {
+    /// Where this server posts logout tokens (OIDC Back-Channel Logout 1.0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_uri: Option<String>,
+    /// False: one logout token for all sessions of a user who is signed out everywhere. Else one for each, since some find
+    /// sessions by `sid` alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backchannel_logout_session_required: Option<bool>,
+    /// What a browser that signs out loads in a frame (OIDC Front-Channel Logout 1.0).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frontchannel_logout_uri: Option<String>,
+}
+
+impl ClientExtensions {
+    /// What can be said of it without knowing where this server may connect to.
+    pub fn check(&self) -> Result<()> {
+        if let Some(uri) = &self.backchannel_logout_uri {
+            urls::check_told("BackchannelLogoutUri", uri, Told::ByServer)?;
+        }
+        if let Some(uri) = &self.frontchannel_logout_uri {
+            urls::check_told("FrontchannelLogoutUri", uri, Told::ByBrowser)?;
+        }
+        Ok(())
+    }
 }
 
 /// Refresh-token rotation, where it is on.
@@ -59,6 +77,12 @@ pub struct Rotation {
 impl Client {
     pub fn model(&self) -> &UserPoolClientType {
         &self.doc.model
+    }
+
+    /// Whether it names an address at which it wants to learn of sign-outs.
+    pub fn hears_of_sign_outs(&self) -> bool {
+        let extensions = &self.doc.extensions;
+        extensions.backchannel_logout_uri.is_some() || extensions.frontchannel_logout_uri.is_some()
     }
 
     pub fn is_public(&self) -> bool {

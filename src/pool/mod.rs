@@ -16,6 +16,7 @@ pub mod realm;
 pub mod schema;
 pub mod scopes;
 pub mod session;
+pub mod target;
 pub mod urls;
 pub mod user;
 
@@ -26,4 +27,5 @@ pub use identity::Identity;
 pub use provider::Provider;
 pub use realm::{Pool, PoolDoc};
 pub use session::{SsoSession, TokenSession};
+pub use target::Target;
 pub use user::{Status, User, UserDoc};

@@ -35,6 +35,8 @@ pub struct TokenSession {
     pub nonce: Option<String>,
     /// The API that its access tokens are for: their `aud` (RFC 8707).
     pub resource: Option<String>,
+    /// Under which name its app client knows it, where that wants to learn of sign-outs: the claim `sid`. See `tokens::participation`.
+    pub sid: Option<String>,
     pub birth_ms: Ms,
     pub auth_ms: Ms,
     pub created_ms: Ms,

@@ -15,7 +15,7 @@ use crate::pool::{Client, Pool, SsoSession, TokenSession, User};
 use crate::store::clocks::Reach;
 use crate::store::records::{self, Record};
 use crate::store::upstream::{self, Debt, Whose};
-use crate::store::{Batch, browsers, clocks, codes, sessions};
+use crate::store::{Batch, browsers, clocks, codes, participations, sessions};
 
 /// What ends.
 pub enum End<'a> {
@@ -178,6 +178,9 @@ impl Records<'_> {
     }
 
     fn add(&mut self, batch: &mut Batch, session: &TokenSession) {
+        if let Some(sid) = &session.sid {
+            participations::end(batch, &self.pool.id, sid, &session.id, self.cx.now);
+        }
         let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
         records::insert(batch, &record, 0);
     }

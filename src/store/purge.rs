@@ -13,6 +13,10 @@ const KEEP_ENDED_MS: Ms = 3 * DAY;
 /// A sign-out record outlives the last token that it kills by a month, for receipts.
 const KEEP_RECORDS_MS: Ms = 30 * DAY;
 
+/// What was delivered is shown for a week; what could not be, for a month from when it was given up.
+const KEEP_DELIVERIES_MS: Ms = 7 * DAY;
+const KEEP_DEAD_MS: Ms = 30 * DAY;
+
 /// Rows of one batch, and batches of one run: the rest waits for the next run.
 const CHUNK: i64 = 500;
 const CHUNKS: usize = 100;
@@ -25,7 +29,7 @@ struct Rule {
 }
 
 macro_rules! rule {
-    ($rank:ident, $keep:ident, $table:literal, $key:literal, $which:literal) => {
+    ($rank:ident, $keep:ident, $table:literal, $key:literal, $which:expr) => {
         Rule {
             rank: Rank::$rank,
             keep_ms: $keep,
@@ -75,6 +79,14 @@ const PROLONG_UPSTREAM: Rule = Rule {
     ),
 };
 
+/// While the browser session lives it may still be signed out of, and what is over there still says which `sid` comes next.
+macro_rules! no_browser {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM sso_sessions s WHERE s.pool_id = participations.pool_id AND s.session_id = participations.sso_id \
+         AND s.ended_ms IS NULL AND s.expires_ms >= ?1)"
+    };
+}
+
 #[rustfmt::skip] // One table per line.
 const RULES: &[Rule] = &[
     rule!(User, KEEP_MS, "strangers", "pool_id, login", "failed_ms < ?1"),
@@ -94,7 +106,11 @@ const RULES: &[Rule] = &[
         WHERE o.pool_id = upstream_sessions.pool_id AND o.sub = upstream_sessions.sub AND o.provider = upstream_sessions.provider \
         AND o.upstream_id = upstream_sessions.upstream_id AND o.done_ms IS NULL)"),
     rule!(Job, KEEP_RECORDS_MS, "upstream_signouts", "pool_id, signout_id, upstream_id", "created_ms < ?1"),
+    rule!(Job, NOT_KEPT, "participations", "pool_id, sid", concat!("expires_ms < ?1 AND ", no_browser!())),
+    rule!(Job, KEEP_ENDED_MS, "participations", "pool_id, sid", concat!("ended_ms < ?1 AND ", no_browser!())),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
+    rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
+    rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 
@@ -119,7 +135,26 @@ macro_rules! of_pool {
     };
 }
 
-/// What a deleted pool leaves behind. Records and the audit trail stay.
+macro_rules! nobody_waits {
+    () => {
+        "pool_id = ?1 AND NOT EXISTS (SELECT 1 FROM records r WHERE r.pool_id = ?1 AND r.expanded_ms IS NULL) \
+         AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.pool_id = ?1 AND d.state = 'pending')"
+    };
+}
+
+/// Webhooks are still told that their pool was deleted, and go after that.
+const TARGETS: Rule = Rule {
+    rank: Rank::Job,
+    keep_ms: 0,
+    any: concat!("SELECT 1 FROM targets WHERE ", nobody_waits!(), " LIMIT 1"),
+    delete: concat!(
+        "DELETE FROM targets WHERE ",
+        nobody_waits!(),
+        " AND target_id IN (SELECT target_id FROM targets WHERE pool_id = ?1 LIMIT ?2)"
+    ),
+};
+
+/// What a deleted pool leaves behind. Records, deliveries and the audit trail stay.
 #[rustfmt::skip] // One table per line.
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),
@@ -148,7 +183,7 @@ const REMAINS: &[Rule] = &[
     of_pool!(Client, "ui_customizations", "client_id"),
     of_pool!(Job, "feed_consumers", "owner, consumer"),
     of_pool!(Job, "participations", "sid"),
-    of_pool!(Job, "targets", "target_id"),
+    TARGETS,
 ];
 
 /// How long a grave is looked into again: what raced with the deletion may have come after it.
@@ -205,6 +240,8 @@ pub async fn grave(db: &Db, pool_id: &str) -> Result<bool> {
 pub async fn close_grave(db: &Db, pool_id: &str) -> Result<()> {
     let mut batch = Batch::new();
     batch.any(Rank::Pool, "DELETE FROM graves WHERE pool_id = ?1", params![pool_id]);
+    // Those of whom somebody still waits after a day, or where a developer wants the id again now.
+    batch.any(Rank::Job, "DELETE FROM targets WHERE pool_id = ?1", params![pool_id]);
     db.commit(batch).await
 }
 

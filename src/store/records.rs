@@ -120,6 +120,33 @@ pub async fn of_signout(db: &Db, pool_id: &str, signout_id: &str) -> Result<Vec<
     db.scan(SQL, params![pool_id, signout_id]).await?.iter().map(recorded).collect()
 }
 
+/// Records of which not all deliveries are written, oldest first.
+pub async fn unexpanded(db: &Db, limit: i64) -> Result<Vec<Recorded>> {
+    const SQL: &str = concat!(
+        columns!(),
+        "WHERE expanded_ms IS NULL ORDER BY committed_ms, signout_id, n LIMIT ?1"
+    );
+    db.scan(SQL, params![limit]).await?.iter().map(recorded).collect()
+}
+
+/// How far the deliveries of a record are written, once this batch is: to `cursor`, or all of them. Of several workers one gets it.
+pub fn expanded(batch: &mut Batch, record: &Recorded, cursor: Option<&str>, now: Ms) {
+    batch.one(
+        Rank::Record,
+        "UPDATE records SET expand_cursor = ?4, expanded_ms = ?5 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 \
+         AND expanded_ms IS NULL AND COALESCE(expand_cursor, '') = ?6",
+        params![
+            record.pool_id.as_str(),
+            record.signout_id.as_str(),
+            record.n,
+            cursor,
+            cursor.is_none().then_some(now),
+            record.expand_cursor.as_deref().unwrap_or_default()
+        ],
+        Error::conflict(),
+    );
+}
+
 fn recorded(row: &Row) -> Result<Recorded> {
     let key16 = row.blob(5)?.try_into();
     Ok(Recorded {

@@ -512,19 +512,23 @@ CREATE TABLE participations (
   pool_id TEXT NOT NULL,
   sid TEXT NOT NULL,
   sso_id TEXT,
-  session_id TEXT,
   client_id TEXT NOT NULL,
   sub TEXT NOT NULL,
   birth_ms BIGINT NOT NULL,
   created_ms BIGINT NOT NULL,
   expires_ms BIGINT NOT NULL,
+  ended_ms BIGINT,
+  ended_by TEXT,
   PRIMARY KEY (pool_id, sid)
 );
 CREATE INDEX participations_by_sso ON participations (pool_id, sso_id);
-CREATE INDEX participations_by_session ON participations (pool_id, session_id);
-CREATE INDEX participations_by_user ON participations (pool_id, sub, client_id);
-CREATE INDEX participations_by_client ON participations (pool_id, client_id, sid);
+CREATE INDEX participations_by_user ON participations (pool_id, sub, sid);
+CREATE INDEX participations_by_client ON participations (pool_id, client_id);
 CREATE INDEX participations_by_expiry ON participations (expires_ms);
+CREATE INDEX participations_by_end ON participations (ended_ms) WHERE ended_ms IS NOT NULL;
+CREATE INDEX participations_by_ender ON participations (pool_id, ended_by) WHERE ended_by IS NOT NULL;
+
+ALTER TABLE token_sessions ADD COLUMN sid TEXT;
 
 CREATE TABLE targets (
   pool_id TEXT NOT NULL,
@@ -546,12 +550,16 @@ CREATE TABLE deliveries (
   n BIGINT NOT NULL,
   kind TEXT NOT NULL,
   target TEXT NOT NULL,
+  lane TEXT NOT NULL,
   sid TEXT NOT NULL,
   sub TEXT NOT NULL,
   doc TEXT NOT NULL,
   state TEXT NOT NULL,
   attempts BIGINT NOT NULL,
   due_ms BIGINT NOT NULL,
+  lease_ms BIGINT NOT NULL,
+  since_ms BIGINT NOT NULL,
+  replays BIGINT NOT NULL,
   status BIGINT,
   detail TEXT NOT NULL,
   created_ms BIGINT NOT NULL,
@@ -561,6 +569,10 @@ CREATE TABLE deliveries (
 );
 CREATE UNIQUE INDEX deliveries_once ON deliveries (pool_id, signout_id, n, kind, target, sid);
 CREATE INDEX deliveries_by_target ON deliveries (pool_id, kind, target, delivery_id);
-CREATE INDEX deliveries_by_due ON deliveries (due_ms) WHERE done_ms IS NULL;
+CREATE INDEX deliveries_in_order ON deliveries (lane, delivery_id) WHERE state = 'pending';
+CREATE INDEX deliveries_by_due ON deliveries (lane, due_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_waiting ON deliveries (created_ms) WHERE state = 'pending';
+CREATE INDEX deliveries_held ON deliveries (lane, delivery_id) WHERE state = 'held';
+CREATE INDEX deliveries_dead ON deliveries (pool_id, kind, target, delivery_id) WHERE state = 'dead';
 CREATE INDEX deliveries_by_end ON deliveries (done_ms) WHERE done_ms IS NOT NULL;
 ";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pools::Directory;
 use super::users::{self, WIDTH, columns};
-use super::{Batch, Db, Rank, Row};
+use super::{Batch, Db, Rank, Row, participations};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
@@ -22,7 +22,7 @@ pub struct Held {
 macro_rules! token_columns {
     () => {
         "t.session_id, t.sub, t.client_id, t.sso_id, t.flow, t.scope, t.nonce, t.birth_ms, t.auth_ms, t.created_ms, \
-         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device, t.resource"
+         t.active_ms, t.expires_ms, t.ended_ms, t.ip, t.device, t.resource, t.sid"
     };
 }
 
@@ -55,8 +55,8 @@ async fn read_held(
     row: &Row,
 ) -> Result<Option<Held>> {
     let session = token_session(row, WIDTH)?;
-    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 16)?).await?;
-    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 17)?).await?;
+    let client = directory.client_at(db, &session.client_id, row.i64(WIDTH + 17)?).await?;
+    let pool = directory.pool_at(db, pool_id, row.i64(WIDTH + 18)?).await?;
     let (Some(client), Some(pool)) = (client, pool) else { return Ok(None) };
     Ok(Some(Held { session, user: users::user(row)?, client, pool }))
 }
@@ -65,8 +65,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
     batch.one(
         Rank::TokenSession,
         "INSERT INTO token_sessions (pool_id, session_id, sub, client_id, sso_id, flow, scope, nonce, birth_ms, auth_ms, \
-         created_ms, active_ms, expires_ms, ended_ms, ip, device, resource) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
+         created_ms, active_ms, expires_ms, ended_ms, ip, device, resource, sid) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, NULL, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING",
         params![
             pool_id,
             session.id.as_str(),
@@ -82,7 +82,8 @@ pub fn insert_token_session(batch: &mut Batch, pool_id: &str, session: &TokenSes
             session.expires_ms,
             session.ip.as_str(),
             session.device.as_str(),
-            session.resource.clone()
+            session.resource.clone(),
+            session.sid.clone()
         ],
         Error::conflict(),
     );
@@ -119,6 +120,35 @@ pub async fn token_sessions_through(
         .iter()
         .map(|row| token_session(row, 0))
         .collect()
+}
+
+/// The clients of a user's token sessions, or of those that came through a browser session, that say no `sid`: they began before their
+/// client named an address for sign-outs. Born below a boundary, and alive until lately.
+pub async fn clients_without_sid(
+    db: &Db,
+    pool_id: &str,
+    whose: participations::Whose<'_>,
+    below_ms: Ms,
+    since_ms: Ms,
+) -> Result<Vec<String>> {
+    use participations::Whose;
+    macro_rules! of {
+        ($key:literal) => {
+            concat!(
+                "SELECT DISTINCT client_id FROM token_sessions WHERE pool_id = ?1 AND ",
+                $key,
+                " AND sid IS NULL AND birth_ms < ?3 AND expires_ms > ?4 AND (ended_ms IS NULL OR ended_ms >= ?4) ORDER BY client_id LIMIT 1000"
+            )
+        };
+    }
+    let (sql, key) = match whose {
+        Whose::Browser(id) => (of!("sso_id = ?2"), id),
+        Whose::User(sub) => (of!("sub = ?2"), sub),
+        // As many as the pool has sessions: nobody is looked for.
+        Whose::Everybody => return Ok(Vec::new()),
+    };
+    let rows = db.scan(sql, params![pool_id, key, below_ms, since_ms]).await?;
+    rows.iter().map(|row| row.string(0)).collect()
 }
 
 /// A guard alone: the session has not ended.
@@ -216,14 +246,14 @@ pub async fn refresh_token(
         return Ok(None);
     };
     let token = RefreshToken {
-        created_ms: row.i64(WIDTH + 18)?,
-        expires_ms: row.i64(WIDTH + 19)?,
-        rotated_ms: row.opt_i64(WIDTH + 20)?,
+        created_ms: row.i64(WIDTH + 19)?,
+        expires_ms: row.i64(WIDTH + 20)?,
+        rotated_ms: row.opt_i64(WIDTH + 21)?,
     };
     // The user is joined through the session: without one there is no other.
     let whole = row.opt_text(0)?.is_some()
-        && row.opt_i64(WIDTH + 16)?.is_some()
-        && row.opt_i64(WIDTH + 17)?.is_some();
+        && row.opt_i64(WIDTH + 17)?.is_some()
+        && row.opt_i64(WIDTH + 18)?.is_some();
     let held = if whole { read_held(db, directory, pool_id, &row).await? } else { None };
     Ok(Some((token, held)))
 }
@@ -273,5 +303,6 @@ fn token_session(row: &Row, at: usize) -> Result<TokenSession> {
         ip: row.string(at + 13)?,
         device: row.string(at + 14)?,
         resource: row.opt_text(at + 15)?.map(str::to_owned),
+        sid: row.opt_text(at + 16)?.map(str::to_owned),
     })
 }

@@ -122,6 +122,9 @@ pub fn id(
     if let Some(nonce) = &session.nonce {
         claims.insert("nonce".into(), json!(nonce));
     }
+    if let Some(sid) = &session.sid {
+        claims.insert("sid".into(), json!(sid));
+    }
     origin(&mut claims, client, session);
     claims.insert("aud".into(), json!(client.id));
     claims.insert("token_use".into(), json!("id"));

@@ -5,6 +5,7 @@ pub mod claims;
 pub mod machine;
 pub mod mint;
 pub mod open;
+pub mod participation;
 pub mod refresh;
 pub mod ring;
 pub mod scopes;

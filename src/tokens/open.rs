@@ -1,6 +1,6 @@
 //! Opening a token session: what every successful sign-in ends in, at whichever door it happened.
 
-use super::Birth;
+use super::{Birth, participation};
 use crate::ambient::Ms;
 use crate::cx::Cx;
 use crate::error::Result;
@@ -35,27 +35,11 @@ pub struct Opened {
 /// Adds the session to the batch. Where the pool tracks sessions, the least recently used ones beyond MaxPerUser end in
 /// the same batch, and the generation on the user row makes the count exact.
 pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
-    let pool = new.pool;
-    if pool.doc.sessions.tracking {
-        clocks::next_generation(batch, new.user);
-        let mut living = sessions::token_sessions_of(cx.db(), new.user, cx.now).await?;
-        living.retain(|session| session.birth_ms >= pool.epoch_ms);
-        let room = usize::try_from(pool.doc.sessions.max_per_user - 1).unwrap_or(0);
-        let evicted = living.len().saturating_sub(room);
-        // Most recently used first; rows are locked in one order.
-        let mut last = living.split_off(living.len() - evicted);
-        last.sort_by(|one, other| one.id.cmp(&other.id));
-        let ends: Vec<End<'_>> = last.iter().map(End::Tokens).collect();
-        if !ends.is_empty() {
-            signout::end(cx, batch, pool, &ends, Why::policy("max_sessions_per_user"));
-        }
-    }
-
-    let client = new.client;
+    let (pool, client) = (new.pool, new.client);
     let implicit = new.flow == Flow::Implicit;
     let lives_ms =
         if implicit { client.access_ms().max(client.id_ms()) } else { client.refresh_ms() };
-    let session = TokenSession {
+    let mut session = TokenSession {
         id: new.session_id.unwrap_or_else(|| ids::token_session(new.birth.ms(), cx.rng())),
         sub: new.user.sub.clone(),
         client_id: client.id.clone(),
@@ -64,6 +48,7 @@ pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
         scope: new.scope.to_owned(),
         nonce: new.nonce,
         resource: new.resource,
+        sid: None,
         birth_ms: new.birth.ms(),
         auth_ms: new.auth_ms,
         created_ms: cx.now,
@@ -73,6 +58,29 @@ pub async fn open(cx: &Cx, batch: &mut Batch, new: New<'_>) -> Result<Opened> {
         ip: cx.request.ip.clone(),
         device: cx.request.device.clone(),
     };
+    session.sid = participation::sid(cx, pool, client, new.user, &session).await?;
+    participation::join(cx, batch, pool, client, &session);
+    if pool.doc.sessions.tracking {
+        clocks::next_generation(batch, new.user);
+        let mut living = sessions::token_sessions_of(cx.db(), new.user, cx.now).await?;
+        living.retain(|session| session.birth_ms >= pool.epoch_ms);
+        let room = usize::try_from(pool.doc.sessions.max_per_user - 1).unwrap_or(0);
+        let evicted = living.len().saturating_sub(room);
+        // Most recently used first; rows are locked in one order.
+        let mut last = living.split_off(living.len() - evicted);
+        last.sort_by(|one, other| one.id.cmp(&other.id));
+        for old in &mut last {
+            // Where the same browser has signed in again, the relying party's session goes on.
+            if old.sid == session.sid || living.iter().any(|other| other.sid == old.sid) {
+                old.sid = None;
+            }
+        }
+        let ends: Vec<End<'_>> = last.iter().map(End::Tokens).collect();
+        if !ends.is_empty() {
+            signout::end(cx, batch, pool, &ends, Why::policy("max_sessions_per_user"));
+        }
+    }
+
     sessions::insert_token_session(batch, &pool.id, &session);
     let refresh_token = (!implicit).then(|| keys::refresh_token(cx.rng()));
     if let Some(token) = &refresh_token {

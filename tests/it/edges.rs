@@ -17,7 +17,7 @@ const FLOW: &[(&str, &str)] = &[
         "app",
         "cognito hosted oauth extension dev health federation delivery notify http cx store templates keys outgoing config compute limits meters ambient error",
     ),
-    ("seed", "admin account auth tokens audit cx store pool keys config ids ambient error"),
+    ("seed", "admin account auth tokens audit targets cx store pool keys config ids ambient error"),
     // The doors. They never name each other.
     (
         "cognito",
@@ -34,11 +34,11 @@ const FLOW: &[(&str, &str)] = &[
     // Who learns of sign-outs. Only `app` names it.
     (
         "delivery",
-        "site http access tokens federation signout audit sigv4 cx store pool keys outgoing config limits ids ambient error",
+        "site http access tokens federation signout audit targets sigv4 cx store pool keys outgoing config limits breakers ids ambient error",
     ),
     (
         "extension",
-        "site http admin access auth tokens federation signout audit sigv4 cx store pool keys outgoing config limits ids ambient error",
+        "site http admin access auth tokens federation signout audit targets sigv4 cx store pool keys outgoing config limits ids ambient error",
     ),
     ("dev", "http notify cx store pool keys outgoing config ids ambient error"),
     ("health", "cx store config meters ambient error"),
@@ -49,7 +49,7 @@ const FLOW: &[(&str, &str)] = &[
     ("access", "audit sigv4 cx store keys ids ambient error"),
     (
         "admin",
-        "auth tokens federation signout audit notify cx store pool keys config ids ambient error",
+        "auth tokens federation signout audit notify targets cx store pool keys config ids ambient error",
     ),
     (
         "account",
@@ -63,10 +63,11 @@ const FLOW: &[(&str, &str)] = &[
     ("signout", "audit cx store pool ids ambient error"),
     ("notify", "audit cx store pool keys config limits ids ambient error"),
     ("audit", "cx store pool ids ambient error"),
+    ("targets", "cx store pool keys ids ambient error"),
     // The ground: what every operation gets, and where everything is kept.
     (
         "cx",
-        "store templates keys outgoing config compute limits meters turns wakes ids ambient error",
+        "store templates keys outgoing config compute limits meters breakers turns wakes ids ambient error",
     ),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
@@ -81,6 +82,7 @@ const FLOW: &[(&str, &str)] = &[
     ("limits", "ambient"),
     ("ids", "ambient"),
     ("meters", ""),
+    ("breakers", "ambient"),
     ("turns", ""),
     ("wakes", ""),
     ("files", ""),

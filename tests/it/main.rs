@@ -4,6 +4,7 @@
 mod admin_users;
 mod attribute_mapping;
 mod attributes;
+mod backchannel;
 mod births;
 mod browser;
 mod cli;
@@ -55,6 +56,7 @@ mod providers;
 mod purge;
 mod receipt;
 mod recovery;
+mod relying_party;
 mod resource_servers;
 mod saml_certificates;
 mod saml_provider;

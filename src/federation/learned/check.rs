@@ -250,7 +250,13 @@ mod tests {
 
     fn answer(cache_control: &str) -> Answer {
         let cache_control = Some(cache_control.to_owned());
-        Answer { status: 200, content_type: None, cache_control, body: Vec::new() }
+        Answer {
+            status: 200,
+            content_type: None,
+            cache_control,
+            retry_after: None,
+            body: Vec::new(),
+        }
     }
 
     #[test]

@@ -1,0 +1,238 @@
+//! OpenID Connect Back-Channel Logout 1.0: app clients that took part in a session are told that it ended. Who that is comes from
+//! `participations`; each attempt brings a new logout token, since they live for two minutes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
+use crate::ambient::{Ms, SECOND};
+use crate::cx::Cx;
+use crate::error::Result;
+use crate::ids;
+use crate::outgoing::Request;
+use crate::pool::{Client, Pool};
+use crate::store::participations::{self, Participation, Whose};
+use crate::store::records::Recorded;
+use crate::store::{Batch, sessions};
+use crate::tokens::{claims, mint};
+
+/// The member of `events` that makes a token a logout token.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// What the specification recommends at most (2.4).
+const TOKEN_SECS: i64 = 120;
+
+/// Rows of a page. Of a client that is told once for all its sessions there are fewer.
+const ROWS: i64 = 500;
+
+/// Who is to be told of a record.
+pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>) -> Result<Page> {
+    match record.kind.as_str() {
+        "S" => session(cx, pool, record).await,
+        "X" => several(cx, pool, record, Whose::Browser(&record.subject), Ms::MAX, after).await,
+        "U" => {
+            let whose = Whose::User(&record.subject);
+            several(cx, pool, record, whose, record.not_before_ms, after).await
+        }
+        "P" => several(cx, pool, record, Whose::Everybody, record.not_before_ms, after).await,
+        "C" => deleted(cx, pool, record).await,
+        // A key that is not trusted any more ends no session; the sign-out of everybody that follows does.
+        _ => Ok(Page::default()),
+    }
+}
+
+/// The client of one token session.
+async fn session(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
+    let Some(client_id) = &record.client_id else { return Ok(Page::default()) };
+    let mut telling = Telling::new(cx, pool, false);
+    if let Some(party) = participations::ended_by(cx.db(), &pool.id, &record.subject).await? {
+        telling.party(&party).await?;
+    } else {
+        let ended = sessions::token_session_by_id(cx.db(), &pool.id, &record.subject).await?;
+        if ended.is_some_and(|session| session.sid.is_none()) {
+            telling.nameless(client_id, None).await?;
+        }
+    }
+    Ok(Page { rows: telling.rows, next: None })
+}
+
+/// The clients of a browser session, a user or a pool, a page at a time. Where the page goes on after a `sid`, what is up to there is
+/// committed; so it is over, and no later sign-out says it again.
+async fn several(
+    cx: &Cx,
+    pool: &Pool,
+    record: &Recorded,
+    whose: Whose<'_>,
+    below_ms: Ms,
+    after: Option<&str>,
+) -> Result<Page> {
+    if let Some(after) = after {
+        let mut batch = Batch::new();
+        participations::end_up_to(&mut batch, &pool.id, whose, below_ms, after, cx.now);
+        cx.db().commit(batch).await?;
+    }
+    // One token for all of a user's sessions cannot stand for those of several users.
+    let mut telling = Telling::new(cx, pool, matches!(whose, Whose::User(_)));
+    if after.is_none() {
+        let since_ms = record.committed_ms;
+        let clients =
+            sessions::clients_without_sid(cx.db(), &pool.id, whose, below_ms, since_ms).await?;
+        for client_id in clients {
+            let sub = record.sub.as_deref().filter(|_| record.kind == "U");
+            telling.nameless(&client_id, sub).await?;
+        }
+    }
+    let parties =
+        participations::living(cx.db(), &pool.id, whose, below_ms, after.unwrap_or_default(), ROWS)
+            .await?;
+    for party in &parties {
+        telling.party(party).await?;
+    }
+    Ok(Page { rows: telling.rows, next: parties.last().map(|last| last.sid.clone()) })
+}
+
+/// A client that is gone has no address.
+async fn deleted(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
+    let mut rows = Vec::new();
+    if participations::any_of_client(cx.db(), &pool.id, &record.subject).await? {
+        let why = "The app client was deleted, and its address with it.";
+        rows.push(row(&record.subject, "", "", State::NotPossible, why));
+    }
+    Ok(Page { rows, next: None })
+}
+
+/// The rows of a page, while they are found.
+struct Telling<'a> {
+    cx: &'a Cx,
+    pool: &'a Pool,
+    /// Everything of one user ended.
+    all_of_user: bool,
+    clients: BTreeMap<String, Option<Arc<Client>>>,
+    rows: Vec<NewDelivery>,
+}
+
+impl<'a> Telling<'a> {
+    fn new(cx: &'a Cx, pool: &'a Pool, all_of_user: bool) -> Telling<'a> {
+        Telling { cx, pool, all_of_user, clients: BTreeMap::new(), rows: Vec::new() }
+    }
+
+    /// A client that knows the session by its `sid`. One whose client was deleted since is passed by: that sign-out has said so.
+    async fn party(&mut self, party: &Participation) -> Result<()> {
+        let Some(client) = self.client(&party.client_id).await? else { return Ok(()) };
+        let extensions = &client.doc.extensions;
+        let all_at_once =
+            self.all_of_user && extensions.backchannel_logout_session_required == Some(false);
+        let (sid, state, why) =
+            match (&extensions.backchannel_logout_uri, &extensions.frontchannel_logout_uri) {
+                (Some(_), _) if all_at_once => ("", State::Pending, ""),
+                (Some(_), _) => (party.sid.as_str(), State::Pending, ""),
+                (None, Some(_)) => (party.sid.as_str(), State::NotPossible, FRONT_CHANNEL_ONLY),
+                (None, None) => (
+                    party.sid.as_str(),
+                    State::NotPossible,
+                    "The app client names no address any more.",
+                ),
+            };
+        self.push(row(&client.id, sid, &party.sub, state, why));
+        Ok(())
+    }
+
+    /// A client whose session has no `sid`, because it began before the client named an address. It can be told of its user.
+    async fn nameless(&mut self, client_id: &str, sub: Option<&str>) -> Result<()> {
+        let Some(client) = self.client(client_id).await? else { return Ok(()) };
+        if client.doc.extensions.backchannel_logout_uri.is_none() {
+            return Ok(());
+        }
+        let row = match sub {
+            Some(sub) => row(&client.id, "", sub, State::Pending, ""),
+            None => row(&client.id, "", "", State::NotPossible, NAMELESS),
+        };
+        self.push(row);
+        Ok(())
+    }
+
+    fn push(&mut self, row: NewDelivery) {
+        if !self
+            .rows
+            .iter()
+            .any(|known| row.sid.is_empty() && known.target == row.target && known.sid.is_empty())
+        {
+            self.rows.push(row);
+        }
+    }
+
+    async fn client(&mut self, client_id: &str) -> Result<Option<Arc<Client>>> {
+        if let Some(known) = self.clients.get(client_id) {
+            return Ok(known.clone());
+        }
+        let client = client(self.cx, self.pool, client_id).await?;
+        self.clients.insert(client_id.to_owned(), client.clone());
+        Ok(client)
+    }
+}
+
+const FRONT_CHANNEL_ONLY: &str = "The app client names only a FrontchannelLogoutUri, which a browser loads when it signs out at /logout; \
+                                  whether it did is not known. Give it a BackchannelLogoutUri to be sure.";
+
+const NAMELESS: &str = "This session began before the app client named an address, so it has no sid; a logout token could only name the \
+                        user, and would end the user's other sessions there too.";
+
+async fn client(cx: &Cx, pool: &Pool, client_id: &str) -> Result<Option<Arc<Client>>> {
+    let found = cx.app.directory.client(cx.db(), client_id).await?;
+    Ok(found.filter(|(of, _)| of.id == pool.id).map(|(_, client)| client))
+}
+
+fn row(target: &str, sid: &str, sub: &str, state: State, detail: &str) -> NewDelivery {
+    NewDelivery {
+        kind: Kind::Backchannel,
+        target: target.to_owned(),
+        sid: sid.to_owned(),
+        sub: sub.to_owned(),
+        doc: String::new(),
+        state,
+        detail: detail.to_owned(),
+    }
+}
+
+/// One POST of a logout token, to where the client wants it now.
+pub async fn attempt(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Outcome {
+    match request(cx, pool, delivery).await {
+        Ok(Some(request)) => judge(&cx.app.outgoing.send(request).await, cx.now),
+        Ok(None) => {
+            Outcome::dead("The app client was deleted or names no BackchannelLogoutUri any more.")
+        }
+        Err(error) => {
+            tracing::error!(?error, delivery = delivery.id, "a logout token cannot be sent");
+            Outcome::ours(&error)
+        }
+    }
+}
+
+async fn request(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Option<Request>> {
+    let client = client(cx, pool, &delivery.target).await?;
+    let uri = client.and_then(|client| client.doc.extensions.backchannel_logout_uri.clone());
+    let Some(uri) = uri else { return Ok(None) };
+    let token = logout_token(cx, pool, delivery).await?;
+    Ok(Some(Request::form(uri, &[("logout_token", &token)]).status_only()))
+}
+
+/// Back-Channel Logout 1.0, 2.4; signed by the key of the ID tokens, under a `typ` that no ID token has.
+async fn logout_token(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<String> {
+    let now = cx.now / SECOND;
+    let mut claims = json!({
+        "iss": claims::issuer(&cx.app.settings, pool),
+        "sub": delivery.sub,
+        "aud": delivery.target,
+        "iat": now,
+        "exp": now + TOKEN_SECS,
+        "jti": ids::uuid_v4(cx.rng()).to_string(),
+        "events": { EVENT: {} },
+        "txn": delivery.signout_id,
+    });
+    if let Some(members) = claims.as_object_mut().filter(|_| !delivery.sid.is_empty()) {
+        members.insert("sid".to_owned(), json!(delivery.sid));
+    }
+    mint::sign(cx, pool, move |keys| keys.id()?.sign_typed("logout+jwt", &claims)).await
+}

@@ -1,0 +1,169 @@
+//! Records become deliveries: one for everybody who is to be told. How far that has come is committed with the rows themselves, so that
+//! a record is expanded once, by any number of servers, however they are killed.
+
+use super::{Kind, NewDelivery, State, page};
+use crate::ambient::{Ms, SECOND};
+use crate::cx::Cx;
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::ids;
+use crate::store::Batch;
+use crate::store::deliveries::{self, Delivery};
+use crate::store::records::{self, Recorded};
+
+/// Records of one round, and rows of one commit. A record that asks for more gets its next rows in the next round, and keeps no other
+/// waiting.
+const RECORDS: i64 = 64;
+const ROWS: usize = 500;
+
+/// Rounds of one run.
+const ROUNDS: usize = 100;
+
+/// What another server committed, or a worker that was killed left, is found this soon.
+const EVERY_MS: Ms = SECOND / 4;
+
+/// Expands what there is; due again a moment later.
+pub async fn run_once(cx: Cx) -> Result<Ms> {
+    for _ in 0..ROUNDS {
+        if !round(&Cx::system(cx.app.clone())).await? {
+            break;
+        }
+    }
+    Ok(cx.app.clock.now_ms() + EVERY_MS)
+}
+
+/// One round over the oldest records; true where there is more to do at once.
+pub async fn round(cx: &Cx) -> Result<bool> {
+    let records = records::unexpanded(cx.db(), RECORDS).await?;
+    let (mut more, mut advanced) = (records.len() as i64 == RECORDS, false);
+    let mut together: Vec<Step> = Vec::new();
+    for record in records {
+        // One that cannot be expanded is tried now and then, like a receiver that fails.
+        let key = format!("record {} {} {}", record.pool_id, record.signout_id, record.n);
+        if matches!(cx.app.breakers.may(&key, true, cx.now), crate::breakers::May::Nothing) {
+            continue;
+        }
+        let step = match step(cx, record).await {
+            Ok(step) => step,
+            Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
+            Err(error) => {
+                tracing::error!(?error, record = key, "a sign-out cannot be made into deliveries");
+                cx.app.breakers.failed(&key, None, cx.now);
+                continue;
+            }
+        };
+        more |= step.cursor.is_some();
+        advanced = true;
+        let rows: usize = together.iter().map(|step| step.rows.len()).sum();
+        if rows + step.rows.len() > ROWS {
+            commit(cx, std::mem::take(&mut together)).await?;
+        }
+        together.push(step);
+    }
+    commit(cx, together).await?;
+    Ok(more && advanced)
+}
+
+/// What the next commit writes for a record.
+struct Step {
+    record: Recorded,
+    rows: Vec<NewDelivery>,
+    /// Where it goes on; `None`: that was all.
+    cursor: Option<String>,
+}
+
+/// Goes on where the record's cursor says, through as many kinds as fit into one commit. A cursor is a kind, and where that kind is.
+async fn step(cx: &Cx, record: Recorded) -> Result<Step> {
+    let pool = cx.app.directory.pool(cx.db(), &record.pool_id).await?;
+    let (from, mut after) = match record.expand_cursor.as_deref() {
+        None => (Kind::ALL.first().copied(), None),
+        Some(cursor) => {
+            let (kind, after) = cursor.split_once(' ').unwrap_or((cursor, ""));
+            let after = (!after.is_empty()).then(|| after.to_owned());
+            (Kind::parse(kind), after)
+        }
+    };
+    let from = from.ok_or_else(|| Error::internal("a record's cursor names no kind"))?;
+    let mut rows = Vec::new();
+    for kind in Kind::ALL.into_iter().skip_while(|kind| *kind != from) {
+        if rows.len() >= ROWS {
+            return Ok(Step { record, rows, cursor: Some(kind.as_str().to_owned()) });
+        }
+        let page = page(cx, pool.as_deref(), kind, &record, after.take().as_deref()).await?;
+        rows.extend(page.rows);
+        if let Some(next) = page.next {
+            let cursor = format!("{} {next}", kind.as_str());
+            return Ok(Step { record, rows, cursor: Some(cursor) });
+        }
+    }
+    Ok(Step { record, rows, cursor: None })
+}
+
+/// All in one, or, where another server was quicker with one of them, each by itself.
+async fn commit(cx: &Cx, steps: Vec<Step>) -> Result<()> {
+    match cx.db().commit(batch(cx, &steps)).await {
+        Err(error) if error.is_conflict() => {}
+        done => return done,
+    }
+    for step in steps {
+        match cx.db().commit(batch(cx, &[step])).await {
+            Err(error) if error.is_conflict() => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+fn batch(cx: &Cx, steps: &[Step]) -> Batch {
+    let mut batch = Batch::new();
+    let count = steps.iter().map(|step| step.rows.len()).sum();
+    // Ids of one moment are random: sorted, so that they say the order of the records.
+    let mut ids: Vec<String> =
+        (0..count).map(|_| ids::uuid_v7(cx.now, cx.rng()).to_string()).collect();
+    ids.sort_unstable();
+    let mut ids = ids.into_iter();
+    let (mut pending, mut not_possible) = (false, Vec::new());
+    for step in steps {
+        records::expanded(&mut batch, &step.record, step.cursor.as_deref(), cx.now);
+        for (row, id) in step.rows.iter().zip(ids.by_ref()) {
+            deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));
+            pending |= row.state == State::Pending;
+            if row.state == State::NotPossible {
+                not_possible.push(row.kind);
+            }
+        }
+    }
+    let app = cx.app.clone();
+    batch.then(move || {
+        for kind in not_possible {
+            app.meters.delivery(kind.as_str(), State::NotPossible.as_str());
+        }
+        if pending {
+            app.wakes.deliver.notify_one();
+        }
+    });
+    batch
+}
+
+fn delivery(cx: &Cx, record: &Recorded, row: &NewDelivery, id: String) -> Delivery {
+    Delivery {
+        pool_id: record.pool_id.clone(),
+        id,
+        signout_id: record.signout_id.clone(),
+        n: record.n,
+        kind: row.kind,
+        target: row.target.clone(),
+        sid: row.sid.clone(),
+        sub: row.sub.clone(),
+        doc: row.doc.clone(),
+        state: row.state,
+        attempts: 0,
+        due_ms: cx.now,
+        lease_ms: 0,
+        since_ms: cx.now,
+        status: None,
+        detail: row.detail.clone(),
+        created_ms: cx.now,
+        first_ms: None,
+        done_ms: row.state.is_over().then_some(cx.now),
+    }
+}

@@ -1,0 +1,250 @@
+//! Telling receivers. Each target has a turn of its own, in which it is told one thing after the other, in order; one that hangs, or for
+//! which 100,000 things wait, keeps no other waiting. A server that dies with something in hand leaves it to the next by its lease.
+
+use tokio::task::JoinHandle;
+
+use super::{Delivery, Outcome, State, attempt};
+use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
+use crate::audit::{self, Actor};
+use crate::breakers::May;
+use crate::cx::Cx;
+use crate::error::Result;
+use crate::store::Batch;
+use crate::store::deliveries::{self as rows, Tried};
+
+/// What another server wrote, and what was put off, is found this soon.
+const EVERY_MS: Ms = SECOND / 4;
+
+/// Lanes of one look.
+const LANES: i64 = 1_000;
+
+/// What a turn takes in hand at once, and for how long. Nothing is begun that may not end before the lease does.
+const IN_HAND: i64 = 16;
+const LEASE_MS: Ms = 15 * SECOND;
+const ATTEMPT_MS: Ms = 6 * SECOND;
+
+/// An outcome waits this long to be committed together with others.
+const UNWRITTEN_MS: Ms = SECOND / 4;
+
+/// How long after the nth attempt that failed the next one is made, if the target takes other things meanwhile; the last again and
+/// again. One that takes nothing is tried every five seconds (`breakers`).
+fn pause(attempts: i64) -> Ms {
+    match attempts {
+        ..=0 => SECOND / 4,
+        1 => SECOND,
+        2 => 5 * SECOND,
+        3 => 15 * SECOND,
+        4 => 30 * SECOND,
+        5..=14 => MINUTE,
+        15 => 10 * MINUTE,
+        _ => HOUR,
+    }
+}
+
+/// Then it is a dead letter.
+const GIVE_UP_MS: Ms = DAY;
+
+/// Begins a turn for every target for which something is due; due again a moment later.
+pub async fn run_once(cx: Cx) -> Result<Ms> {
+    begin(&cx).await?;
+    Ok(cx.now + EVERY_MS)
+}
+
+/// The turns that this began.
+pub async fn begin(cx: &Cx) -> Result<Vec<JoinHandle<()>>> {
+    let (mut begun, mut after) = (Vec::new(), String::new());
+    loop {
+        let lanes = rows::lanes(cx.db(), &after, LANES).await?;
+        let is_last = (lanes.len() as i64) < LANES;
+        for lane in lanes {
+            let may = cx.app.breakers.may(&lane.text, lane.due_ms <= cx.now, cx.now);
+            after.clone_from(&lane.text);
+            let probe = match may {
+                May::Nothing => continue,
+                May::All => None,
+                May::Probe(permit) => Some(permit),
+            };
+            let target = format!("delivery {}", lane.text);
+            begun.extend(cx.app.turns.take(target, || {
+                let cx = cx.clone();
+                async move {
+                    let is_probe = probe.is_some();
+                    if let Err(error) = turn(&cx, &lane.text, is_probe).await {
+                        tracing::error!(?error, lane = lane.text, "a receiver's turn failed");
+                    }
+                    drop(probe);
+                }
+            }));
+        }
+        if is_last {
+            return Ok(begun);
+        }
+    }
+}
+
+/// One target's turn: until nothing is due for it, or it fails.
+async fn turn(cx: &Cx, lane: &str, mut is_probe: bool) -> Result<()> {
+    loop {
+        let cx = Cx::system(cx.app.clone());
+        let due = match is_probe {
+            true => rows::next(cx.db(), lane, cx.now).await?.into_iter().collect(),
+            false => rows::due(cx.db(), lane, cx.now, IN_HAND).await?,
+        };
+        if due.is_empty() {
+            return Ok(());
+        }
+        let Some(hand) = Hand::take(&cx, lane, &due).await? else { return Ok(()) };
+        if !hand.tell(&cx, &due).await? {
+            return Ok(());
+        }
+        // It is back, and the rest is due.
+        is_probe = false;
+    }
+}
+
+/// What a turn has in hand: leased, told one by one, and written together.
+struct Hand<'a> {
+    lane: &'a str,
+    lease_ms: Ms,
+    unwritten: Batch,
+    written_ms: Ms,
+    /// It was looked whether dead letters can be sent again.
+    replayed: bool,
+}
+
+impl<'a> Hand<'a> {
+    /// `None`: another server has some of it.
+    async fn take(cx: &Cx, lane: &'a str, due: &[Delivery]) -> Result<Option<Hand<'a>>> {
+        let lease_ms = cx.now + LEASE_MS;
+        let mut batch = Batch::new();
+        due.iter().for_each(|delivery| rows::lease(&mut batch, delivery, cx.now, lease_ms));
+        match cx.db().commit(batch).await {
+            Err(error) if error.is_conflict() => return Ok(None),
+            taken => taken?,
+        }
+        Ok(Some(Hand {
+            lane,
+            lease_ms,
+            unwritten: Batch::new(),
+            written_ms: cx.now,
+            replayed: false,
+        }))
+    }
+
+    /// True: the target takes what it is told.
+    async fn tell(mut self, cx: &Cx, due: &[Delivery]) -> Result<bool> {
+        let mut due = due.iter();
+        let mut takes = true;
+        for delivery in due.by_ref() {
+            let cx = Cx::system(cx.app.clone());
+            let pool = cx.app.directory.pool(cx.db(), &delivery.pool_id).await?;
+            let outcome = attempt(&cx, pool.as_deref(), delivery).await;
+            // What follows happened after the attempt.
+            let cx = Cx::system(cx.app.clone());
+            takes = self.settle(&cx, delivery, outcome).await?;
+            if cx.now - self.written_ms >= UNWRITTEN_MS {
+                cx.db().commit(std::mem::take(&mut self.unwritten)).await?;
+                self.written_ms = cx.now;
+            }
+            if !takes || cx.now + ATTEMPT_MS > self.lease_ms {
+                break;
+            }
+        }
+        due.for_each(|delivery| rows::release(&mut self.unwritten, delivery, self.lease_ms));
+        cx.db().commit(self.unwritten).await?;
+        Ok(takes)
+    }
+
+    /// Adds what came of an attempt to what is to be written; false where the target had better be left alone for a while.
+    async fn settle(&mut self, cx: &Cx, delivery: &Delivery, outcome: Outcome) -> Result<bool> {
+        let breakers = &cx.app.breakers;
+        match outcome {
+            Outcome::Done { status } => {
+                self.write(cx, delivery, State::Done, Some(status), "", cx.now);
+                if breakers.answered(self.lane, cx.now) {
+                    rows::hurry(&mut self.unwritten, self.lane, cx.now);
+                }
+                if !std::mem::replace(&mut self.replayed, true)
+                    && rows::has_young_dead(cx.db(), delivery, cx.now).await?
+                {
+                    rows::replay_young(&mut self.unwritten, delivery, cx.now);
+                }
+                Ok(true)
+            }
+            Outcome::Held => {
+                self.write(cx, delivery, State::Held, None, "", cx.now);
+                Ok(true)
+            }
+            Outcome::Dead { status, why } => {
+                if status.is_some() {
+                    breakers.answered(self.lane, cx.now);
+                }
+                self.bury(cx, delivery, status, &why);
+                Ok(true)
+            }
+            Outcome::Retry { status, after_ms, why } => {
+                let not_before_ms = after_ms.map(|after_ms| cx.now + after_ms);
+                breakers.failed(self.lane, not_before_ms, cx.now);
+                if delivery.since_ms + GIVE_UP_MS <= cx.now {
+                    self.bury(cx, delivery, status, &format!("Given up after a day. {why}"));
+                } else {
+                    let due_ms =
+                        cx.now + jittered(cx, pause(delivery.attempts)).max(after_ms.unwrap_or(0));
+                    self.write(cx, delivery, State::Pending, status, &why, due_ms);
+                }
+                Ok(matches!(breakers.may(self.lane, true, cx.now), May::All))
+            }
+        }
+    }
+
+    fn bury(&mut self, cx: &Cx, delivery: &Delivery, status: Option<u16>, why: &str) {
+        self.write(cx, delivery, State::Dead, status, why, cx.now);
+        tracing::warn!(
+            pool = delivery.pool_id,
+            kind = delivery.kind.as_str(),
+            target_id = delivery.target,
+            delivery = delivery.id,
+            why,
+            "a sign-out could not be delivered"
+        );
+        audit::note(
+            &mut self.unwritten,
+            cx,
+            &delivery.pool_id,
+            &Actor::Operator,
+            "DeadLetter",
+            &delivery.target,
+            State::Dead.as_str(),
+            &format!("{} {}: {why}", delivery.kind.as_str(), delivery.id),
+        );
+    }
+
+    fn write(
+        &mut self,
+        cx: &Cx,
+        delivery: &Delivery,
+        state: State,
+        status: Option<u16>,
+        detail: &str,
+        due_ms: Ms,
+    ) {
+        let lease_ms = self.lease_ms;
+        let tried = Tried { delivery, lease_ms, state, status, detail, due_ms };
+        rows::tried(&mut self.unwritten, &tried, cx.now);
+        let (app, kind, took) =
+            (cx.app.clone(), delivery.kind.as_str(), cx.now - delivery.created_ms);
+        self.unwritten.then(move || match state {
+            State::Pending => app.meters.delivery(kind, "deferred"),
+            State::Done => app.meters.delivered(kind, took),
+            _ => app.meters.delivery(kind, state.as_str()),
+        });
+    }
+}
+
+/// Plus or minus a fifth, so that what failed together is not repeated together.
+fn jittered(cx: &Cx, pause: Ms) -> Ms {
+    let mut bytes = [0; 2];
+    cx.rng().fill(&mut bytes);
+    let of_1000 = Ms::from(u16::from_be_bytes(bytes)) % 401;
+    pause * (800 + of_1000) / 1_000
+}
