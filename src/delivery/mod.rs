@@ -4,6 +4,7 @@
 pub mod backchannel;
 pub mod outbox;
 mod receipt;
+pub mod sequencer;
 pub mod ssf;
 pub mod token_revocation;
 pub mod webhook;

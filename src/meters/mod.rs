@@ -38,6 +38,7 @@ pub struct Meters {
     durations: Histograms<1>,
     sign_ins: Counters<2>,
     sign_outs: Counters<2>,
+    numbered: Histogram,
     told: Counters<1>,
     deliveries: Counters<2>,
     delivered: Histograms<1>,
@@ -190,6 +191,12 @@ impl Meters {
                 "Committed records of sign-outs: U a user, S a token session, X a browser session, C a client, P a pool; and why",
                 Counters::default(),
             ),
+            numbered: books.add(
+                "cenote_feed_numbering_seconds",
+                &[],
+                "Time from the commit of a record of a sign-out, by the clock of the server that committed it, until it has its number in the revocation feed",
+                moments(),
+            ),
             told: books.add(
                 "cenote_upstream_sign_outs",
                 &["outcome"],
@@ -327,6 +334,12 @@ impl Meters {
 
     pub fn signed_out(&self, kind: &'static str, reason: &'static str) {
         self.sign_outs.get_or_create(&[label("kind", kind), label("reason", reason)]).inc();
+    }
+
+    /// A record has its number, so long after its commit. Clocks of servers may differ.
+    pub fn numbered(&self, after_ms: i64) {
+        let after = Duration::from_millis(u64::try_from(after_ms).unwrap_or(0));
+        self.numbered.observe(after.as_secs_f64());
     }
 
     pub fn told_provider(&self, outcome: &'static str) {

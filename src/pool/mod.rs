@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod client;
 pub mod css;
 pub mod factors;
+pub mod feed;
 pub mod group;
 pub mod identity;
 pub mod logo;

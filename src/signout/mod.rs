@@ -240,10 +240,11 @@ impl Records<'_> {
 }
 
 /// The key under which a verifier finds a record without learning whom it is about:
-/// SHA-256(kind 0x00 pool 0x00 id), cut to 16 bytes.
+/// SHA-256(kind 0x00 pool 0x00 id), cut to 16 bytes. A token names its session by a UUID, so that is its id here.
 pub fn key16(kind: &str, pool_id: &str, subject: &str) -> [u8; 16] {
-    let text = [kind.as_bytes(), b"\0", pool_id.as_bytes(), b"\0", subject.as_bytes()].concat();
-    let hash = digest::digest(&digest::SHA256, &text);
+    let uuid = ids::session_uuid(subject).filter(|_| kind == "S").map(|uuid| uuid.to_string());
+    let id = uuid.as_deref().unwrap_or(subject);
+    let hash = digest::digest(&digest::SHA256, [kind, pool_id, id].join("\0").as_bytes());
     let mut key = [0; 16];
     for (to, from) in key.iter_mut().zip(hash.as_ref()) {
         *to = *from;

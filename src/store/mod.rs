@@ -8,6 +8,7 @@ pub mod clocks;
 pub mod codes;
 pub mod deliveries;
 pub mod factors;
+pub mod feed;
 pub mod fresh;
 pub mod groups;
 pub mod handshakes;

@@ -473,14 +473,16 @@ ALTER TABLE records ADD COLUMN expanded_ms BIGINT;
 ALTER TABLE records ADD COLUMN expand_cursor TEXT;
 UPDATE records SET expanded_ms = committed_ms;
 CREATE UNIQUE INDEX records_by_seq ON records (pool_id, seq) WHERE seq IS NOT NULL;
-CREATE INDEX records_unnumbered ON records (committed_ms) WHERE seq IS NULL;
+CREATE INDEX records_unnumbered ON records (pool_id, committed_ms) WHERE seq IS NULL;
 CREATE INDEX records_unexpanded ON records (committed_ms) WHERE expanded_ms IS NULL;
 
 CREATE TABLE feed_heads (
   pool_id TEXT PRIMARY KEY,
   incarnation TEXT NOT NULL,
+  base BIGINT NOT NULL,
   last BIGINT NOT NULL,
   chain BYTEA NOT NULL,
+  kid TEXT NOT NULL,
   created_ms BIGINT NOT NULL
 );
 

@@ -63,6 +63,7 @@ mod saml_provider;
 mod sample;
 mod seed;
 mod seen_tokens;
+mod sequencer;
 mod serve;
 mod sign_in;
 mod sign_out;
