@@ -73,6 +73,7 @@ mod sigv4;
 mod store;
 mod tls;
 mod totp;
+mod triggers;
 mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;
