@@ -225,6 +225,7 @@ impl Records<'_> {
             sub: sub.map(str::to_owned),
             client_id: client_id.map(str::to_owned),
             drop_after_ms: drop_after(self.pool, self.cx.now),
+            longest_ms: self.pool.longest_token_ms,
             reason: self.why.reason,
             initiator: self.why.initiator,
             origin: match self.why.upstream {

@@ -3,12 +3,15 @@
 use axum::body::Body;
 use axum::http::Request;
 use cenote::ambient::rfc3339;
-use cenote::store::{Batch, Rank, Val};
+use cenote::cx::Cx;
+use cenote::signout::{self, End, Why};
+use cenote::store::{Batch, Rank, Val, users};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::browser::code_client;
-use crate::house::{Answer, House, NOW, houses, pause};
+use crate::house::{Answer, House, NOW, houses, merge, pause};
+use crate::relying_party::claims;
 use crate::signature::{production, signed_get};
 
 const HOUR: i64 = 3_600_000;
@@ -422,5 +425,31 @@ async fn the_receipt_of_a_deleted_pool_is_there_for_the_operator() {
         let receipt = reads(&house, &pool, &signout).await;
         assert_eq!(receipt["reason"], "pool_deleted");
         assert_eq!(receipt["records"][0]["kind"], "P");
+    }
+}
+
+#[tokio::test]
+async fn a_validity_that_was_raised_while_somebody_signed_out_is_not_forgotten() {
+    for house in houses().await {
+        let (pool, client, _) = given(&house).await;
+        // A sign-out that has read the pool, and commits after a client was given tokens of a day.
+        let cx = Cx::system(house.app.clone());
+        let stale = house.app.directory.pool(&house.app.db, &pool).await.unwrap().unwrap();
+        let sub = claims(&house.signs_in(&client, "ann").await["AccessToken"])["sub"].clone();
+        let user = users::find(&house.app.db, &pool, sub.as_str().unwrap()).await.unwrap().unwrap();
+        let mut longer = code_client();
+        merge(
+            &mut longer,
+            json!({ "UserPoolId": pool, "ClientId": client, "AccessTokenValidity": 24 }),
+        );
+        house.ok("UpdateUserPoolClient", longer).await;
+        for end in [End::User { user: &user, browsers: false }, End::Deletion { user: &user }] {
+            let mut batch = Batch::new();
+            let signout =
+                signout::end(&cx, &mut batch, &stale, &[end], Why::user("global_sign_out"));
+            house.app.db.commit(batch).await.unwrap();
+            let receipt = reads(&house, &pool, &signout).await;
+            assert_eq!(receipt["exposure_until"], rfc3339(NOW + 24 * HOUR + 120_000));
+        }
     }
 }

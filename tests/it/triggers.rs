@@ -496,7 +496,12 @@ async fn admin_disable_provider_for_user_reaches_everyone() {
     for house in houses_alone("trigger_link").await {
         let op = Provider::start().await;
         let (pool, client) = given_openid(&house, &op, json!({})).await;
+        house.user(&pool, "ann").await;
         let scene = Scene::of(house, pool, client).await;
+        let link = json!({ "UserPoolId": scene.pool,
+            "DestinationUser": { "ProviderName": "Cognito", "ProviderAttributeValue": "ann" },
+            "SourceUser": { "ProviderName": "Open", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "ann" } });
+        scene.calls("AdminLinkProviderForUser", link).await;
         comes_from(&scene, &op).await;
         let input = json!({ "UserPoolId": scene.pool,
             "User": { "ProviderName": "Open", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "ann" } });

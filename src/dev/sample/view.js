@@ -152,7 +152,8 @@ export function receipt(told) {
     ]),
   ]
   const open = parties.filter(([, , mark]) => mark !== 'yes').length
-  const headline = told.complete ? 'Everyone who is to know of it knows' : open ? `${open} still to learn of it` : 'Being told …'
+  const all = parties.length ? 'Everyone who is to know of it knows' : 'Nobody else had to be told'
+  const headline = told.complete ? all : open ? `${open} still to learn of it` : 'Being told …'
   if (at('receipt-title').textContent !== headline) at('receipt-title').textContent = headline
   at('receipt').className = told.complete ? 'pulse accepted' : 'pulse'
   at('receipt-parties').replaceChildren(
@@ -167,7 +168,7 @@ export function receipt(told) {
   const safe = told.registered_exposure_until === told.committed_at
   at('receipt-exposure').textContent =
     (safe ? 'Nobody who is registered accepts what ended any more. ' : `Somebody who is registered may accept it ${until(told.registered_exposure_until)}. `) +
-    `A server that looks at signature and expiry alone may ${until(told.exposure_until)}.`
+    `A server that looks at signature and expiry alone does, ${until(told.exposure_until)}.`
   at('receipt-json').textContent = JSON.stringify(told, null, 2)
   // Below what it is the receipt of.
   const place = at(at('signed-in').hidden ? 'farewell' : 'pulse')
