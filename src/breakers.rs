@@ -88,13 +88,13 @@ impl Breakers {
         known.not_before_ms = not_before_ms.unwrap_or(0);
     }
 
-    /// It answered, whatever it said. True where it had failed before, or was not known.
+    /// It answered, whatever it said. True where it is back: it had failed again and again, or was not known.
     pub fn answered(&self, target: &str, now: Ms) -> bool {
         let Ok(mut known) = self.known.lock() else { return false };
         known.forget(now);
         let answered = Target { tried_ms: now, ..Target::default() };
         let before = known.targets.insert(target.to_owned(), answered);
-        before.is_none_or(|before| before.failures > 0)
+        before.is_none_or(|before| before.failures >= OPENS_AFTER)
     }
 }
 

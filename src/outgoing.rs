@@ -89,7 +89,9 @@ impl Outgoing {
         let url = parse(&request.url)?;
         let client = self.client_for(&url)?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let at_host = self.hosts.get_or_insert_with(&host, || {
+        // By port, too: behind one name there may be servers of many.
+        let place = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+        let at_host = self.hosts.get_or_insert_with(&place, || {
             Ok::<_, Failure>(Arc::new(Semaphore::new(AT_ONCE_PER_HOST)))
         })?;
         // First the host's turn, then the house's: who waits for a slow host holds no place of others.

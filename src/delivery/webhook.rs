@@ -4,12 +4,12 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
 use crate::ambient::{Ms, SECOND, rfc3339};
 use crate::cx::Cx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::outgoing::Request;
 use crate::pool::target::{self, Doc, WebhookSecret};
 use crate::store::records::Recorded;
@@ -82,10 +82,10 @@ async fn request(cx: &Cx, delivery: &Delivery) -> Result<Result<Request, &'stati
     let Some(secret) = targets::open::<WebhookSecret>(cx, &webhook)? else {
         return Ok(Err("The webhook has no secret to sign with."));
     };
-    let mut body: Value =
-        serde_json::from_str(&delivery.doc).map_err(crate::error::Error::internal)?;
-    body["id"] = json!(delivery.id);
-    let body = body.to_string();
+    let mut body: Map<String, Value> =
+        serde_json::from_str(&delivery.doc).map_err(Error::internal)?;
+    body.insert("id".to_owned(), json!(delivery.id));
+    let body = Value::Object(body).to_string();
     let Some(signature) = sign(&secret, cx.now, &delivery.id, &body) else {
         return Ok(Err("The webhook's secret is none."));
     };

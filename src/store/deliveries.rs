@@ -21,7 +21,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [Kind::Backchannel, Kind::Ssf, Kind::TokenRevocation, Kind::Webhook];
+    /// Those first that have few receivers: a pool's end may be told to a million sessions at app clients.
+    pub const ALL: [Kind; 4] = [Kind::Webhook, Kind::Ssf, Kind::TokenRevocation, Kind::Backchannel];
 
     pub fn as_str(self) -> &'static str {
         match self {

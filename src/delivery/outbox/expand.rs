@@ -1,6 +1,8 @@
 //! Records become deliveries: one for everybody who is to be told. How far that has come is committed with the rows themselves, so that
 //! a record is expanded once, by any number of servers, however they are killed.
 
+use uuid::Uuid;
+
 use super::{Kind, NewDelivery, State, page};
 use crate::ambient::{Ms, SECOND};
 use crate::cx::Cx;
@@ -36,6 +38,7 @@ pub async fn round(cx: &Cx) -> Result<bool> {
     let records = records::unexpanded(cx.db(), RECORDS).await?;
     let (mut more, mut advanced) = (records.len() as i64 == RECORDS, false);
     let mut together: Vec<Step> = Vec::new();
+    let mut ids = Ids::default();
     for record in records {
         // One that cannot be expanded is tried now and then, like a receiver that fails.
         let key = format!("record {} {} {}", record.pool_id, record.signout_id, record.n);
@@ -55,11 +58,11 @@ pub async fn round(cx: &Cx) -> Result<bool> {
         advanced = true;
         let rows: usize = together.iter().map(|step| step.rows.len()).sum();
         if rows + step.rows.len() > ROWS {
-            commit(cx, std::mem::take(&mut together)).await?;
+            commit(cx, &mut ids, std::mem::take(&mut together)).await?;
         }
         together.push(step);
     }
-    commit(cx, together).await?;
+    commit(cx, &mut ids, together).await?;
     Ok(more && advanced)
 }
 
@@ -99,13 +102,13 @@ async fn step(cx: &Cx, record: Recorded) -> Result<Step> {
 }
 
 /// All in one, or, where another server was quicker with one of them, each by itself.
-async fn commit(cx: &Cx, steps: Vec<Step>) -> Result<()> {
-    match cx.db().commit(batch(cx, &steps)).await {
+async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<()> {
+    match cx.db().commit(batch(cx, ids, &steps)).await {
         Err(error) if error.is_conflict() => {}
         done => return done,
     }
     for step in steps {
-        match cx.db().commit(batch(cx, &[step])).await {
+        match cx.db().commit(batch(cx, ids, &[step])).await {
             Err(error) if error.is_conflict() => {}
             done => done?,
         }
@@ -113,18 +116,13 @@ async fn commit(cx: &Cx, steps: Vec<Step>) -> Result<()> {
     Ok(())
 }
 
-fn batch(cx: &Cx, steps: &[Step]) -> Batch {
+fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
     let mut batch = Batch::new();
-    let count = steps.iter().map(|step| step.rows.len()).sum();
-    // Ids of one moment are random: sorted, so that they say the order of the records.
-    let mut ids: Vec<String> =
-        (0..count).map(|_| ids::uuid_v7(cx.now, cx.rng()).to_string()).collect();
-    ids.sort_unstable();
-    let mut ids = ids.into_iter();
     let (mut pending, mut not_possible) = (false, Vec::new());
     for step in steps {
         records::expanded(&mut batch, &step.record, step.cursor.as_deref(), cx.now);
-        for (row, id) in step.rows.iter().zip(ids.by_ref()) {
+        for row in &step.rows {
+            let id = ids.next(cx);
             deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));
             pending |= row.state == State::Pending;
             if row.state == State::NotPossible {
@@ -142,6 +140,18 @@ fn batch(cx: &Cx, steps: &[Step]) -> Batch {
         }
     });
     batch
+}
+
+/// Ids of one moment are random; these grow, so that they say the order of the records.
+#[derive(Default)]
+struct Ids(Uuid);
+
+impl Ids {
+    fn next(&mut self, cx: &Cx) -> String {
+        let id = ids::uuid_v7(cx.now, cx.rng());
+        self.0 = if id > self.0 { id } else { Uuid::from_u128(self.0.as_u128() + 1) };
+        self.0.to_string()
+    }
 }
 
 fn delivery(cx: &Cx, record: &Recorded, row: &NewDelivery, id: String) -> Delivery {

@@ -1,0 +1,217 @@
+//! Nothing is lost: a real server is killed again and again while sign-outs go out to a receiver that is down at times itself.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cenote::ambient::{SystemClock, SystemRandom};
+use cenote::app::Parts;
+use cenote::config::Settings;
+use cenote::cx::{App, Cx};
+use cenote::keys::{KeySource, MasterKey, Vault};
+use cenote::pool::Target;
+use cenote::pool::target::{Doc, WebhookDoc, WebhookSecret};
+use cenote::store::{Batch, Db, Options, targets};
+use serde_json::{Value, json};
+
+use crate::process::{self, Process, pause};
+use crate::receiver::SECRET;
+
+const KILLS: u32 = 20;
+
+#[test]
+fn every_acknowledged_sign_out_reaches_a_webhook_however_often_either_is_killed() {
+    let directory = process::directory();
+    let mut server = Process::start(&directory, &[]);
+    let (pool, port) = (server.get("user_pool_id").to_owned(), server.port());
+    server.kill();
+    let receiver = Receiver::start();
+    register(&directory, &pool, &format!("http://127.0.0.1:{}/", receiver.port));
+
+    let mut random = Dice(0x9e37_79b9_7f4a_7c15);
+    let acknowledged: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let mut next = 0;
+    for _ in 0..KILLS {
+        let mut server = Process::start_on(&directory, port, &[]);
+        let stop = Arc::new(AtomicBool::new(false));
+        let load: Vec<_> = (0..3)
+            .map(|_| {
+                next += 1;
+                let (pool, acknowledged, stop) = (pool.clone(), acknowledged.clone(), stop.clone());
+                let names = format!("user{next}");
+                std::thread::spawn(move || signs_out(port, &pool, &names, &acknowledged, &stop))
+            })
+            .collect();
+        let until = random.below(600) + 50;
+        for _ in 0..until / 50 {
+            receiver.is_down.store(random.below(3) == 0, Ordering::SeqCst);
+            pause(50);
+        }
+        server.kill();
+        stop.store(true, Ordering::SeqCst);
+        load.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+
+    receiver.is_down.store(false, Ordering::SeqCst);
+    let server = Process::start_on(&directory, port, &[]);
+    let acknowledged = acknowledged.lock().unwrap();
+    assert!(acknowledged.len() >= 40, "too little load: {}", acknowledged.len());
+    let mut missing = Vec::new();
+    // What the last server had in hand is taken up when its lease is over.
+    for _ in 0..600 {
+        let told = receiver.told.lock().unwrap();
+        missing = acknowledged.iter().filter(|sub| !told.contains(*sub)).cloned().collect();
+        drop(told);
+        if missing.is_empty() {
+            break;
+        }
+        pause(100);
+    }
+    assert!(missing.is_empty(), "{} of {} sign-outs were lost", missing.len(), acknowledged.len());
+    receiver.is_over.store(true, Ordering::SeqCst);
+    drop(server);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Makes users and signs each of them out, until the server is gone.
+fn signs_out(
+    port: u16,
+    pool: &str,
+    names: &str,
+    acknowledged: &Mutex<BTreeSet<String>>,
+    stop: &AtomicBool,
+) {
+    for n in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let user = json!({ "UserPoolId": pool, "Username": format!("{names}x{n}"), "MessageAction": "SUPPRESS" });
+        let Some((200, made)) = process::call(port, "AdminCreateUser", &user) else { continue };
+        let attributes = made["User"]["Attributes"].as_array().unwrap();
+        let sub = attributes.iter().find(|attribute| attribute["Name"] == "sub").unwrap();
+        let out = json!({ "UserPoolId": pool, "Username": format!("{names}x{n}") });
+        if let Some((200, _)) = process::call(port, "AdminUserGlobalSignOut", &out) {
+            acknowledged.lock().unwrap().insert(sub["Value"].as_str().unwrap().to_owned());
+        }
+    }
+}
+
+/// Adds a webhook to a developer's database while nobody serves it.
+fn register(directory: &Path, pool: &str, url: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let data = directory.join("data");
+        let vault = Vault::new(&MasterKey::from_file(&data.join("master.key")).unwrap());
+        let url_of_db = format!("sqlite:{}", data.join("cenote.db").display());
+        let db = Db::open(&url_of_db, Options::default()).await.unwrap();
+        let app = App::open(Parts {
+            settings: Settings::default(),
+            db,
+            vault,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            keygen: KeySource::Generate,
+        });
+        let cx = Cx::system(app.await.unwrap());
+        let id = cenote::ids::uuid_v7(cx.now, cx.rng()).to_string();
+        let doc = WebhookDoc { url: url.to_owned(), description: String::new(), enabled: true };
+        let secret = WebhookSecret::new(SECRET.to_owned());
+        let target = Target {
+            pool_id: pool.to_owned(),
+            secret: Some(cenote::targets::seal(&cx, pool, &id, &secret).unwrap()),
+            id,
+            doc: Doc::Webhook(doc),
+            ver: 1,
+            created_ms: cx.now,
+            modified_ms: cx.now,
+        };
+        let mut batch = Batch::new();
+        targets::insert(&mut batch, &target).unwrap();
+        cx.db().commit(batch).await.unwrap();
+        cx.db().close().await;
+    });
+}
+
+/// A webhook's address on a thread of its own: while it is down, its port is closed, and what it had begun to read is dropped.
+struct Receiver {
+    port: u16,
+    is_down: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
+    told: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Receiver {
+    fn start() -> Receiver {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let receiver = Receiver {
+            port,
+            is_down: Arc::default(),
+            is_over: Arc::default(),
+            told: Arc::default(),
+        };
+        let (is_down, is_over, told) =
+            (receiver.is_down.clone(), receiver.is_over.clone(), receiver.told.clone());
+        std::thread::spawn(move || {
+            let mut listener = Some(listener);
+            while !is_over.load(Ordering::SeqCst) {
+                if is_down.load(Ordering::SeqCst) {
+                    listener = None;
+                } else if listener.is_none() {
+                    listener = TcpListener::bind(("127.0.0.1", port)).ok();
+                }
+                let Some(open) = &listener else {
+                    pause(5);
+                    continue;
+                };
+                open.set_nonblocking(true).unwrap();
+                match open.accept() {
+                    Ok((stream, _)) => {
+                        stream.set_nonblocking(false).unwrap();
+                        if let Some(sub) = takes(stream, &is_down) {
+                            told.lock().unwrap().insert(sub);
+                        }
+                    }
+                    Err(_) => pause(2),
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// Reads one request, and answers it if the receiver is still up by then: only what it answered counts as told.
+fn takes(mut stream: TcpStream, is_down: &AtomicBool) -> Option<String> {
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut text = Vec::new();
+    let body = loop {
+        let mut chunk = [0; 4_096];
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        text.extend_from_slice(&chunk[..read]);
+        let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        if let Ok(body) = serde_json::from_slice::<Value>(&text[end + 4..]) {
+            break body;
+        }
+    };
+    if is_down.load(Ordering::SeqCst) {
+        return None;
+    }
+    stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").ok()?;
+    body["sub"].as_str().map(str::to_owned)
+}
+
+/// xorshift64: the same throws in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
