@@ -114,7 +114,9 @@ impl Scene {
             );
             assert!(token["sid"].is_string() || token["sub"].is_string(), "{token}");
         }
-        assert_eq!(receipt["complete"], true, "{receipt}");
+        // What an identity provider is still owed (its worker does not run here) keeps the receipt open, and is no exposure.
+        let owed = !list(&receipt["upstream"]).is_empty();
+        assert_eq!(receipt["complete"], !owed, "{receipt}");
         assert_eq!(receipt["registered_exposure_until"], receipt["committed_at"]);
         let kinds: Vec<&str> = list(&receipt["deliveries"])
             .iter()
