@@ -284,7 +284,8 @@ fn write(cx: &Cx, result: Result<String>, readable: bool) -> Response {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
-    if let Some(signout) = cx.reply().signout.filter(|_| error.is_none()) {
+    // A refusal, too, can have ended something: a refresh token that was used twice.
+    if let Some(signout) = cx.reply().signout {
         http::insert(headers, HeaderName::from_static("x-cenote-signout"), &signout);
     }
     if let Some(error) = error {

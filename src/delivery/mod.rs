@@ -4,6 +4,10 @@
 pub mod backchannel;
 pub mod feed;
 pub mod outbox;
+<<<<<<< HEAD
+=======
+mod receipt;
+>>>>>>> receipt
 pub mod sequencer;
 pub mod ssf;
 pub mod token_revocation;
@@ -18,6 +22,7 @@ use crate::cx::App;
 
 /// What is served to verifiers, receivers and those who ask for a receipt.
 pub fn routes() -> Router<Arc<App>> {
+<<<<<<< HEAD
     Router::new()
         // The revocation feed.
         .route("/{pool}/.well-known/revocation-jwks.json", get(feed::jwks))
@@ -26,4 +31,14 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/{pool}/revocations/stream", get(feed::stream))
         // Event streams, for their receivers.
         .merge(ssf::routes())
+=======
+    Router::new().merge(receipts())
+}
+
+/// Receipts, where the issuer is and on the pool's domain.
+fn receipts() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
+        .route("/{pool}/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
+>>>>>>> receipt
 }

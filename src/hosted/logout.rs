@@ -35,7 +35,6 @@ pub async fn page(visit: &Visit) -> Result<Response> {
         None => pages::see(&to),
     };
     cookies::clear_session(visit, &mut response);
-    pages::name_signout(&visit.cx, &mut response);
     Ok(response)
 }
 

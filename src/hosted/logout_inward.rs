@@ -62,7 +62,7 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
     let (cx, pool) = (&visit.cx, &visit.site.pool);
     let binding = incoming.binding();
     let back = request::answer_by_browser(cx, pool, &asked, binding, relay_state, status).await?;
-    let mut response = match back {
+    Ok(match back {
         Some(Hop::Redirect(url)) => pages::see_other(&url),
         Some(Hop::Post { url, fields }) => {
             let name = asked.providers.first().map(|own| own.name.as_str()).unwrap_or_default();
@@ -74,9 +74,7 @@ pub async fn saml(visit: &Visit, form: Option<&Params>) -> Result<Response> {
             let text = ("signed_out_title", "signed_out_lead");
             form::message(visit, StatusCode::OK, text, None).await?
         }
-    };
-    pages::name_signout(cx, &mut response);
-    Ok(response)
+    })
 }
 
 /// `/saml2/logout` as a provider's server calls it: SOAP is told by its type, everything else is a browser's.

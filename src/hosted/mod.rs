@@ -140,7 +140,9 @@ async fn visit_with(
         Err(error) => Err(error),
     };
     http::log(&cx, "hosted", page, answer.as_ref().err());
-    answer.unwrap_or_else(|error| pages::failure(&cx, &parts, &error))
+    let mut response = answer.unwrap_or_else(|error| pages::failure(&cx, &parts, &error));
+    pages::name_signout(&cx, &mut response);
+    response
 }
 
 async fn run(

@@ -215,12 +215,13 @@ impl Limit {
 
     /// The category of an endpoint, by its path without the pool; `None` for a path that is none.
     pub fn of_endpoint(path: &str, post: bool) -> Option<Limit> {
-        // Of a logo's path only the beginning is ours; of a provider's, all but its name.
+        // Of a logo's and a receipt's path only the beginning is ours; of a provider's, all but its name.
         let path = match path.strip_prefix("/federation/").and_then(|rest| rest.split_once('/')) {
             Some((_, "backchannel-logout")) => "/federation/backchannel-logout",
             Some((_, "frontchannel-logout")) => "/federation/frontchannel-logout",
             Some((_, "set")) => "/federation/set",
             _ if path.starts_with("/logo/") => "/logo",
+            _ if path.starts_with("/sign-outs/") => "/sign-outs",
             _ => path,
         };
         let (_, get, form) = ENDPOINTS.iter().find(|(known, ..)| *known == path)?;
@@ -264,6 +265,7 @@ pub const ENDPOINTS: &[(&str, Limit, Limit)] = &[
     // What a provider ends counts as revoking a token does.
     ("/saml2/logout", Limit::ManagedLogin, Limit::UserToken),
     ("/saml2/metadata", Limit::ManagedLogin, Limit::ManagedLogin),
+    ("/sign-outs", Limit::UserResourceRead, Limit::UserResourceRead),
     ("/signup", Limit::ManagedLogin, Limit::UserCreation),
 ];
 

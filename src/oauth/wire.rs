@@ -77,7 +77,6 @@ fn refuse_as(cx: &Cx, error: &Error, status: StatusCode, code: &str) -> Response
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    response.headers_mut().remove("x-cenote-signout");
     response
 }
 

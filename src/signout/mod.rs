@@ -94,7 +94,7 @@ impl<'a> Why<'a> {
     }
 }
 
-/// Ends all of `what` in this batch, as one sign-out, and names that sign-out in the answer's headers.
+/// Ends all of `what` in this batch, as one sign-out, and names that sign-out in the answer's headers once it is committed.
 /// Returns the sign-out's id, a UUIDv7.
 pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'_>) -> String {
     let signout_id = ids::uuid_v7(cx.now, cx.rng()).to_string();
@@ -173,11 +173,12 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
     }
     let ended = std::mem::take(&mut ending.kinds);
     if !ended.is_empty() {
-        cx.set_signout(&signout_id);
-        let (app, owed) = (cx.app.clone(), pool.doc.has_providers);
+        let (cx, id, owed) = (cx.clone(), signout_id.clone(), pool.doc.has_providers);
         batch.then(move || {
-            ended.into_iter().for_each(|kind| app.meters.signed_out(kind, why.reason));
-            app.wakes.signed_out(owed);
+            // Only now: an answer that names a sign-out, be it a refusal, names one that happened.
+            cx.set_signout(&id);
+            ended.into_iter().for_each(|kind| cx.app.meters.signed_out(kind, why.reason));
+            cx.app.wakes.signed_out(owed);
         });
     }
     signout_id
@@ -245,6 +246,7 @@ impl Records<'_> {
             sub: sub.map(str::to_owned),
             client_id: client_id.map(str::to_owned),
             drop_after_ms: drop_after(self.pool, self.cx.now),
+            longest_ms: self.pool.longest_token_ms,
             reason: self.why.reason,
             initiator: self.why.initiator,
             origin: match self.why.upstream {

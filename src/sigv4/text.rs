@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::ambient::civil;
+
 /// Seconds of the epoch from `20261122T080000Z` (ISO 8601 basic) or `Sun, 22 Nov 2026 08:00:00 GMT` (RFC 9110; also with
 /// the zone `UTC`, `+0000` or `-0000`). Years 1970 to 9999.
 pub(super) fn parse_date(text: &str) -> Option<i64> {
@@ -55,19 +57,6 @@ fn seconds([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Op
     // 31 February gives a day in March: only a real date comes back as it went in.
     (civil(days) == (year, month, day))
         .then_some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// Year, month and day of a day of the epoch (the same calendar, backwards).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 { (0, month + 3) } else { (1, month - 9) };
-    (era * 400 + year_of_era + year, month, day)
 }
 
 /// Percent-encodes every byte but RFC 3986's unreserved ones and those in `keep`.

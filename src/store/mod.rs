@@ -23,6 +23,7 @@ mod pg_tls;
 pub mod pools;
 pub mod providers;
 pub mod purge;
+pub mod receipts;
 pub mod records;
 pub mod resource_servers;
 pub mod schema;

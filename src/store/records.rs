@@ -17,7 +17,11 @@ pub struct Record {
     pub key16: [u8; 16],
     pub sub: Option<String>,
     pub client_id: Option<String>,
+    /// When the last token that it kills has expired, if none lives longer than `longest_ms`.
     pub drop_after_ms: Ms,
+    /// The longest validity of a token that was known when this was decided. If a client was given a longer one meanwhile, the record
+    /// is kept longer by as much: whoever got such a token did so before the row that this batch has locked said that it is over.
+    pub longest_ms: Ms,
     pub reason: &'static str,
     pub initiator: &'static str,
     pub origin: String,
@@ -25,13 +29,31 @@ pub struct Record {
     pub committed_ms: Ms,
 }
 
+/// How much longer tokens live now than was known.
+macro_rules! longer {
+    ($longest:literal) => {
+        concat!(
+            "COALESCE((SELECT CASE WHEN p.longest_token_ms > CAST(",
+            $longest,
+            " AS BIGINT) \
+             THEN p.longest_token_ms - CAST(",
+            $longest,
+            " AS BIGINT) ELSE 0 END FROM pools p WHERE p.pool_id = ?1), 0)"
+        )
+    };
+}
+
 /// A record whose boundary is not a user's epoch: the session's own end.
 pub fn insert(batch: &mut Batch, record: &Record, not_before_ms: Ms) {
     batch.one(
         Rank::Record,
-        "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
-         reason, initiator, origin, txn, committed_ms, seq) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, NULL) ON CONFLICT DO NOTHING",
+        concat!(
+            "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
+             reason, initiator, origin, txn, committed_ms, seq) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, CAST(?10 AS BIGINT) + ",
+            longer!("?16"),
+            ", ?11, ?12, ?13, ?14, ?15, NULL) ON CONFLICT DO NOTHING"
+        ),
         {
             let mut params = params_of(record);
             params.insert(8, not_before_ms.into());
@@ -45,10 +67,13 @@ pub fn insert(batch: &mut Batch, record: &Record, not_before_ms: Ms) {
 pub fn insert_for_user(batch: &mut Batch, record: &Record) {
     batch.one(
         Rank::Record,
-        "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
-         reason, initiator, origin, txn, committed_ms, seq) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, ?9, ?10, ?11, ?12, ?13, ?14, NULL \
-         FROM users u WHERE u.pool_id = ?1 AND u.sub = ?5",
+        concat!(
+            "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
+             reason, initiator, origin, txn, committed_ms, seq) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, CAST(?9 AS BIGINT) + ",
+            longer!("?15"),
+            ", ?10, ?11, ?12, ?13, ?14, NULL FROM users u WHERE u.pool_id = ?1 AND u.sub = ?5"
+        ),
         params_of(record),
         Error::conflict(),
     );
@@ -69,7 +94,8 @@ fn params_of(record: &Record) -> Vec<super::Val> {
         record.initiator,
         record.origin.as_str(),
         record.txn.as_str(),
-        record.committed_ms
+        record.committed_ms,
+        record.longest_ms
     ]
 }
 

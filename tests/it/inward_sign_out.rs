@@ -473,7 +473,7 @@ async fn no_code_that_is_redeemed_at_that_moment_outlives_a_logout() {
 
 // OpenID Connect
 
-fn logout_token(op: &Provider, more: Value) -> String {
+pub fn logout_token(op: &Provider, more: Value) -> String {
     let now = crate::house::NOW / 1_000;
     let mut claims = json!({
         "iss": op.url, "aud": crate::provider::CLIENT_ID, "iat": now, "exp": now + 120,
@@ -484,7 +484,7 @@ fn logout_token(op: &Provider, more: Value) -> String {
     op.sign(&claims)
 }
 
-async fn backchannel(house: &House, pool: &str, provider: &str, token: &str) -> Answer {
+pub async fn backchannel(house: &House, pool: &str, provider: &str, token: &str) -> Answer {
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("logout_token", token)
         .finish();

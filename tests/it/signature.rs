@@ -20,7 +20,7 @@ const HOST: &str = "id.example.com";
 const STAMP: &str = "20260921T141320Z";
 
 /// A production house on each database. The database of `CENOTE_TEST_PG` belongs to dev, so there it gets a schema of its own.
-async fn production(test: &str) -> Vec<House> {
+pub async fn production(test: &str) -> Vec<House> {
     let settings =
         Settings { dev: false, public_url: format!("https://{HOST}"), ..Settings::default() };
     let mut houses = vec![House::on_sqlite(settings.clone()).await];
@@ -30,13 +30,18 @@ async fn production(test: &str) -> Vec<House> {
     houses
 }
 
-struct Key {
+pub struct Key {
     id: String,
     secret: String,
 }
 
 impl House {
-    async fn access_key(&self, actions: &[&str], pools: &[&str]) -> Key {
+    /// An operation that this key signs.
+    pub async fn signed_call(&self, key: &Key, operation: &'static str, input: Value) -> Answer {
+        Call::new(operation, input).signed(self, key).await
+    }
+
+    pub async fn access_key(&self, actions: &[&str], pools: &[&str]) -> Key {
         let own = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
         let cx = Cx::system(self.app.clone());
         let (id, secret) =
@@ -84,20 +89,7 @@ impl Call {
         let lines: String =
             headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let canonical = format!("POST\n/\n\n{lines}\n{names}\n{}", sha256(self.body.as_bytes()));
-        let scope = format!("{day}/us-east-1/cognito-idp/aws4_request");
-        let text =
-            format!("AWS4-HMAC-SHA256\n{}\n{scope}\n{}", self.stamp, sha256(canonical.as_bytes()));
-        let mut secret = format!("AWS4{}", key.secret).into_bytes();
-        for part in [day, "us-east-1", "cognito-idp", "aws4_request", &text] {
-            secret = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), part.as_bytes())
-                .as_ref()
-                .to_vec();
-        }
-        format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-            key.id,
-            hex(&secret)
-        )
+        sign(key, &canonical, self.stamp, day, "cognito-idp", &names)
     }
 
     async fn sent(&self, house: &House, authorization: Option<&str>) -> Answer {
@@ -118,6 +110,45 @@ impl Call {
     async fn signed(&self, house: &House, key: &Key) -> Answer {
         self.sent(house, Some(&self.authorization(key))).await
     }
+}
+
+/// The Authorization header for a canonical request.
+fn sign(key: &Key, canonical: &str, stamp: &str, day: &str, service: &str, names: &str) -> String {
+    let scope = format!("{day}/us-east-1/{service}/aws4_request");
+    let text = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", sha256(canonical.as_bytes()));
+    let mut secret = format!("AWS4{}", key.secret).into_bytes();
+    for part in [day, "us-east-1", service, "aws4_request", &text] {
+        secret = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), part.as_bytes())
+            .as_ref()
+            .to_vec();
+    }
+    format!(
+        "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
+        key.id,
+        hex(&secret)
+    )
+}
+
+/// GET of a path, signed for a service.
+pub async fn signed_get(
+    house: &House,
+    key: &Key,
+    path: &str,
+    query: &str,
+    service: &str,
+) -> Answer {
+    let names = "host;x-amz-date";
+    let canonical = format!(
+        "GET\n{path}\n{query}\nhost:{HOST}\nx-amz-date:{STAMP}\n\n{names}\n{}",
+        sha256(b"")
+    );
+    let authorization = sign(key, &canonical, STAMP, &STAMP[..8], service, names);
+    let address = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let request = Request::get(address)
+        .header("host", HOST)
+        .header("x-amz-date", STAMP)
+        .header("authorization", authorization);
+    house.send(request.body(Body::empty()).unwrap()).await
 }
 
 fn sha256(bytes: &[u8]) -> String {

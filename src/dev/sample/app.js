@@ -123,6 +123,7 @@ function signOutEverywhere() {
 async function signOutHere() {
   await ending('Sign out here', 'RevokeToken', { ClientId: CLIENT, Token: tokens.refresh_token })
   view.leave()
+  sessionStorage.setItem('signout', followed ?? '')
   forget()
   location.assign(`${PAGES}/logout?${new URLSearchParams({ client_id: CLIENT, logout_uri: HERE })}`)
 }
@@ -137,8 +138,9 @@ function revoke(SessionId, linked) {
 async function ending(button, operation, input) {
   cause = { button, pressed: performance.now() }
   try {
-    const { ok, answer } = await call(operation, input)
+    const { ok, answer, signout } = await call(operation, input)
     if (!ok) throw new Error(`${operation} was refused: ${answer.message}`)
+    if (signout) follow(signout)
     await watch()
   } finally {
     cause = null
@@ -148,6 +150,29 @@ async function ending(button, operation, input) {
 /** What was pressed and is under way. */
 let cause = null
 
+/** The receipt of a sign-out, shown as those who are to learn of it do. `wait` has the server answer once all have, or after so many
+ * seconds. cenote dev shows receipts to every caller on this machine; elsewhere send an access token from the user's next sign-in. */
+async function follow(signout) {
+  followed = signout
+  // A server that is away, or a receipt that stays as it is, is not asked for ever.
+  for (let round = 0; round < 60 && followed === signout; round++) {
+    const wait = round === 0 ? 0 : 5
+    try {
+      const response = await fetch(`${location.origin}/${POOL}/sign-outs/${signout}?wait=${wait}`, { credentials: 'omit' })
+      if (!response.ok) return
+      const receipt = await response.json()
+      if (followed === signout) view.receipt(receipt)
+      if (receipt.complete) return
+    } catch {
+      // The next beat says that the server does not answer.
+    }
+    await new Promise(resolve => setTimeout(resolve, 500))
+  }
+}
+
+/** The sign-out whose receipt is shown. */
+let followed = null
+
 // --- Small things ---
 
 /** One request, without cookies, and the time that it took. A server that does not answer is no refusal: it throws. */
@@ -155,7 +180,8 @@ async function timed(name, url, options) {
   const began = performance.now()
   const response = await fetch(url, { method: 'POST', credentials: 'omit', ...options })
   const answer = await response.json()
-  const result = { name, ok: response.ok, status: response.status, answer, ms: performance.now() - began }
+  const signout = response.headers.get('x-cenote-signout')
+  const result = { name, ok: response.ok, status: response.status, answer, signout, ms: performance.now() - began }
   view.log(result)
   return result
 }
@@ -189,6 +215,9 @@ view.on({
 const answer = new URLSearchParams(location.search)
 if (answer.has('state')) await view.attempt(() => comeBack(answer))
 view.begin(tokens)
+const signedOut = sessionStorage.getItem('signout')
+sessionStorage.removeItem('signout')
+if (signedOut) follow(signedOut)
 const beat = () => watch().catch(view.unreachable)
 beat()
 setInterval(beat, 2000)

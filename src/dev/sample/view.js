@@ -132,6 +132,61 @@ function headline(text, detail) {
   at('detail').textContent = detail
 }
 
+// --- The receipt of a sign-out ---
+
+/** Who has learned of it, who has not, and until when anybody may still accept what it ended. */
+export function receipt(told) {
+  const { consumers, caught_up, behind } = told.feed
+  const parties = [
+    ...behind.map(({ id, state }) => [id, `follows the feed, has not said that it knows (${state.toLowerCase()})`, 'waiting']),
+    ...(caught_up ? [[`${caught_up} of ${consumers}`, 'who follow the feed know it', 'yes']] : []),
+    ...told.deliveries.map(({ kind, target, state, ms, detail }) => [
+      `${DELIVERIES[kind] ?? kind} ${target}`,
+      state === 'done' ? `told after ${duration(ms)}` : [STATES[state] ?? state, detail].filter(Boolean).join(': '),
+      state === 'done' ? 'yes' : state === 'pending' ? 'waiting' : 'no',
+    ]),
+    ...told.upstream.map(({ provider, state, detail }) => [
+      provider,
+      ['done', 'revoked', 'satisfied'].includes(state) ? 'its session is over, too' : [STATES[state] ?? state, detail].filter(Boolean).join(': '),
+      ['done', 'revoked', 'satisfied'].includes(state) ? 'yes' : ['pending', 'browser'].includes(state) ? 'waiting' : 'no',
+    ]),
+  ]
+  const open = parties.filter(([, , mark]) => mark !== 'yes').length
+  const all = parties.length ? 'Everyone who is to know of it knows' : 'Nobody else had to be told'
+  const headline = told.complete ? all : open ? `${open} still to learn of it` : 'Being told …'
+  if (at('receipt-title').textContent !== headline) at('receipt-title').textContent = headline
+  at('receipt').className = told.complete ? 'pulse accepted' : 'pulse'
+  at('receipt-parties').replaceChildren(
+    ...parties.map(([name, text, mark]) => {
+      const item = make('li', '')
+      item.append(make('strong', name), make('span', text, { className: mark }))
+      return item
+    }),
+  )
+  at('receipt-nobody').hidden = parties.length > 0
+  const until = time => (time ? `until ${new Date(time).toLocaleTimeString()}` : 'without an end that anybody knows')
+  const safe = told.registered_exposure_until === told.committed_at
+  at('receipt-exposure').textContent =
+    (safe ? 'Nobody who is registered accepts what ended any more. ' : `Somebody who is registered may accept it ${until(told.registered_exposure_until)}. `) +
+    `A server that looks at signature and expiry alone does, ${until(told.exposure_until)}.`
+  at('receipt-json').textContent = JSON.stringify(told, null, 2)
+  // Below what it is the receipt of.
+  const place = at(at('signed-in').hidden ? 'farewell' : 'pulse')
+  if (place.nextElementSibling !== at('receipt')) place.after(at('receipt'))
+  at('receipt').hidden = false
+}
+
+const DELIVERIES = { backchannel: 'app client', webhook: 'webhook', ssf: 'event stream', token_revocation: 'token revocation at' }
+const STATES = {
+  pending: 'is being told',
+  browser: 'the browser is on its way there',
+  dead: 'could not be told',
+  failed: 'could not be told',
+  not_possible: 'cannot be told',
+  fresh: 'cannot be told; the next sign-in there must be a fresh one',
+  left: 'is not to be told',
+}
+
 // --- Tokens ---
 
 let expiries = []

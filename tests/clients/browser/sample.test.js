@@ -177,6 +177,27 @@ test('signing out here ends the tokens and the browser session, and says so wher
     await page.locator('input[name=password]').waitFor()
   }))
 
+test('the receipt of a sign-out is shown where one signed out and where one comes back', () =>
+  using(async page => {
+    const name = await newcomer()
+    await signIn(page, name)
+    await button(page, 'Sign out everywhere').click()
+    const title = page.locator('#receipt-title').filter({ hasText: /^(Nobody else had to be told|Everyone who is to know of it knows)$/ })
+    await title.waitFor()
+    const receipt = JSON.parse(await page.locator('#receipt-json').textContent())
+    assert.deepEqual([receipt.reason, receipt.complete], ['global_sign_out', true])
+    assert.match(receipt.records.map(record => `${record.kind} ${record.seq}`).join(), /^U \d+$/)
+    await page.shot('sample-receipt')
+
+    await button(page, 'Sign in again').click()
+    await button(page, `Sign in as ${name}`).click()
+    await isAccepted(page)
+    await button(page, 'Sign out here').click()
+    await page.waitForURL(sample)
+    await title.waitFor()
+    assert.equal(JSON.parse(await page.locator('#receipt-json').textContent()).reason, 'token_revoked')
+  }))
+
 test('two tabs of one browser are two sessions', () =>
   using(async page => {
     const name = await newcomer()

@@ -1,0 +1,87 @@
+//! Everything that a receipt says, as one look at the database found it.
+
+use super::{Asked, exposure};
+use crate::ambient::Ms;
+use crate::cx::Cx;
+use crate::error::Result;
+use crate::store::receipts::{self, Consumer, Delivered, Upstream};
+use crate::store::records::{self, Recorded};
+
+/// So many deliveries and providers a receipt names, those first that have not learned. It counts them all.
+const SHOWN: i64 = 500;
+
+/// So many records are read: a sign-out has one, or one for each session that it ended.
+const MOST_RECORDS: usize = 10_000;
+
+pub struct Gathered {
+    pub pool_id: String,
+    pub records: Vec<Recorded>,
+    /// The number of the last record; `None` while one has no number.
+    pub seq: Option<i64>,
+    pub expanded: bool,
+    pub consumers: Vec<Consumer>,
+    pub deliveries: Vec<Delivered>,
+    pub counts: Vec<(String, i64)>,
+    pub upstream: Vec<Upstream>,
+}
+
+pub async fn records(cx: &Cx, pool_id: &str, signout_id: &str) -> Result<Vec<Recorded>> {
+    records::of_signout(cx.db(), pool_id, signout_id).await
+}
+
+impl Gathered {
+    /// The records come first: what follows from them was written after them, so that nothing here is newer than what it is held against.
+    pub async fn of(cx: &Cx, asked: &Asked, records: Vec<Recorded>) -> Result<Gathered> {
+        let (db, pool_id, signout_id) = (cx.db(), &asked.pool_id, &asked.signout_id);
+        let whole = records.len() < MOST_RECORDS;
+        let seq = records.iter().map(|record| record.seq).reduce(|a, b| Some(a?.max(b?)));
+        Ok(Gathered {
+            pool_id: pool_id.clone(),
+            seq: seq.flatten().filter(|_| whole),
+            expanded: whole && records.iter().all(|record| record.expanded_ms.is_some()),
+            records,
+            consumers: receipts::consumers(db, pool_id).await?,
+            deliveries: receipts::deliveries(db, pool_id, signout_id, SHOWN).await?,
+            counts: receipts::counts(db, pool_id, signout_id).await?,
+            upstream: receipts::upstream(db, pool_id, signout_id, SHOWN).await?,
+        })
+    }
+
+    pub fn behind(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter().filter(|consumer| !exposure::has_learned(consumer, self.seq))
+    }
+
+    pub fn exposure_until(&self) -> Option<Ms> {
+        exposure::of_everyone(&self.records)
+    }
+
+    pub fn registered_exposure_until(&self) -> Option<Ms> {
+        exposure::of_registered(&exposure::Known {
+            records: &self.records,
+            seq: self.seq,
+            expanded: self.expanded,
+            consumers: &self.consumers,
+            undelivered: self.counts.iter().any(|(state, _)| state != "done"),
+        })
+    }
+
+    /// Everyone who is to learn of it has.
+    pub fn is_complete(&self) -> bool {
+        self.seq.is_some()
+            && self.expanded
+            && self.behind().next().is_none()
+            && self.counts.iter().all(|(state, _)| state == "done")
+            && self.upstream.iter().all(|told| {
+                !matches!(told.state.as_str(), "failed" | "fresh") && told.done_ms.is_some()
+            })
+    }
+
+    /// Whoever can be expected to learn of it soon has: nobody need wait for those who are away, nor for what was given up.
+    pub fn is_settled(&self, now: Ms) -> bool {
+        self.seq.is_some()
+            && self.expanded
+            && self.behind().all(|consumer| exposure::state(consumer, now) == "EXPIRED")
+            && self.counts.iter().all(|(state, _)| !matches!(state.as_str(), "pending" | "held"))
+            && self.upstream.iter().all(|told| told.done_ms.is_some())
+    }
+}
