@@ -4,10 +4,7 @@
 pub mod backchannel;
 pub mod feed;
 pub mod outbox;
-<<<<<<< HEAD
-=======
 mod receipt;
->>>>>>> receipt
 pub mod sequencer;
 pub mod ssf;
 pub mod token_revocation;
@@ -22,7 +19,6 @@ use crate::cx::App;
 
 /// What is served to verifiers, receivers and those who ask for a receipt.
 pub fn routes() -> Router<Arc<App>> {
-<<<<<<< HEAD
     Router::new()
         // The revocation feed.
         .route("/{pool}/.well-known/revocation-jwks.json", get(feed::jwks))
@@ -31,8 +27,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/{pool}/revocations/stream", get(feed::stream))
         // Event streams, for their receivers.
         .merge(ssf::routes())
-=======
-    Router::new().merge(receipts())
+        // Receipts.
+        .merge(receipts())
 }
 
 /// Receipts, where the issuer is and on the pool's domain.
@@ -40,5 +36,4 @@ fn receipts() -> Router<Arc<App>> {
     Router::new()
         .route("/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
         .route("/{pool}/sign-outs/{id}", get(receipt::get).options(receipt::preflight))
->>>>>>> receipt
 }

@@ -109,7 +109,6 @@ const RULES: &[Rule] = &[
     rule!(Job, NOT_KEPT, "participations", "pool_id, sid", concat!("expires_ms < ?1 AND ", no_browser!())),
     rule!(Job, KEEP_ENDED_MS, "participations", "pool_id, sid", concat!("ended_ms < ?1 AND ", no_browser!())),
     rule!(Record, KEEP_RECORDS_MS, "records", "pool_id, signout_id, n", "drop_after_ms < ?1"),
-<<<<<<< HEAD
     rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
     rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
@@ -117,12 +116,6 @@ const RULES: &[Rule] = &[
     // Of a stream that is gone, or whose pool is.
     rule!(Job, KEEP_MS, "deliveries", "pool_id, delivery_id", "state = 'held' AND created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM targets t \
         WHERE t.pool_id = deliveries.pool_id AND t.target_id = deliveries.target)"),
-=======
-    rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
-    rule!(Job, KEEP_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
-    rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
-    rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
->>>>>>> receipt
     rule!(Job, KEEP_MS, "messages", "pool_id, message_id", "created_ms < ?1 AND state <> 'pending'"),
 ];
 
@@ -166,12 +159,7 @@ const TARGETS: Rule = Rule {
     ),
 };
 
-<<<<<<< HEAD
-/// What a deleted pool leaves behind. Records, deliveries and the audit trail stay.
-/// What a deleted pool leaves behind. The audit trail stays, and so do records with the feed that tells them.
-=======
 /// What a deleted pool leaves behind. The audit trail stays, and so do deliveries and records with the feed that tells them.
->>>>>>> receipt
 #[rustfmt::skip] // One table per line.
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),
