@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::frame::{Frame, Position, Refused};
+use crate::frame::{Frame, MAX_RECORDS, Position, Refused};
 use crate::guard::Guards;
 use crate::jws::Jwks;
 use crate::key::{Entry, Kind};
@@ -91,9 +91,11 @@ impl Feed {
         *self.lock() = Some(after);
         self.guards.wake(keys);
         self.told(frame.iat_ms);
-        // Last: what is fresh is known completely.
-        self.asked_wall.store(asked.wall_ms, Release);
-        self.asked_monotonic.store(asked.monotonic_ms.max(1), Release);
+        // Last: what is fresh is known completely. A full frame may leave more behind.
+        if frame.records.len() < MAX_RECORDS {
+            self.asked_wall.store(asked.wall_ms, Release);
+            self.asked_monotonic.store(asked.monotonic_ms.max(1), Release);
+        }
         Ok(frame.records.len())
     }
 

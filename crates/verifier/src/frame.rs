@@ -12,8 +12,8 @@ pub const VERSION: u64 = 1;
 /// Of one frame's text. A thousand records take a tenth of a megabyte.
 pub const MAX_FRAME: usize = 512 * 1024;
 
-/// Records of one frame.
-const MAX_RECORDS: u64 = 1_000;
+/// Records of one frame. One that has so many may leave more behind, and proves no freshness.
+pub(crate) const MAX_RECORDS: usize = 1_000;
 
 /// Milliseconds and numbers stay exact in every language that reads them.
 const MAX_INTEGER: u64 = 1 << 53;
@@ -147,7 +147,8 @@ impl Position {
         if frame.from != self.seq {
             return Err(Refused::Gap);
         }
-        let length = frame.to.checked_sub(frame.from).filter(|length| *length <= MAX_RECORDS);
+        let length =
+            frame.to.checked_sub(frame.from).filter(|length| *length <= MAX_RECORDS as u64);
         if length != u64::try_from(frame.records.len()).ok() {
             return Err(Refused::Length);
         }

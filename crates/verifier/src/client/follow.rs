@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use super::keys::Renewal;
 use super::{ANSWER_WITHIN, Endpoints, Failure};
 use crate::clock::pause;
+use crate::feed::Freshness;
 use crate::format::{MAX_FRAME, encode};
 use crate::frame::Refused;
 use crate::shared::Shared;
@@ -106,7 +107,10 @@ async fn delta(shared: &Shared, endpoints: &Endpoints) -> Result<(), Trouble> {
     let url = format!("{}/delta", endpoints.feed);
     let nonce = nonce();
     let config = &shared.config;
-    let (since, wait) = (position.seq.to_string(), WAIT_SECS.to_string());
+    // Who is not up to date does not want to wait for news.
+    let is_fresh = shared.feed.freshness(config.max_staleness_ms) == Freshness::Fresh;
+    let wait = if is_fresh { WAIT_SECS } else { 0 }.to_string();
+    let since = position.seq.to_string();
     let max_staleness = config.max_staleness_ms.div_ceil(1_000).to_string();
     let query = [
         ("since", since.as_str()),

@@ -45,6 +45,10 @@ pub struct Inside {
     pub feed_away: bool,
     /// Accepts questions about the feed and never answers.
     pub hangs: bool,
+    /// Holds each question back for so long.
+    pub holds_ms: u64,
+    /// Never answers those who know this many records or more.
+    pub hangs_from: usize,
     /// Answers deltas of a position that it has not with 410 instead of a wrong frame.
     pub forgets_before: usize,
     /// What is done to each payload of a delta before it is signed, and to each frame afterwards.
@@ -89,6 +93,8 @@ impl Fake {
                 away: false,
                 feed_away: false,
                 hangs: false,
+                holds_ms: 0,
+                hangs_from: usize::MAX,
                 forgets_before: 0,
                 payload: None,
                 frame: None,
@@ -318,9 +324,15 @@ async fn delta(
     let wait: u64 = query["wait"].parse().unwrap();
     let (nonce, incarnation) = (query["nonce"].clone(), query["incarnation"].clone());
     fake.inside().asked = query;
-    if fake.inside().hangs {
+    let hangs = {
+        let inside = fake.inside();
+        inside.hangs || since >= inside.hangs_from
+    };
+    if hangs {
         std::future::pending::<()>().await;
     }
+    let holds_ms = fake.inside().holds_ms;
+    tokio::time::sleep(Duration::from_millis(holds_ms)).await;
     let news = fake.0.news.notified();
     let has_news = || fake.inside().records.len() > since;
     if !has_news() {

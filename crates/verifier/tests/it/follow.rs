@@ -205,9 +205,11 @@ async fn time_that_only_one_of_the_clocks_saw_counts() {
 async fn an_answer_is_as_old_as_its_question() {
     let (fake, clock) = (Fake::start().await, moved());
     let verifier = ready(setup(&fake).clock(clock.clone())).await;
+    fake.inside().holds_ms = 1_000;
+    let asked = fake.count("delta");
+    until(async || fake.count("delta") > asked).await;
     let frames = verifier.status().frames;
-    // While the next answer is awaited ten seconds pass.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // Ten seconds pass while that question is on its way.
     clock.pass(10_000);
     until(async || verifier.status().frames > frames).await;
     assert_ne!(verifier.freshness(), Freshness::Fresh);
@@ -226,4 +228,22 @@ async fn a_clock_that_is_put_back_brings_no_token_back_to_life() {
     assert_eq!(verifier.verify(&token).await, Err(Refusal::Expired));
     clock.wall.fetch_sub(5_400_000, SeqCst);
     assert_eq!(verifier.verify(&token).await, Err(Refusal::Expired));
+}
+
+#[tokio::test]
+async fn a_full_frame_may_leave_more_behind_and_proves_no_freshness() {
+    let (fake, clock) = (Fake::start().await, moved());
+    let verifier = ready(setup(&fake).clock(clock.clone())).await;
+    fake.inside().feed_away = true;
+    clock.pass(31_000);
+    for n in 0..1_500 {
+        fake.ends(Kind::User, &n.to_string(), wall_ms());
+    }
+    fake.inside().hangs_from = 1_000;
+    fake.inside().feed_away = false;
+    until(async || verifier.status().seq == Some(1_000)).await;
+    assert_eq!(verifier.freshness(), Freshness::Expired);
+    fake.inside().hangs_from = usize::MAX;
+    until(async || verifier.status().seq == Some(1_500)).await;
+    is_fresh(&verifier).await;
 }
