@@ -100,11 +100,9 @@ async fn feed(
             // Everybody has asked once and waits.
             tokio::time::sleep(Duration::from_millis(1_500)).await;
             let mut connection = Connection::open(server.address).await?;
-            let mut last = follower.start.seq;
-            for token in &tokens {
+            for (last, token) in (follower.start.seq + 1..).zip(&tokens) {
                 let began = Instant::now();
                 signed_out(&mut connection, token).await?;
-                last += 1;
                 let everybody = async {
                     while positions.iter().any(|one| one.borrow().position.seq < last) {
                         tokio::time::sleep(Duration::from_millis(1)).await;

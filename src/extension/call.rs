@@ -53,7 +53,7 @@ impl Reply {
 
 /// What a resource says now: equal tags mean equal content.
 pub(super) fn etag(body: &Value) -> String {
-    let hash = keys::hash(&body.to_string());
+    let hash = keys::hash(body.to_string());
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash.get(..15).unwrap_or_default()))
 }
 

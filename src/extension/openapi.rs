@@ -1,5 +1,10 @@
 //! The OpenAPI 3.1 document, made of the table of routes and the schemas: it cannot say what is not so.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "members of JSON objects that are made here: setting one makes it, and the document is tried by tests"
+)]
+
 use serde_json::{Map, Value, json};
 
 use super::call::MAX_PAGE;

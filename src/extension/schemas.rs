@@ -1,5 +1,10 @@
 //! What requests and answers are made of, as JSON Schema (2020-12, which OpenAPI 3.1 takes as it is).
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "members of JSON objects that are made here: setting one makes it, and the document is tried by tests"
+)]
+
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};

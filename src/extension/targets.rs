@@ -131,14 +131,12 @@ fn shown(target: &Target) -> Result<Value> {
         Doc::Stream(doc) => serde_json::to_value(doc),
         Doc::TokenRevocation(doc) => serde_json::to_value(doc),
     };
-    let mut shown = json!({ "Id": target.id });
-    if let (Value::Object(members), Value::Object(doc)) =
-        (&mut shown, doc.map_err(Error::internal)?)
-    {
-        members.extend(doc);
-        members.shift_remove("VerifiedMs");
+    let mut shown = Map::from_iter([("Id".to_owned(), json!(target.id))]);
+    if let Value::Object(doc) = doc.map_err(Error::internal)? {
+        shown.extend(doc);
+        shown.shift_remove("VerifiedMs");
     }
-    shown["CreationDate"] = json!(rfc3339(target.created_ms));
-    shown["LastModifiedDate"] = json!(rfc3339(target.modified_ms));
-    Ok(shown)
+    let dates = [("CreationDate", target.created_ms), ("LastModifiedDate", target.modified_ms)];
+    shown.extend(dates.map(|(name, at)| (name.to_owned(), json!(rfc3339(at)))));
+    Ok(Value::Object(shown))
 }
