@@ -4,6 +4,7 @@
 mod admin_users;
 mod attribute_mapping;
 mod attributes;
+mod backup;
 mod births;
 mod browser;
 mod cli;
