@@ -77,6 +77,13 @@ pub fn temporary_password(minimum_length: usize, rng: &dyn Random) -> String {
     letters.into_iter().collect()
 }
 
+/// One life of a revocation feed: 16 random bytes.
+pub fn incarnation(rng: &dyn Random) -> String {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// A version 4 UUID: `sub` and other ids without order.
 pub fn uuid_v4(rng: &dyn Random) -> Uuid {
     let mut bytes = [0; 16];

@@ -4,9 +4,10 @@ use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::Result;
+use crate::ids;
 use crate::pool::Pool;
 use crate::signout::{self, End, Why};
-use crate::store::{Batch, pools};
+use crate::store::{Batch, feed, pools};
 use crate::tokens::ring;
 
 /// Ends every session, code and token of the pool. The sign-out's id.
@@ -32,6 +33,17 @@ pub async fn revoke_key(cx: &Cx, pool: &Pool, kid: &str, by: &Actor<'_>) -> Resu
     audit::note(&mut batch, cx, &pool.id, by, "RevokeSigningKey", kid, "ok", &signout_id);
     cx.db().commit(batch).await?;
     Ok(Some(signout_id))
+}
+
+/// The same for a database that was restored: sign-outs that came after its backup are not in it, so that what it holds for alive may not be.
+/// Those who follow its revocation feed learn that it is another one, and keep what they know.
+pub async fn restored(cx: &Cx, pool: &Pool) -> Result<()> {
+    let end = End::Everybody { latest_ms: latest(cx, pool).await? };
+    let mut batch = Batch::new();
+    let signout_id = signout::end(cx, &mut batch, pool, &[end], Why::admin("restored"));
+    feed::new_incarnation(&mut batch, &pool.id, &ids::incarnation(cx.rng()));
+    audit::note(&mut batch, cx, &pool.id, &Actor::Operator, "Restore", &pool.id, "ok", &signout_id);
+    cx.db().commit(batch).await
 }
 
 /// A boundary must lie above all that exists. Clocks of users may run ahead: a server whose own did once gave them births to come, and a

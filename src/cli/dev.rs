@@ -19,7 +19,7 @@ use crate::keys::{KeySource, MasterKey, Vault};
 use crate::limits::{Given, Rates};
 use crate::seed;
 use crate::serve::{self, Door, Signals};
-use crate::store::{Db, Options};
+use crate::store::{Db, Options, backup};
 use crate::tls;
 
 /// Start a server for development: on loopback only, with a pool to try, accepting any AWS credentials
@@ -101,6 +101,7 @@ pub async fn run(args: Args) -> Result<()> {
         App::open(Parts { settings, db, vault, clock, random, keygen: KeySource::Generate }).await;
     let app = app.map_err(|error| data.explain(error, args.database_url.is_some()))?;
 
+    backup::check_finished(&app.db).await?;
     let cx = Cx::system(app.clone());
     ready::prepare(&cx).await?;
     if let Some(file) = &args.seed {

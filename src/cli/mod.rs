@@ -3,6 +3,7 @@
 
 mod access_key;
 mod audit;
+mod backup;
 mod demo_idp;
 mod dev;
 mod keys;
@@ -39,6 +40,8 @@ enum Command {
     AccessKey(access_key::Args),
     Keys(keys::Args),
     Audit(audit::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Templates(templates::Args),
 }
 
@@ -108,6 +111,8 @@ async fn run(command: Command) -> Result<()> {
         Command::AccessKey(args) => access_key::run(args).await,
         Command::Keys(args) => keys::run(args).await,
         Command::Audit(args) => audit::run(args).await,
+        Command::Backup(args) => backup::backup(args).await,
+        Command::Restore(args) => backup::restore(args).await,
         Command::Templates(args) => templates::run(args),
     }
 }

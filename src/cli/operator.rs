@@ -92,6 +92,17 @@ impl Access {
         Ok(db)
     }
 
+    /// Where a database is to be made from the backup whose canary this is; its key is checked first.
+    pub fn empty_database(&self, canary: &[u8]) -> Result<(String, Option<PathBuf>)> {
+        let config = self.merged()?;
+        let key = config.master_key_file.ok_or_else(|| config::missing_key("master_key_file"))?;
+        Vault::new(&MasterKey::from_file(&key)?).check_canary(canary)?;
+        let url = config
+            .database_url
+            .ok_or_else(|| config::missing("database_url", "sqlite:///var/lib/cenote/cenote.db"))?;
+        Ok((url.0, config.database_ca_file))
+    }
+
     /// A context in which secrets can be sealed and opened. Whoever holds the master key is the operator.
     pub async fn context(&self) -> Result<Cx> {
         let config = self.merged()?;

@@ -10,7 +10,7 @@ use crate::cx::App;
 use crate::error::Result;
 use crate::keys::{KeySource, MasterKey, Vault};
 use crate::serve::{self, Door, Signals};
-use crate::store::{Db, Options};
+use crate::store::{Db, Options, backup};
 use crate::tls;
 
 /// Start a server for production. Every setting is a flag, an environment variable or a key of the configuration file, and wins in
@@ -53,6 +53,7 @@ pub async fn run(args: Args) -> Result<()> {
         keygen: KeySource::Generate,
     };
     let app = App::open(parts).await?;
+    backup::check_finished(&app.db).await?;
     let public = serve::bind(config.listen).await?;
     let health = serve::bind(config.health_listen).await?;
 

@@ -1,12 +1,10 @@
 //! Numbers records after their commit: each pool's from 1 without a gap, chained, whichever server does it. So whoever has number n has
 //! everything up to it. A sign-out waits for nothing here.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-
-use crate::ambient::{Ms, Random, SECOND};
+use crate::ambient::{Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::Result;
+use crate::ids;
 use crate::pool::feed::Entry;
 use crate::signout;
 use crate::store::Batch;
@@ -72,7 +70,7 @@ async fn number(cx: &Cx, pool_id: &str) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
-    let mut head = seen.clone().unwrap_or_else(|| Head::new(pool_id, new_incarnation(cx.rng())));
+    let mut head = seen.clone().unwrap_or_else(|| Head::new(pool_id, ids::incarnation(cx.rng())));
     let mut numbers = Batch::new();
     for record in &waiting {
         let entry = Entry {
@@ -99,11 +97,4 @@ async fn number(cx: &Cx, pool_id: &str) -> Result<()> {
         waiting.iter().for_each(|record| app.meters.numbered(now - record.committed_ms));
     });
     cx.db().commit(batch).await
-}
-
-/// 16 random bytes, 22 characters.
-pub fn new_incarnation(rng: &dyn Random) -> String {
-    let mut bytes = [0; 16];
-    rng.fill(&mut bytes);
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }

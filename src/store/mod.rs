@@ -1,6 +1,7 @@
 //! The storage layer: point reads, lists and guarded batches on SQLite or PostgreSQL, chosen once, here. The SQL of each
 //! noun lives in its own file beside this one and is one text for both databases, written with `?1`.
 
+pub mod backup;
 mod batch;
 pub mod browsers;
 pub mod certificates;

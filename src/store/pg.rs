@@ -217,7 +217,7 @@ impl Pg {
         }
     }
 
-    async fn client(&self) -> Result<Object> {
+    pub(super) async fn client(&self) -> Result<Object> {
         self.0.pool.get().await.map_err(|error| match &error {
             PoolError::Timeout(kind) => {
                 Error::unavailable(format!("no connection to PostgreSQL in time ({kind:?})"))

@@ -6,6 +6,7 @@ mod attribute_mapping;
 mod attributes;
 mod backchannel;
 mod backchannel_told;
+mod backup;
 mod births;
 mod browser;
 mod cli;

@@ -190,7 +190,7 @@ async fn after_a_new_incarnation_numbers_go_on_in_a_chain_of_its_own() {
         number(&house).await;
         let before = feed::head(&house.app.db, &pool).await.unwrap().unwrap();
         assert_eq!(before.incarnation.len(), 22);
-        let incarnation = sequencer::new_incarnation(&*house.app.random);
+        let incarnation = cenote::ids::incarnation(&*house.app.random);
         let mut batch = Batch::new();
         feed::new_incarnation(&mut batch, &pool, &incarnation);
         house.app.db.commit(batch).await.unwrap();

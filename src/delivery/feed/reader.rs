@@ -11,9 +11,9 @@ use super::answer::Refused;
 use super::{frame, keys};
 use crate::ambient::Ms;
 use crate::cx::{App, Cx};
-use crate::delivery::sequencer;
 use crate::error::{Error, Result};
 use crate::feeds::{How, Hub, Place, Reader, Round, Span, Told, What};
+use crate::ids;
 use crate::store::Batch;
 use crate::store::feed::{self, Head};
 
@@ -79,7 +79,7 @@ pub async fn head(cx: &Cx, pool_id: &str) -> Result<Head> {
         return Ok(head);
     }
     let mut batch = Batch::new();
-    let head = Head::new(pool_id, sequencer::new_incarnation(cx.rng()));
+    let head = Head::new(pool_id, ids::incarnation(cx.rng()));
     feed::insert_head(&mut batch, pool_id, &head, cx.now);
     match cx.db().commit(batch).await {
         Err(error) if error.is_conflict() => {
