@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cenote_verifier::format::Kind;
 use prost::{Message, Oneof};
 use tonic::Code;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::fake::{Fake, SUB, wall_ms};
 use crate::{Process, ask, free_port, gate, until_status};
@@ -173,7 +173,7 @@ fn question(headers: &[(&str, &[u8])], route: &[(&str, &str)]) -> CheckRequest {
 }
 
 async fn door(at: String) -> Channel {
-    let endpoint = Channel::from_shared(at).unwrap();
+    let endpoint = Endpoint::from_shared(at).unwrap();
     for _ in 0..500 {
         if let Ok(channel) = endpoint.connect().await {
             return channel;
