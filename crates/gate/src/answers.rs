@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use axum::routing::{any, get};
 use cenote_verifier::{Freshness, Policy, Refusal, Token, Verifier, bearer};
@@ -21,6 +22,58 @@ impl Gate {
     pub fn new(verifier: Verifier, policy: Policy) -> Gate {
         Gate { verifier, counts: Counts::default(), policy }
     }
+
+    /// The answer to a question, however it was put: whether the request's token is alive and has these scopes.
+    pub async fn decide(
+        &self,
+        headers: &HeaderMap,
+        policy: Option<&str>,
+        scopes: &[&str],
+    ) -> Result<Token, Refusal> {
+        let verdict = self.verdict(headers, policy, scopes).await;
+        self.counts.count(verdict.as_ref().err().copied());
+        verdict
+    }
+
+    async fn verdict(
+        &self,
+        headers: &HeaderMap,
+        policy: Option<&str>,
+        scopes: &[&str],
+    ) -> Result<Token, Refusal> {
+        // A policy with a typing error must not open anything.
+        let policy = policy.map_or(self.policy, |name| name.parse().unwrap_or(Policy::FailClosed));
+        let text = bearer(headers).ok_or(Refusal::Missing)?;
+        let token = self.verifier.verify_by(text, policy).await?;
+        match scopes.iter().all(|scope| token.has_scope(scope)) {
+            true => Ok(token),
+            false => Err(Refusal::Scope),
+        }
+    }
+}
+
+/// What the application is told about a token. The proxy copies these, and must not let a client send them.
+pub const IDENTITY: [&str; 5] = [
+    "x-cenote-sub",
+    "x-cenote-client-id",
+    "x-cenote-scope",
+    "x-cenote-session",
+    "x-cenote-username",
+];
+
+pub fn identity(token: &Token) -> impl Iterator<Item = (&'static str, HeaderValue)> {
+    let scope: String = token.scopes().collect::<Vec<_>>().join(" ");
+    let username = token.claim("username").or_else(|| token.claim("cognito:username"));
+    let values = [
+        Some(token.sub()),
+        Some(token.client_id()),
+        Some(scope.as_str()),
+        Some(token.session()),
+        username,
+    ];
+    // A name that no header can hold is left out rather than changed into another's.
+    let values = values.map(|value| HeaderValue::from_str(value?).ok());
+    IDENTITY.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// A proxy may ask by any method, and Envoy puts the path of the request behind that of the question.
@@ -35,51 +88,27 @@ pub fn routes(gate: Arc<Gate>) -> Router {
 }
 
 async fn check(State(gate): State<Arc<Gate>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
-    let verdict = verdict(&gate, &uri, &headers).await;
-    gate.counts.count(verdict.as_ref().err().copied());
-    match verdict {
+    let (mut policy, mut scopes) = (None, Vec::new());
+    for part in uri.query().unwrap_or_default().split('&') {
+        match part.split_once('=') {
+            Some(("policy", name)) => policy = Some(name),
+            Some(("scope", scope)) => scopes.push(scope),
+            _ => {}
+        }
+    }
+    match gate.decide(&headers, policy, &scopes).await {
         Ok(token) => passed(&token),
         Err(refusal) => refusal.response(),
     }
 }
 
-async fn verdict(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Token, Refusal> {
-    let (mut policy, mut scopes) = (gate.policy, Vec::new());
-    for part in uri.query().unwrap_or_default().split('&') {
-        match part.split_once('=') {
-            // A policy with a typing error must not open anything.
-            Some(("policy", name)) => policy = name.parse().unwrap_or(Policy::FailClosed),
-            Some(("scope", scope)) => scopes.push(scope),
-            _ => {}
-        }
-    }
-    let text = bearer(headers).ok_or(Refusal::Missing)?;
-    let token = gate.verifier.verify_by(text, policy).await?;
-    match scopes.iter().all(|scope| token.has_scope(scope)) {
-        true => Ok(token),
-        false => Err(Refusal::Scope),
-    }
-}
-
-/// The proxy copies these to the application, and must not let a client send them.
 fn passed(token: &Token) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let scope: String = token.scopes().collect::<Vec<_>>().join(" ");
-    let username = token.claim("username").or_else(|| token.claim("cognito:username"));
-    let headers = [
-        ("x-cenote-sub", Some(token.sub())),
-        ("x-cenote-client-id", Some(token.client_id())),
-        ("x-cenote-scope", Some(scope.as_str())),
-        ("x-cenote-session", Some(token.session())),
-        ("x-cenote-username", username),
-        ("cache-control", Some("no-store")),
-    ];
-    for (name, value) in headers {
-        // A name that no header can hold is left out rather than changed into another's.
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in identity(token) {
+        headers.insert(HeaderName::from_static(name), value);
     }
     response
 }

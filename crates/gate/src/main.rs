@@ -2,8 +2,12 @@
 
 mod answers;
 mod config;
+mod envoy;
+mod grpc;
+mod messages;
 mod metrics;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,35 +47,45 @@ async fn run(config: Config) -> Result<(), String> {
     let verifier: Verifier = config.builder()?.start().map_err(|error| error.to_string())?;
     let gate = Arc::new(Gate::new(verifier.clone(), config.policy));
     let mut servers = tokio::task::JoinSet::new();
-    for address in &config.listen {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        let bound = listener.local_addr().map_err(|error| error.to_string())?;
-        tracing::info!("answers on http://{bound}/check");
-        servers.spawn(axum::serve(listener, answers::routes(gate.clone())).into_future());
-    }
-    if let Some(path) = &config.socket {
-        // One that an earlier process left behind. Anything else there is not ours to remove.
-        if std::os::unix::net::UnixStream::connect(path).is_err()
-            && std::fs::metadata(path).is_ok_and(|found| is_socket(&found))
-        {
-            let _ = std::fs::remove_file(path);
+    let doors = [
+        ("check", answers::routes(gate.clone()), &config.listen, &config.socket),
+        ("gRPC", grpc::routes(gate), &config.grpc_listen, &config.grpc_socket),
+    ];
+    for (what, routes, addresses, socket) in doors {
+        for address in addresses {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+            let bound = listener.local_addr().map_err(|error| error.to_string())?;
+            tracing::info!("answers ({what}) on {bound}");
+            servers.spawn(axum::serve(listener, routes.clone()).into_future());
         }
-        let listener = UnixListener::bind(path)
-            .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
-        tracing::info!("answers on unix:{}", path.display());
-        servers.spawn(axum::serve(listener, answers::routes(gate.clone())).into_future());
+        if let Some(path) = socket {
+            let listener = bind(path)
+                .map_err(|error| format!("cannot listen on {}: {error}", path.display()))?;
+            tracing::info!("answers ({what}) on unix:{}", path.display());
+            servers.spawn(axum::serve(listener, routes).into_future());
+        }
     }
     tokio::select! {
         ended = servers.join_next() => return Err(format!("a listener ended: {ended:?}")),
         () = told_to_stop() => {}
     }
     verifier.save().await;
-    if let Some(path) = &config.socket {
+    for path in config.socket.iter().chain(&config.grpc_socket) {
         let _ = std::fs::remove_file(path);
     }
     Ok(())
+}
+
+fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    // One that an earlier process left behind. Anything else there is not ours to remove.
+    if std::os::unix::net::UnixStream::connect(path).is_err()
+        && std::fs::metadata(path).is_ok_and(|found| is_socket(&found))
+    {
+        let _ = std::fs::remove_file(path);
+    }
+    UnixListener::bind(path)
 }
 
 fn is_socket(found: &std::fs::Metadata) -> bool {

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "tests wait")]
 
+mod envoy;
 #[path = "../../../verifier/tests/it/fake.rs"]
 mod fake;
 mod gate;
