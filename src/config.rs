@@ -131,6 +131,11 @@ pub struct Config {
     /// PEM file with the private key of that certificate
     #[arg(long, env = "CENOTE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// PEM file of the authorities whose client certificates may follow the revocation feed of every pool (docs/revocation-feed.md), and
+    /// nothing else. The TLS listener then asks every client for a certificate and takes those without one as before; browsers that hold one
+    /// of these authorities may ask their user about it. It needs tls_cert and tls_key. Default: no client is asked
+    #[arg(long, env = "CENOTE_FEED_CLIENT_CA_FILE", value_name = "FILE")]
+    pub feed_client_ca_file: Option<PathBuf>,
     /// Addresses of the proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host headers are believed. Default: none
     #[arg(long, env = "CENOTE_TRUSTED_PROXIES", value_name = "ADDRESS", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<IpAddr>>,
@@ -195,6 +200,8 @@ pub struct Checked {
     pub health_listen: SocketAddr,
     /// Certificate and key.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Whose client certificates its TLS listener asks for.
+    pub feed_client_ca_file: Option<PathBuf>,
     pub database_url: Hidden,
     pub master_key_file: PathBuf,
 }
@@ -224,6 +231,7 @@ impl Config {
             master_key_file: self.master_key_file.or(file.master_key_file),
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
+            feed_client_ca_file: self.feed_client_ca_file.or(file.feed_client_ca_file),
             trusted_proxies: self.trusted_proxies.or(file.trusted_proxies),
             allow_plain_http: self.allow_plain_http.or(file.allow_plain_http),
             health_listen: self.health_listen.or(file.health_listen),
@@ -269,6 +277,12 @@ impl Config {
                 );
             }
         };
+        if tls.is_none() && self.feed_client_ca_file.is_some() {
+            return refuse(
+                "feed_client_ca_file is set without tls_cert and tls_key. Only a TLS connection that ends here shows a client certificate: set \
+                 both, or leave it out behind a proxy that speaks TLS and let verifiers use the scope revocations/read.",
+            );
+        }
         if tls.is_none() && !listen.ip().is_loopback() && proxies.is_empty() && !plain {
             return refuse(format!(
                 "listen = {listen} would take passwords in plain HTTP from other machines. Set tls_cert and tls_key, or listen on 127.0.0.1 \
@@ -324,6 +338,7 @@ impl Config {
             listen,
             health_listen,
             tls,
+            feed_client_ca_file: self.feed_client_ca_file,
             database_url: database_url(database, self.database_ca_file.as_deref(), plain)?,
             master_key_file: self.master_key_file.ok_or_else(|| missing_key("master_key_file"))?,
         })

@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::form_urlencoded;
 
 use crate::access::caller::{self, Caller};
+use crate::ambient::Ms;
 use crate::cx::{self, App, Cx};
 use crate::error::{Error, Kind, Result};
 use crate::ids;
@@ -22,6 +23,26 @@ use crate::sigv4::SignedRequest;
 /// Whether a request came over our own TLS listener; put into the extensions of the request by the listener.
 #[derive(Clone, Copy, Debug)]
 pub struct OverTls(pub bool);
+
+/// A client certificate that our own TLS listener verified, put into the extensions of the request by the listener. For the revocation
+/// feed only.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// SHA-256, in hexadecimal digits.
+    pub fingerprint: Arc<str>,
+    /// Whoever lets in by it looks at this each time: a connection may outlive it.
+    pub not_after: Ms,
+}
+
+/// The certificate of the caller itself: one that a trusted proxy shows is the proxy's, whoever it speaks for.
+pub fn client_certificate<'a>(cx: &Cx, parts: &'a Parts) -> Option<&'a ClientCertificate> {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
+    let proxies = &cx.app.settings.trusted_proxies;
+    parts
+        .extensions
+        .get::<ClientCertificate>()
+        .filter(|_| !proxies.iter().any(|proxy| proxy.to_canonical() == peer))
+}
 
 /// Reads the clock once and says who is asking.
 pub fn cx(app: Arc<App>, parts: &Parts) -> Cx {

@@ -29,8 +29,9 @@ use tower::ServiceExt as _;
 use crate::app;
 use crate::cx::App;
 use crate::error::{Error, Result};
-use crate::http::OverTls;
+use crate::http::{ClientCertificate, OverTls};
 use crate::meters::Gauge;
+use crate::tls;
 
 /// How long a client may take for the TLS handshake, and for the head of a request, which also bounds an idle connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -111,14 +112,14 @@ pub async fn run(app: Arc<App>, doors: Vec<Door>, mut signals: Signals) {
 }
 
 /// Doors that share a limit and are closed together.
-struct Doors {
+pub struct Doors {
     stop: watch::Sender<bool>,
     graceful: Arc<GracefulShutdown>,
     loops: JoinSet<()>,
 }
 
 impl Doors {
-    fn open(doors: Vec<Door>, limit: usize, open: Gauge) -> Doors {
+    pub fn open(doors: Vec<Door>, limit: usize, open: Gauge) -> Doors {
         let stop = watch::Sender::new(false);
         let graceful = Arc::new(GracefulShutdown::new());
         let slots = Arc::new(Slots { free: Arc::new(Semaphore::new(limit)), limit, open });
@@ -130,7 +131,7 @@ impl Doors {
     }
 
     /// The loops end and drop their listeners, so that new connections are refused; then those that exist end.
-    async fn close(self) {
+    pub async fn close(self) {
         self.stop.send_replace(true);
         self.loops.join_all().await;
         if let Ok(graceful) = Arc::try_unwrap(self.graceful) {
@@ -237,23 +238,38 @@ async fn connection(
     // An answer is small; waiting to fill a packet would only delay it.
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = tls else {
-        return http(stream, peer, OverTls(false), router, watcher, REQUEST_HEAD).await;
+        return http(stream, peer, Over::Plain, router, watcher, REQUEST_HEAD).await;
     };
     let shaken = tokio::select! {
         _ = stopped.wait_for(|stop| *stop) => return,
         shaken = timeout(HANDSHAKE, acceptor.accept(stream)) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => http(stream, peer, OverTls(true), router, watcher, REQUEST_HEAD).await,
+        Ok(Ok(stream)) => match tls::client(stream.get_ref().1) {
+            Ok(client) => {
+                let client = client.map(|client| ClientCertificate {
+                    fingerprint: client.fingerprint.into(),
+                    not_after: client.not_after,
+                });
+                http(stream, peer, Over::Tls(client), router, watcher, REQUEST_HEAD).await;
+            }
+            Err(error) => tracing::info!(%peer, %error, "a client was turned away"),
+        },
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
     }
 }
 
+/// How a request came.
+enum Over {
+    Plain,
+    Tls(Option<ClientCertificate>),
+}
+
 async fn http<S>(
     stream: S,
     peer: SocketAddr,
-    tls: OverTls,
+    over: Over,
     router: Router,
     watcher: Watcher,
     patience: Duration,
@@ -262,13 +278,20 @@ async fn http<S>(
 {
     let begun = Arc::new(Notify::new());
     let begins = begun.clone();
+    let (tls, client) = match over {
+        Over::Plain => (OverTls(false), None),
+        Over::Tls(client) => (OverTls(true), client),
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         begins.notify_one();
-        let router = router.clone();
+        let (router, client) = (router.clone(), client.clone());
         async move {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(tls);
+            if let Some(client) = client {
+                request.extensions_mut().insert(client);
+            }
             match name_host(&mut request) {
                 Ok(()) => router.oneshot(request).await,
                 Err(why) => Ok((StatusCode::BAD_REQUEST, why).into_response()),
@@ -386,7 +409,7 @@ mod tests {
             let router = Router::new().route("/", axum::routing::get(|| async { "ok" }));
             let peer = (Ipv4Addr::LOCALHOST, 1).into();
             let watcher = graceful.watcher();
-            tokio::spawn(http(theirs, peer, OverTls(false), router, watcher, patience));
+            tokio::spawn(http(theirs, peer, Over::Plain, router, watcher, patience));
             ours
         };
         // Half of the preface of HTTP/2 is not yet a version.

@@ -1,6 +1,8 @@
 //! TLS: the server's configuration from PEM files, and the certificates that `cenote dev` makes for itself.
 //! Accepting connections is for `app`.
 
+mod clients;
+
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -19,14 +21,20 @@ use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
+pub use self::clients::{Client, client};
 use crate::ambient::{DAY, Ms, Random};
 use crate::error::{Error, Result};
 use crate::files::{create_private_dir, write_private};
 
 /// The configuration of a TLS listener: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN. `certificates` holds the
 /// server's own certificate first, then the intermediates; `key` is PKCS #8, PKCS #1 or SEC1, unencrypted.
+/// `clients` holds authorities: clients are asked for a certificate of theirs, and may have none.
 /// Messages are for the operator, name the file and say what is wrong with it.
-pub fn server_config(certificates: &Path, key: &Path) -> Result<ServerConfig> {
+pub fn server_config(
+    certificates: &Path,
+    key: &Path,
+    clients: Option<&Path>,
+) -> Result<ServerConfig> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificates)
         .and_then(Iterator::collect)
         .map_err(|e| unreadable("certificate", certificates, &e))?;
@@ -35,24 +43,26 @@ pub fn server_config(certificates: &Path, key: &Path) -> Result<ServerConfig> {
     }
     let private =
         PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("private key", key, &e))?;
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(Error::internal)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|e| match e {
-            rustls::Error::InconsistentKeys(_) => Error::invalid(format!(
-                "The private key in {} does not belong to the first certificate in {}. \
-                 The server's own certificate must come first, before those that signed it.",
-                key.display(),
-                certificates.display()
-            )),
-            other => Error::invalid(format!(
-                "The certificate in {} with the private key in {} cannot be used: {other}.",
-                certificates.display(),
-                key.display()
-            )),
-        })?;
+        .map_err(Error::internal)?;
+    let config = match clients {
+        Some(file) => config.with_client_cert_verifier(clients::verifier(file)?),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_single_cert(chain, private).map_err(|e| match e {
+        rustls::Error::InconsistentKeys(_) => Error::invalid(format!(
+            "The private key in {} does not belong to the first certificate in {}. \
+             The server's own certificate must come first, before those that signed it.",
+            key.display(),
+            certificates.display()
+        )),
+        other => Error::invalid(format!(
+            "The certificate in {} with the private key in {} cannot be used: {other}.",
+            certificates.display(),
+            key.display()
+        )),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -192,7 +202,7 @@ fn valid_for(params: &mut CertificateParams, now: Ms, life: Ms, rng: &dyn Random
 /// Whether the leaf in the files has its key, chains to this CA for every name it should have, and still will
 /// when it is time to renew. rustls is asked, as its clients would.
 fn check(ca: &CertificateDer<'_>, files: &DevCertificates, now: Ms) -> Result<()> {
-    server_config(&files.leaf, &files.leaf_key)?;
+    server_config(&files.leaf, &files.leaf_key, None)?;
     let leaf = CertificateDer::from_pem_file(&files.leaf)
         .map_err(|e| unreadable("certificate", &files.leaf, &e))?;
     for name in ["localhost", "127.0.0.1", "::1"] {

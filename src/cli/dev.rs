@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> Result<()> {
     }
 
     let certificates = tls::dev_certificates(&data.path, clock.now_ms(), &*random)?;
-    let tls = Arc::new(tls::server_config(&certificates.leaf, &certificates.leaf_key)?);
+    let tls = Arc::new(tls::server_config(&certificates.leaf, &certificates.leaf_key, None)?);
     let settings = Settings {
         public_url: format!("http://localhost:{port}"),
         pages_url: format!("https://localhost:{tls_port}"),

@@ -40,8 +40,9 @@ pub async fn run(args: Args) -> Result<()> {
     let config = config.check()?;
     let signals = Signals::catch()?;
     // Everything that may be wrong is found before the first connection is taken.
-    let tls =
-        config.tls.map(|(cert, key)| tls::server_config(&cert, &key)).transpose()?.map(Arc::new);
+    let clients = config.feed_client_ca_file.as_deref();
+    let tls = config.tls.map(|(cert, key)| tls::server_config(&cert, &key, clients)).transpose()?;
+    let tls = tls.map(Arc::new);
     let vault = Vault::new(&MasterKey::from_file(&config.master_key_file)?);
     let db = Db::open(&config.database_url.0, options).await?;
     let parts = Parts {

@@ -33,6 +33,7 @@ mod federated_sign_in;
 mod federated_users;
 mod federation_docs;
 mod feed;
+mod feed_certificates;
 mod feed_snapshot;
 mod feed_stream;
 mod frontchannel;

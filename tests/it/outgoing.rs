@@ -244,7 +244,7 @@ async fn certificates_are_checked_against_public_authorities_and_those_of_the_fi
     let scratch = Scratch::new();
     let files =
         cenote::tls::dev_certificates(&scratch.0, SystemClock.now_ms(), &SystemRandom).unwrap();
-    let mut config = cenote::tls::server_config(&files.leaf, &files.leaf_key).unwrap();
+    let mut config = cenote::tls::server_config(&files.leaf, &files.leaf_key, None).unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();

@@ -5,7 +5,10 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use cenote::ambient::{SystemClock, SystemRandom};
 use cenote::config::Config;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 use crate::cli::{Scratch, cenote, complaint};
@@ -232,6 +235,7 @@ fn a_complete_configuration_is_accepted_and_its_defaults_are_safe() {
     );
     for more in [
         "listen = \"0.0.0.0:443\"\ntls_cert = \"c\"\ntls_key = \"k\"",
+        "tls_cert = \"c\"\ntls_key = \"k\"\nfeed_client_ca_file = \"ca.pem\"",
         "listen = \"0.0.0.0:80\"\ntrusted_proxies = [\"10.0.0.1\"]",
         "smtp_url = \"smtps://u:p@mail.example.com\"\nmail_from = \"no-reply@example.com\"",
         "smtp_url = \"smtp://localhost\"\nmail_from = \"Example <no-reply@example.com>\"",
@@ -288,6 +292,10 @@ fn an_incomplete_or_unsafe_configuration_is_refused_with_what_to_change() {
         ),
         (with("tls_cert = \"c\""), "tls_cert is set without tls_key"),
         (with("tls_key = \"k\""), "tls_key is set without tls_cert"),
+        (
+            with("feed_client_ca_file = \"ca.pem\""),
+            "feed_client_ca_file is set without tls_cert and tls_key",
+        ),
         (with("listen = \"0.0.0.0:80\""), "would take passwords in plain HTTP from other machines"),
         (with("health_listen = \"127.0.0.1:9229\""), "are both 127.0.0.1:9229"),
         (with("region = \"local\""), "is not of the form us-east-1"),
@@ -375,5 +383,60 @@ async fn a_node_whose_clock_is_not_the_databases_is_not_ready() {
             assert_eq!(answer.status, 503);
             assert!(answer.body.contains("s apart"), "{}", answer.body);
         }
+    }
+}
+
+/// A client that notes whether it was asked for a certificate, and shows none.
+#[derive(Debug, Default)]
+struct Asked(std::sync::atomic::AtomicBool);
+
+impl rustls::client::ResolvesClientCert for Asked {
+    fn resolve(
+        &self,
+        _: &[&[u8]],
+        _: &[rustls::SignatureScheme],
+    ) -> Option<std::sync::Arc<rustls::sign::CertifiedKey>> {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn clients_are_asked_for_a_certificate_only_if_the_operator_says_so() {
+    use std::sync::Arc;
+    let scratch = Scratch::new();
+    let now = cenote::ambient::Clock::now_ms(&SystemClock);
+    let files = cenote::tls::dev_certificates(&scratch.0, now, &SystemRandom).unwrap();
+    let [ca, leaf, key] =
+        [&files.ca, &files.leaf, &files.leaf_key].map(|file| file.to_str().unwrap());
+    let tls = ["--tls-cert", leaf, "--tls-key", key];
+    for (asks, more) in [(false, [].as_slice()), (true, &["--feed-client-ca-file", ca])] {
+        let server = Server::start(&scratch, &[&tls, more].concat());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&files.ca).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let asked = Arc::new(Asked::default());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(asked.clone());
+        let name = "localhost".try_into().unwrap();
+        let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = TcpStream::connect(&server.listen).unwrap();
+        let mut stream = rustls::Stream::new(&mut connection, &mut socket);
+        stream
+            .write_all(b"GET /none HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 404");
+        assert_eq!(asked.0.load(std::sync::atomic::Ordering::SeqCst), asks);
+        server.terminate();
+        server.ended();
     }
 }

@@ -46,7 +46,8 @@ impl Drop for Scratch {
 
 /// Handshakes over a real socket and says which protocol was chosen.
 fn connects(files: &DevCertificates, ca: &Path, name: &str) -> Result<Option<Vec<u8>>, String> {
-    let server = Arc::new(server_config(&files.leaf, &files.leaf_key).map_err(|e| e.to_string())?);
+    let server =
+        Arc::new(server_config(&files.leaf, &files.leaf_key, None).map_err(|e| e.to_string())?);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -180,7 +181,7 @@ fn what_is_wrong_with_a_certificate_or_key_file_is_said() {
     let scratch = Scratch::new("errors");
     let (files, [_, _, _, key]) = scratch.made(SystemClock.now_ms());
     let refusal = |certificate: &Path, key: &Path| {
-        server_config(certificate, key).unwrap_err().message.into_owned()
+        server_config(certificate, key, None).unwrap_err().message.into_owned()
     };
     let none = scratch.file("none.pem");
     let (junk, encrypted, binary) =
@@ -211,8 +212,20 @@ fn what_is_wrong_with_a_certificate_or_key_file_is_said() {
             .contains("does not belong to the first certificate")
     );
 
+    let clients = |file: &Path| {
+        server_config(&files.leaf, &files.leaf_key, Some(file)).unwrap_err().message.into_owned()
+    };
+    for (file, why) in [
+        (&none, "none.pem cannot be used: "),
+        (&junk, "it holds no certificate in PEM form"),
+        (&files.leaf_key, "it holds no certificate in PEM form"),
+    ] {
+        let said = clients(file);
+        assert!(said.starts_with("feed_client_ca_file = ") && said.contains(why), "{said}");
+    }
+
     // One file with both, as some tools write it, is fine.
     let both = scratch.file("both.pem");
     fs::write(&both, [fs::read(&files.leaf).unwrap(), key].concat()).unwrap();
-    server_config(&both, &both).unwrap();
+    server_config(&both, &both, None).unwrap();
 }

@@ -14,9 +14,9 @@ use crate::http;
 pub enum Refused {
     /// The request is wrong.
     Invalid(String),
-    /// No token came along.
+    /// No token came along, nor a certificate.
     NoToken,
-    /// The token is not genuine, not alive, or another pool's.
+    /// The token is not genuine, not alive, or another pool's; or the certificate is not alive.
     BadToken(&'static str),
     /// It may not read the feed.
     NoScope,
@@ -59,7 +59,7 @@ fn refuse(cx: &Cx, what: &'static str, refused: Refused) -> Response {
         Refused::NoToken => (
             StatusCode::UNAUTHORIZED,
             "invalid_token",
-            "The revocation feed needs an access token: a client gets one with client_credentials and the scope revocations/read.".into(),
+            "The revocation feed needs an access token: a client gets one with client_credentials and the scope revocations/read. Or a client certificate, where the operator has set feed_client_ca_file.".into(),
         ),
         Refused::BadToken(why) => (StatusCode::UNAUTHORIZED, "invalid_token", why.into()),
         Refused::NoScope => (

@@ -8,6 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::access::Credential;
 use super::acknowledge::acknowledge;
 use super::answer::Refused;
 use super::asked::Asked;
@@ -28,7 +29,7 @@ pub async fn get(
 }
 
 async fn delta(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused> {
-    let owner = access::admit(cx, pool_id, parts).await?;
+    let owner = access::admit(cx, pool_id, Credential::of(cx, parts).as_ref()).await?;
     let asked = Asked::parse(parts.uri.query().unwrap_or_default(), None)?;
     let nonce = asked.nonce()?;
     let hub = cx.app.feeds.hub(pool_id);

@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
+use super::access::Credential;
 use super::acknowledge::acknowledge;
 use super::answer::Refused;
 use super::asked::Asked;
@@ -29,7 +30,7 @@ use crate::http;
 const BUFFERED: usize = 16;
 /// A reader that takes nothing for so long is dropped.
 const READ_WITHIN: Duration = Duration::from_secs(10);
-/// How often it is asked whether the stream's token lives.
+/// How often it is asked whether the stream's token, or certificate, lives.
 const CHECK_EVERY: Duration = Duration::from_secs(15);
 
 pub async fn get(
@@ -44,7 +45,8 @@ pub async fn get(
 }
 
 async fn open(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused> {
-    let owner = access::admit(cx, pool_id, parts).await?;
+    let credential = Credential::of(cx, parts);
+    let owner = access::admit(cx, pool_id, credential.as_ref()).await?;
     let resume = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let asked = Asked::parse(parts.uri.query().unwrap_or_default(), resume)?;
     let hub = cx.app.feeds.hub(pool_id);
@@ -56,11 +58,10 @@ async fn open(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused
     reader::check(&head, &asked.incarnation, asked.since)?;
     acknowledge(&cx.app, &hub, asked.said(owner, cx.now));
     let (out, body) = mpsc::channel(BUFFERED);
-    let token = http::bearer(&parts.headers).map(str::to_owned);
     let stream = Stream {
         cx: cx.clone(),
         hub,
-        token,
+        credential,
         incarnation: asked.incarnation,
         at: asked.since,
         out,
@@ -77,7 +78,7 @@ async fn open(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused
 struct Stream {
     cx: Cx,
     hub: Arc<Hub>,
-    token: Option<String>,
+    credential: Option<Credential>,
     incarnation: String,
     /// The number up to which it was sent everything.
     at: i64,
@@ -168,9 +169,9 @@ impl Stream {
         }
     }
 
-    /// A stream ends with its token: then its reader comes with another, if it still may.
+    /// A stream ends with its token or certificate: then its reader comes with another, if it still may.
     async fn check(&self) -> Result<(), Over> {
-        match access::check(&self.now(), &self.hub.pool_id, self.token.as_deref()).await {
+        match access::check(&self.now(), &self.hub.pool_id, self.credential.as_ref()).await {
             // The database is away: until it is back nothing is said anyway.
             Ok(_) | Err(Refused::Other(_)) => Ok(()),
             Err(_) => Err(Over),
