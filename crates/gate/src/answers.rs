@@ -47,8 +47,11 @@ async fn verdict(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<Token, R
     let (mut policy, mut scopes) = (gate.policy, Vec::new());
     for part in uri.query().unwrap_or_default().split('&') {
         match part.split_once('=') {
-            // A policy with a typing error must not open anything.
-            Some(("policy", name)) => policy = name.parse().unwrap_or(Policy::FailClosed),
+            // Only a stricter one than ours: some proxies (Caddy, Envoy) pass on the query of the request, which its client wrote. And a
+            // policy with a typing error must not open anything.
+            Some(("policy", name)) => {
+                policy = policy.min(name.parse().unwrap_or(Policy::FailClosed));
+            }
             Some(("scope", scope)) => scopes.push(scope),
             _ => {}
         }

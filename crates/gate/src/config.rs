@@ -55,7 +55,7 @@ pub struct Config {
     /// A unix socket on which proxies of the same machine ask.
     #[arg(long, env = "CENOTE_GATE_SOCKET")]
     pub socket: Option<PathBuf>,
-    /// While the feed is too old to tell: introspect, introspect-else-open, closed or open. A question may ask for its own by ?policy=.
+    /// While the feed is too old to tell: introspect, introspect-else-open, closed or open. A question may ask for a stricter one by ?policy=.
     #[arg(long, env = "CENOTE_GATE_POLICY", default_value = "introspect")]
     pub policy: Policy,
     /// How old the state of the feed may be, in seconds.
