@@ -232,6 +232,15 @@ def test_a_wall_clock_that_jumps_ahead_and_comes_back_costs_no_entry(fake, follo
     assert is_revoked(verifier, fake.token(BORN))
 
 
+def test_a_wall_clock_that_is_ahead_at_the_start_and_is_corrected_has_cost_no_entry(fake, follow, clock):
+    clock.moved_wall = 7200
+    fake.publish("U", "ann", BORN + 1, int(time.time() * 1000) + 60_000)
+    verifier = follow(fresh=False)
+    assert verifier.ready()
+    clock.moved_wall = 0
+    assert is_revoked(verifier, fake.token(BORN))
+
+
 def test_a_clock_that_is_hours_slow_revives_no_token_that_the_server_has_forgotten(fake, follow, clock):
     clock.moved_wall = -7200
     verifier = follow()
