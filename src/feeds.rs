@@ -1,5 +1,5 @@
-//! What this process keeps for those who follow revocation feeds: who waits, what the last read said, what they acknowledged and is not
-//! written down yet, snapshots, keys. Nothing that cannot be read again. How it is used is in `delivery::feed`.
+//! What this process keeps for those who follow revocation feeds: who waits, what the last read said, what they acknowledged, snapshots,
+//! keys. Nothing that cannot be read again. How it is used is in `delivery::feed`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::ambient::Ms;
 use crate::keys::FeedKey;
+use crate::pool::feed::Chain;
 use crate::store::feed::{Consumer, Head, MAX_CONSUMERS};
 
 /// Requests of one pool that wait at once, and streams that are open.
@@ -38,6 +39,8 @@ pub struct Signer {
 pub struct Snapshot {
     pub incarnation: String,
     pub seq: i64,
+    /// At `seq`.
+    pub chain: Chain,
     pub made_ms: Ms,
     /// How many records it holds.
     pub n: usize,
@@ -98,8 +101,8 @@ pub struct Hub {
     wanted: Notify,
     frames: broadcast::Sender<Told>,
     crowd: Mutex<Crowd>,
-    /// Parts of the feed as they are signed, by incarnation, first and last number.
-    pub spans: Cache<(String, i64, i64), Arc<Span>>,
+    /// Parts of the feed as they are signed, by the chain at its head, which stands for everything before it, first and last number.
+    pub spans: Cache<(Chain, i64, i64), Arc<Span>>,
     said: Mutex<Said>,
 }
 

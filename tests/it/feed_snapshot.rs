@@ -5,7 +5,8 @@ use std::io::Read as _;
 use axum::body::Body;
 use axum::http::StatusCode;
 use cenote::ambient::DAY;
-use cenote::store::purge;
+use cenote::params;
+use cenote::store::{Batch, Rank, feed, purge};
 use serde_json::{Value, json};
 
 use crate::feed::{Verifier, ask, decode, feed_token, get, key16, signs_out, verified};
@@ -114,6 +115,69 @@ async fn what_has_ended_leaves_the_snapshot_and_numbers_go_on() {
         let mut verifier = Verifier::of(&house, &pool).await;
         assert_eq!(verifier.seq, 2);
         assert_eq!(verifier.learns(&house, 0).await.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_a_snapshot_lacks_that_was_made_while_the_clock_was_ahead_is_back_when_the_clock_is() {
+    for house in houses_alone("snapshot_clock").await {
+        let pool = house.pool(json!({})).await;
+        let ann = house.user(&pool, "ann").await;
+        signs_out(&house, &pool, "ann").await;
+        number(&house).await;
+        house.advance(2 * DAY);
+        let token = feed_token(&house, &pool).await;
+        assert!(snapshot(&house, &pool, &token).await.1.is_empty());
+        house.advance(-2 * DAY);
+        let token = feed_token(&house, &pool).await;
+        let (said, records) = snapshot(&house, &pool, &token).await;
+        assert_eq!((&said["seq"], records.len()), (&json!(1), 1));
+        assert_eq!(records[0][..16], decode(&json!(key16("U", &pool, &ann))));
+    }
+}
+
+/// As after a failover to a database that was a little behind.
+#[tokio::test]
+async fn nothing_is_kept_of_records_that_the_database_has_lost() {
+    for house in houses_alone("snapshot_failover").await {
+        let pool = house.pool(json!({})).await;
+        for name in ["ann", "ben", "cleo"] {
+            house.user(&pool, name).await;
+        }
+        signs_out(&house, &pool, "ann").await;
+        number(&house).await;
+        let mut batch = Batch::new();
+        let before = feed::head(&house.app.db, &pool).await.unwrap().unwrap();
+        signs_out(&house, &pool, "ben").await;
+        number(&house).await;
+        let token = feed_token(&house, &pool).await;
+        let mut verifier = Verifier::of(&house, &pool).await;
+        assert_eq!((verifier.seq, verifier.learns(&house, 0).await.len()), (2, 0));
+        batch.any(
+            Rank::Record,
+            "DELETE FROM records WHERE pool_id = ?1 AND seq = 2",
+            params![pool.as_str()],
+        );
+        batch.any(
+            Rank::Record,
+            "UPDATE feed_heads SET last = ?2, chain = ?3 WHERE pool_id = ?1",
+            params![pool.as_str(), before.last, before.chain.as_slice()],
+        );
+        house.app.db.commit(batch).await.unwrap();
+        signs_out(&house, &pool, "cleo").await;
+        number(&house).await;
+        let (said, records) = snapshot(&house, &pool, &token).await;
+        assert_eq!((&said["seq"], records.len()), (&json!(2), 2), "ann and cleo");
+        let head = feed::head(&house.app.db, &pool).await.unwrap().unwrap();
+        assert_eq!(decode(&said["h"]), head.chain);
+        // Who has the lost record is not told that all is well.
+        let path = format!(
+            "/{pool}/revocations/delta?since=2&incarnation={}&consumer=c&nonce=0123456789abcdef&wait=0",
+            head.incarnation
+        );
+        let frame = get(&house, &path, Some(&token)).await;
+        let said = verified(&house, &pool, "revfeed+jwt", &frame.body).await;
+        assert_eq!(decode(&said["h_before"]), head.chain);
     }
 }
 

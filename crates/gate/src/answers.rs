@@ -15,7 +15,12 @@ use crate::metrics::{self, Counts};
 pub struct Gate {
     pub verifier: Verifier,
     pub counts: Counts,
-    policy: Policy,
+    pub policy: Policy,
+}
+
+/// A policy with a typing error must not open anything.
+pub fn named(policy: &str) -> Policy {
+    policy.parse().unwrap_or(Policy::FailClosed)
 }
 
 impl Gate {
@@ -27,7 +32,7 @@ impl Gate {
     pub async fn decide(
         &self,
         headers: &HeaderMap,
-        policy: Option<&str>,
+        policy: Policy,
         scopes: &[&str],
     ) -> Result<Token, Refusal> {
         let verdict = self.verdict(headers, policy, scopes).await;
@@ -38,11 +43,9 @@ impl Gate {
     async fn verdict(
         &self,
         headers: &HeaderMap,
-        policy: Option<&str>,
+        policy: Policy,
         scopes: &[&str],
     ) -> Result<Token, Refusal> {
-        // A policy with a typing error must not open anything.
-        let policy = policy.map_or(self.policy, |name| name.parse().unwrap_or(Policy::FailClosed));
         let text = bearer(headers).ok_or(Refusal::Missing)?;
         let token = self.verifier.verify_by(text, policy).await?;
         match scopes.iter().all(|scope| token.has_scope(scope)) {
@@ -88,10 +91,11 @@ pub fn routes(gate: Arc<Gate>) -> Router {
 }
 
 async fn check(State(gate): State<Arc<Gate>>, uri: Uri, headers: HeaderMap) -> Response<Body> {
-    let (mut policy, mut scopes) = (None, Vec::new());
+    let (mut policy, mut scopes) = (gate.policy, Vec::new());
     for part in uri.query().unwrap_or_default().split('&') {
         match part.split_once('=') {
-            Some(("policy", name)) => policy = Some(name),
+            // Only a stricter one than ours: some proxies (Caddy, Envoy) pass on the query of the request, which its client wrote.
+            Some(("policy", name)) => policy = policy.min(named(name)),
             Some(("scope", scope)) => scopes.push(scope),
             _ => {}
         }

@@ -61,7 +61,7 @@ pub struct Config {
     /// A unix socket on which an Envoy of the same machine asks by gRPC.
     #[arg(long, env = "CENOTE_GATE_GRPC_SOCKET")]
     pub grpc_socket: Option<PathBuf>,
-    /// While the feed is too old to tell: introspect, introspect-else-open, closed or open. A question may ask for its own by ?policy=, Envoy's by the context extension policy.
+    /// While the feed is too old to tell: introspect, introspect-else-open, closed or open. A question may ask for a stricter one by ?policy=, Envoy's for any by the context extension policy.
     #[arg(long, env = "CENOTE_GATE_POLICY", default_value = "introspect")]
     pub policy: Policy,
     /// How old the state of the feed may be, in seconds.

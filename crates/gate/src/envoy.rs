@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, heade
 use bytes::Bytes;
 use cenote_verifier::{Refusal, Token};
 
-use crate::answers::{Gate, IDENTITY, identity};
+use crate::answers::{Gate, IDENTITY, identity, named};
 use crate::grpc::Code;
 use crate::messages::{self, CheckRequest, CheckResponse, HttpResponse, Sent};
 
@@ -19,7 +19,8 @@ pub async fn check(gate: &Gate, request: CheckRequest) -> CheckResponse {
     let raw = http.header_map.unwrap_or_default().headers;
     let sent: Vec<(HeaderName, Bytes)> =
         http.headers.into_iter().chain(raw).filter_map(own).collect();
-    let policy = attributes.context_extensions.get("policy").map(String::as_str);
+    let policy = attributes.context_extensions.get("policy");
+    let policy = policy.map_or(gate.policy, |name| named(name));
     let scopes: Vec<&str> = attributes
         .context_extensions
         .get("scope")

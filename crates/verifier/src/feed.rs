@@ -1,6 +1,6 @@
-//! What this process knows of a pool's sign-outs, and how fresh that is. One task writes, everybody reads, and readers never wait.
+//! What this process knows of a pool's sign-outs, and how fresh that is. One task learns, everybody reads, and readers never wait.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
@@ -129,8 +129,10 @@ impl Feed {
 
     /// Since the question was sent. Where the clocks disagree the longer time counts: a machine that was stopped, or moved to another
     /// host, may have missed time by one of them, and a wall clock that jumped ahead makes the state look old only until the next answer.
+    ///
+    /// Look at this before the table: then what it vouches for is there.
     pub fn age_ms(&self) -> Option<u64> {
-        let monotonic = match self.asked_monotonic.load(Relaxed) {
+        let monotonic = match self.asked_monotonic.load(Acquire) {
             0 => return None,
             asked => self.clock.monotonic_ms().saturating_sub(asked),
         };

@@ -1,7 +1,7 @@
 //! What a route does while the feed is too old to tell who was signed out. Known sign-outs are refused whatever it says.
 
 /// In the order in which they trust less and less to chance, backwards: the last one is the weakest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Policy {
     /// Answers 503 until the feed is back: what was signed out is never accepted after `max_staleness`.

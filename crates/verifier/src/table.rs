@@ -1,4 +1,5 @@
-//! What is revoked, by key: read by any number of threads without a lock, while one writer adds to it.
+//! What is revoked, by key: read by any number of threads without a lock. Those who write wait for each other: one task adds what the
+//! feed says, another sweeps.
 //!
 //! The keys are hashes, so their first bits share them out evenly over shards. A shard never changes: a change makes a new one (some
 //! hundred entries at a million) with the two lists of pointers that lead to it, and swaps one pointer. So a sign-out costs little
@@ -6,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -27,13 +28,14 @@ struct Times {
 #[derive(Clone)]
 struct Root(Vec<Group>);
 
-pub struct Table(ArcSwap<Root>);
+pub struct Table(ArcSwap<Root>, Mutex<()>);
 
 impl Default for Table {
     fn default() -> Table {
         let none = Shard::default();
         let group: Group = (0..WIDTH).map(|_| none.clone()).collect();
-        Table(ArcSwap::from_pointee(Root((0..WIDTH).map(|_| group.clone()).collect())))
+        let root = Root((0..WIDTH).map(|_| group.clone()).collect());
+        Table(ArcSwap::from_pointee(root), Mutex::default())
     }
 }
 
@@ -75,6 +77,7 @@ impl Table {
         if entries.peek().is_none() {
             return;
         }
+        let _alone = self.writing();
         let mut root = Root::clone(&self.0.load());
         while let Some(here) = entries.peek().map(|entry| place(&entry.key)) {
             let these = entries.clone().take_while(|entry| place(&entry.key) == here).count();
@@ -95,6 +98,7 @@ impl Table {
 
     /// Removes what ended before `now_ms`.
     pub fn sweep(&self, now_ms: u64) {
+        let _alone = self.writing();
         let old = self.0.load();
         let mut root = Root::clone(&old);
         for (here, shard) in old.shards() {
@@ -109,6 +113,11 @@ impl Table {
             }
         }
         self.0.store(root.into());
+    }
+
+    /// From reading what there is to putting another in its place: who came between would be overwritten.
+    fn writing(&self) -> MutexGuard<'_, ()> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn len(&self) -> usize {
@@ -237,6 +246,28 @@ mod tests {
                 let joined = Entry { key: a.key, not_before_ms: 50, drop_after_ms: 1_001 };
                 assert_eq!(table.entries(), [joined]);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_added_while_another_thread_sweeps_is_not_lost() {
+        let table = Table::new();
+        table.add((0..5_000).map(entry));
+        let added = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let mut now = 1_000;
+                while !added.load(std::sync::atomic::Ordering::SeqCst) {
+                    table.sweep(now);
+                    now += 1;
+                }
+            });
+            let late = |n| Entry { drop_after_ms: u64::MAX, ..entry(n) };
+            (10_000..13_000).for_each(|n| table.add([late(n)]));
+            added.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        for n in 10_000..13_000 {
+            assert_eq!(table.not_before(&entry(n).key), Some(n + 1));
         }
     }
 

@@ -245,14 +245,16 @@ impl Verifier {
             }
         };
         self.admit(&token)?;
+        // First: what came in between these two looks would be vouched for, and not looked up.
+        let freshness = self.freshness();
         if shared.feed.is_revoked(&token) {
             return Err(Refusal::Revoked);
         }
         if policy != self.policy {
             shared.may_use(policy);
         }
-        if self.freshness() == Freshness::Expired {
-            self.decide(text, hash, policy).await?;
+        if freshness == Freshness::Expired {
+            self.decide(&token, text, hash, policy).await?;
         }
         Ok(token)
     }
@@ -299,7 +301,13 @@ impl Verifier {
         }
     }
 
-    async fn decide(&self, text: &str, hash: seen::Hash, policy: Policy) -> Result<(), Refusal> {
+    async fn decide(
+        &self,
+        token: &Token,
+        text: &str,
+        hash: seen::Hash,
+        policy: Policy,
+    ) -> Result<(), Refusal> {
         let open = match policy {
             Policy::FailOpen => return Ok(()),
             Policy::FailClosed => return Err(Refusal::Unavailable),
@@ -308,11 +316,12 @@ impl Verifier {
         };
         let shared = &*self.shared;
         let active = match shared.known_endpoints() {
-            Some(endpoints) => {
+            // Introspection knows access tokens only: to it an ID token is nothing, which says nothing of its session.
+            Some(endpoints) if token.token_use() == TokenUse::Access => {
                 let clock = &*shared.feed.clock;
                 shared.introspection.is_active(&shared.http, &endpoints, clock, text, hash).await
             }
-            None => None,
+            _ => None,
         };
         match active {
             Some(true) => Ok(()),

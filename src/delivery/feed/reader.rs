@@ -14,6 +14,7 @@ use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
 use crate::feeds::{How, Hub, Place, Reader, Round, Span, Told, What};
 use crate::ids;
+use crate::pool::feed::{Chain, genesis};
 use crate::store::Batch;
 use crate::store::feed::{self, Head};
 
@@ -93,7 +94,7 @@ pub async fn head(cx: &Cx, pool_id: &str) -> Result<Head> {
 pub async fn span(cx: &Cx, hub: &Hub, head: &Head, since: i64) -> Result<Arc<Span>, Refused> {
     check(head, &head.incarnation, since)?;
     let upto = head.last.min(since + frame::MOST);
-    let name = (head.incarnation.clone(), since, upto);
+    let name = (head.chain, since, upto);
     hub.spans.get_or_insert_async(&name, load(cx, hub, head, since, upto)).await
 }
 
@@ -104,21 +105,27 @@ async fn load(
     since: i64,
     upto: i64,
 ) -> Result<Arc<Span>, Refused> {
-    let (db, pool_id) = (cx.db(), &hub.pool_id);
-    let before = if since == head.last {
-        Some(head.chain)
-    } else if since == head.base {
-        Some(crate::pool::feed::genesis(pool_id, &head.incarnation))
-    } else {
-        feed::chain_at(db, pool_id, since).await?
-    };
-    let records = feed::after(db, pool_id, since, upto, frame::MOST).await?;
+    let before = chain_at(cx, &hub.pool_id, head, since).await?;
+    let records = feed::after(cx.db(), &hub.pool_id, since, upto, frame::MOST).await?;
     let whole = records.iter().map(|(seq, ..)| *seq).eq(since + 1..=upto);
     let before = before.filter(|_| whole).ok_or(Refused::SnapshotRequired(
         "The records after this number are forgotten, because nothing that they concern lives. Fetch the snapshot.",
     ))?;
     let records: Vec<_> = records.into_iter().map(|(_, entry, chain)| (entry, chain)).collect();
     Ok(Arc::new(frame::span(since, &before, &records)))
+}
+
+/// The chain at a number; `None` if the feed has no such number, or has forgotten it.
+pub async fn chain_at(cx: &Cx, pool_id: &str, head: &Head, seq: i64) -> Result<Option<Chain>> {
+    if seq == head.last {
+        Ok(Some(head.chain))
+    } else if seq == head.base {
+        Ok(Some(genesis(pool_id, &head.incarnation)))
+    } else if seq > head.last {
+        Ok(None)
+    } else {
+        feed::chain_at(cx.db(), pool_id, seq).await
+    }
 }
 
 /// Whether somebody who is at `since` of this incarnation can go on from there.

@@ -84,12 +84,16 @@ async fn current(cx: &Cx, pool_id: &str) -> Result<Arc<Snapshot>> {
     let mut shelf = shelf.lock().await;
     let head = reader::head(cx, pool_id).await?;
     let before = shelf.clone().filter(|before| before.incarnation == head.incarnation);
-    let before =
-        before.filter(|before| before.made_ms + WHOLE_EVERY > cx.now && before.seq <= head.last);
-    if let Some(before) = &before {
-        let large = before.n > LARGE && before.made_ms + SECOND > cx.now;
-        if before.seq == head.last || large {
-            return Ok(before.clone());
+    // Made while this server's clock was ahead, it may lack what lives.
+    let age_ms = |before: &Snapshot| cx.now - before.made_ms;
+    let mut before = before.filter(|before| (0..WHOLE_EVERY).contains(&age_ms(before)));
+    if let Some(made) = &before {
+        let chain = reader::chain_at(cx, pool_id, &head, made.seq).await?;
+        if chain != Some(made.chain) {
+            // Of records that the database has lost, as in a failover: what has their numbers now is not in it.
+            before = None;
+        } else if made.seq == head.last || (made.n > LARGE && age_ms(made) < SECOND) {
+            return Ok(made.clone());
         }
     }
     let made = Arc::new(make(cx, pool_id, &head, before).await?);
@@ -125,6 +129,7 @@ async fn make(
         Snapshot {
             incarnation: head.incarnation,
             seq: head.last,
+            chain: head.chain,
             made_ms: now,
             n: records.len(),
             body,

@@ -79,7 +79,9 @@ export class Replica {
   }
 
   /** Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness. */
-  async load({ incarnation, seq, h, records }) {
+  async load({ incarnation, iat, seq, h, records }) {
+    // Before anything is left out: our wall clock may be ahead.
+    this.#told ??= { iat, mono: this.#clock.mono() }
     await this.entries.merge(records, this.forgettable())
     this.place = { incarnation, seq, h }
   }

@@ -248,6 +248,15 @@ test('a wall clock that jumps ahead and comes back costs no entry', async () => 
   await assert.rejects(verifier.verify(fake.token({ born: 1_000_000 })), RevokedError)
 })
 
+test('a wall clock that is ahead at the start and is corrected has cost no entry of the snapshot', async () => {
+  const clock = movableClock()
+  clock.moved.wall = 7_200_000
+  fake.publish('U', 'ann', 1_000_001, Date.now() + 60_000)
+  await follow({ clock })
+  clock.moved.wall = 0
+  await assert.rejects(verifier.verify(fake.token({ born: 1_000_000 })), RevokedError)
+})
+
 test('a clock that is hours slow revives no token that the server has forgotten', async () => {
   const clock = movableClock()
   clock.moved.wall = -7_200_000

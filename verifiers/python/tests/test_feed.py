@@ -1,6 +1,7 @@
 """The verifier against a server that follows the rules, breaks, lies, and comes back."""
 
 import asyncio
+import base64
 import functools
 import os
 import threading
@@ -10,7 +11,9 @@ import pytest
 from fake import POOL, FeedKey, b64, payload_of, signed, until, uuid7
 
 from cenote_verifier import CenoteVerifier, InvalidTokenError, RevokedError, UnavailableError
+from cenote_verifier.errors import ServerError
 from cenote_verifier.replica import Place, Replica
+from cenote_verifier.signatures import Signatures
 from cenote_verifier.wire import Entry, Frame, link
 
 BORN = 1_000_000
@@ -232,6 +235,15 @@ def test_a_wall_clock_that_jumps_ahead_and_comes_back_costs_no_entry(fake, follo
     assert is_revoked(verifier, fake.token(BORN))
 
 
+def test_a_wall_clock_that_is_ahead_at_the_start_and_is_corrected_has_cost_no_entry(fake, follow, clock):
+    clock.moved_wall = 7200
+    fake.publish("U", "ann", BORN + 1, int(time.time() * 1000) + 60_000)
+    verifier = follow(fresh=False)
+    assert verifier.ready()
+    clock.moved_wall = 0
+    assert is_revoked(verifier, fake.token(BORN))
+
+
 def test_a_clock_that_is_hours_slow_revives_no_token_that_the_server_has_forgotten(fake, follow, clock):
     clock.moved_wall = -7200
     verifier = follow()
@@ -353,6 +365,29 @@ def test_a_bearer_token_that_is_refused_is_renewed_at_once(fake, follow, caught_
     caught_up(verifier)
     until(lambda: len(asked(fake, "/oauth2/token")) == 2)
     assert verifier.problems == []
+
+
+def test_while_the_keys_cannot_be_fetched_invented_key_ids_wait_for_one_attempt_and_not_for_each_other():
+    asked = []
+
+    def fetch():
+        asked.append(1)
+        time.sleep(0.3)
+        raise ServerError("away")
+
+    signatures = Signatures(fetch, time.monotonic)
+    header = base64.urlsafe_b64encode(b'{"alg":"RS256","kid":"none"}').rstrip(b"=").decode()
+
+    def ask():
+        with pytest.raises(UnavailableError):
+            signatures.open(f"{header}.e30.AA", may_wait=True)
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asked) == 1
 
 
 def test_a_bearer_token_is_renewed_before_it_ends(fake, follow, clock):

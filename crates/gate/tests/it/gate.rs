@@ -58,6 +58,27 @@ async fn before_it_knows_anything_it_answers_503_and_a_policy_with_a_typing_erro
     }
 }
 
+/// Caddy's `forward_auth` and Envoy's `ext_authz` pass on the query of the request.
+#[tokio::test]
+async fn nobody_talks_it_into_a_weaker_policy_than_its_own() {
+    let (fake, port) = (Fake::start().await, free_port());
+    fake.inside().feed_away = true;
+    fake.inside().introspects = false;
+    let _gate = gate(&fake, port, &["--policy", "closed"]);
+    let bearer = format!("Bearer {}", fake.signs_in());
+    let authorization = ("authorization", bearer.as_str());
+    until_status(port, "/healthz", &[], 503).await;
+    for path in [
+        "/check",
+        "/check?policy=open",
+        "/check/orders?policy=open",
+        "/check?policy=closed&policy=open",
+    ] {
+        let asked = until_status(port, path, &[authorization], 503).await;
+        assert_eq!(asked.header("retry-after"), "1", "{path}");
+    }
+}
+
 #[tokio::test]
 async fn it_answers_on_a_unix_socket_and_leaves_none_behind() {
     use std::io::{Read as _, Write as _};

@@ -30,6 +30,7 @@ const SWEEP_EVERY_MS: u64 = 30_000;
 const DISK_EVERY_MS: u64 = 10_000;
 /// How long a key that was taken out of the set may still be honoured, if no record says that it was revoked.
 const TOKEN_KEYS_EVERY_MS: u64 = 300_000;
+const FEED_KEYS_EVERY_MS: u64 = 300_000;
 const DISCOVERY_EVERY_MS: u64 = 3_600_000;
 
 pub(crate) async fn follow(shared: Arc<Shared>) {
@@ -174,6 +175,12 @@ pub(crate) async fn keep_house(shared: Arc<Shared>) {
             {
                 shared.token_keys.renew(&shared.http, &endpoints.jwks, &shared.feed).await;
             }
+            // What the server lists no more signs no frame for us either.
+            if due.is(Task::FeedKeys, now, FEED_KEYS_EVERY_MS)
+                && let Ok(endpoints) = shared.endpoints().await
+            {
+                renew(&shared, &endpoints).await;
+            }
         }
         if due.is(Task::Sweep, now, SWEEP_EVERY_MS) {
             shared.feed.sweep();
@@ -189,13 +196,14 @@ pub(crate) async fn keep_house(shared: Arc<Shared>) {
 enum Task {
     Discovery,
     TokenKeys,
+    FeedKeys,
     Sweep,
     Disk,
 }
 
 /// When each was done last.
 #[derive(Default)]
-struct Due([Option<u64>; 4]);
+struct Due([Option<u64>; 5]);
 
 impl Due {
     fn is(&mut self, task: Task, now: u64, every: u64) -> bool {

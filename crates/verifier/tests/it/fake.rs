@@ -55,6 +55,8 @@ pub struct Inside {
     pub payload: Option<fn(&mut Value)>,
     pub frame: Option<fn(String) -> String>,
     pub feed_key: (String, [u8; 32]),
+    /// What the key set shows in its place.
+    pub shown_feed_key: Option<(String, [u8; 32])>,
     pub feed_jwks_lies: bool,
     pub token_keys: Vec<(String, &'static [u8])>,
     /// Tokens that introspection calls inactive.
@@ -99,6 +101,7 @@ impl Fake {
                 payload: None,
                 frame: None,
                 feed_key: ("feed-1".into(), [0x42; 32]),
+                shown_feed_key: None,
                 feed_jwks_lies: false,
                 token_keys: vec![("key-1".into(), RSA[0])],
                 inactive: Vec::new(),
@@ -295,7 +298,7 @@ async fn feed_jwks(State(fake): State<Fake>) -> Response {
         return away;
     }
     let inside = fake.inside();
-    let (kid, seed) = &inside.feed_key;
+    let (kid, seed) = inside.shown_feed_key.as_ref().unwrap_or(&inside.feed_key);
     let seed = if inside.feed_jwks_lies { [1; 32] } else { *seed };
     let x = encode(Ed25519KeyPair::from_seed_unchecked(&seed).unwrap().public_key());
     json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": "EdDSA" }] })

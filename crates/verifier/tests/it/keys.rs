@@ -100,6 +100,16 @@ async fn a_new_feed_key_is_fetched_and_an_old_one_is_not_honoured() {
 }
 
 #[tokio::test]
+async fn a_feed_key_that_left_the_set_signs_nothing_more() {
+    let (fake, clock) = (Fake::start().await, moved());
+    let verifier = ready(setup(&fake).clock(clock.clone())).await;
+    fake.inside().shown_feed_key = Some(("feed-2".into(), [0x43; 32]));
+    let refused = verifier.status().refused;
+    clock.pass(300_000);
+    until(async || verifier.status().refused > refused).await;
+}
+
+#[tokio::test]
 async fn tokens_that_are_not_right_are_refused_each_for_its_own_reason() {
     let fake = Fake::start().await;
     let verifier = started(&fake).await;

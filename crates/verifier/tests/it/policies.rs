@@ -52,6 +52,22 @@ async fn introspection_asks_the_server_at_most_every_five_seconds() {
 }
 
 #[tokio::test]
+async fn an_id_token_cannot_be_introspected_so_nobody_says_that_its_session_is_over() {
+    let (fake, clock) = (Fake::start().await, moved());
+    let verifier = ready(setup(&fake).accept_both().clock(clock.clone())).await;
+    let token = fake.token(&fake.session(wall_ms()), |claims| {
+        claims["token_use"] = "id".into();
+        claims["aud"] = claims["client_id"].take();
+    });
+    assert!(verifier.verify(&token).await.is_ok());
+    fake.inside().feed_away = true;
+    clock.pass(31_000);
+    assert_eq!(verifier.verify(&token).await, Err(Refusal::Unavailable));
+    assert!(verifier.verify_by(&token, Policy::IntrospectElseOpen).await.is_ok());
+    assert_eq!(fake.count("introspect"), 0);
+}
+
+#[tokio::test]
 async fn introspection_that_fails_refuses_or_goes_on_as_the_route_wants() {
     let (fake, _, verifier, lives, dead) = silent(Policy::Introspect).await;
     fake.inside().introspects = false;

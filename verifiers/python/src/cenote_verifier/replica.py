@@ -101,6 +101,9 @@ class Replica:
 
     def load(self, snapshot: Snapshot) -> None:
         """Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness."""
+        if self._told is None:
+            # Before anything is left out: our wall clock may be ahead.
+            self._told = (snapshot.iat / 1000, self._clock.mono())
         self.entries.merge(snapshot.records, self.forgettable())
         self.place = Place(snapshot.incarnation, snapshot.seq, snapshot.h)
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from .errors import CenoteError, InvalidTokenError, UnavailableError
+from .errors import CenoteError, InvalidTokenError, ServerError, UnavailableError
 from .wire import bytes_of
 
 _MAX_TOKEN = 64 << 10
@@ -43,6 +43,7 @@ class Signatures:
         self._mono = mono
         self._keys: dict[str, RSAPublicKey] = {}
         self._asked = self._tried = float("-inf")
+        self._failures = 0
         self._asking = threading.Lock()
         self._seen: dict[bytes, _Opened] = {}
 
@@ -71,12 +72,19 @@ class Signatures:
 
     def refresh(self) -> None:
         """Keys that the pool no longer lists are forgotten. One thread asks at a time."""
-        before = self._asked
+        before, failures = self._asked, self._failures
         with self._asking:
             if self._asked != before:
                 return
+            # Anybody can send a token with a key id of their invention: while the server is away these must not ask one after another.
+            if self._failures != failures:
+                raise ServerError("it failed just now")
             self._tried = self._mono()
-            told = self._fetch().get("keys")
+            try:
+                told = self._fetch().get("keys")
+            except CenoteError:
+                self._failures += 1
+                raise
             keys = {}
             for jwk in told if isinstance(told, list) else []:
                 key = _rsa(jwk)

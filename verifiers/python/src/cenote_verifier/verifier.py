@@ -219,6 +219,8 @@ class CenoteVerifier:
         self._running()
         policy = policy or self._policy
         self.uses(policy)
+        # First: what the feed's thread took in between would be vouched for, and not looked up.
+        state = self.state
         kind = ended_by(self._replica.entries, self._subjects(claims, header))
         if kind:
             raise RevokedError(f"a sign-out has ended the token ({kind})")
@@ -226,7 +228,6 @@ class CenoteVerifier:
             raise InvalidTokenError(
                 "the token has expired by the server's clock; is the clock of this machine slow?", "expired"
             )
-        state = self.state
         if state != "EXPIRED":
             return Verdict(state, "feed")
         if policy == "open":
