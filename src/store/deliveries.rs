@@ -439,7 +439,8 @@ pub async fn held_lanes(db: &Db, after: &str, limit: i64) -> Result<Vec<Delivery
          UNION ALL SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.state = 'held' AND d.lane > steps.lane) \
          FROM steps WHERE steps.lane IS NOT NULL) \
          SELECT d.pool_id, d.delivery_id FROM steps JOIN deliveries d ON d.state = 'held' AND d.lane = steps.lane \
-         AND d.delivery_id = (SELECT MIN(f.delivery_id) FROM deliveries f WHERE f.state = 'held' AND f.lane = steps.lane) LIMIT ?2) \
+         AND d.delivery_id = (SELECT MIN(f.delivery_id) FROM deliveries f WHERE f.state = 'held' AND f.lane = steps.lane) \
+         ORDER BY d.lane LIMIT ?2) \
          ORDER BY lane"
     );
     db.scan(SQL, params![after, limit]).await?.iter().map(delivery).collect()
