@@ -181,6 +181,7 @@ pub fn workers(app: &Arc<App>, stopped: watch::Receiver<bool>) -> JoinSet<()> {
     loops.spawn(worker("deliver", Some(wake)).repeat(delivery::outbox::work::run_once));
     let wake: Wake = |app| &app.wakes.sequence;
     loops.spawn(worker("sequencer", Some(wake)).repeat(delivery::sequencer::run_once));
+    loops.spawn(worker("streams", None).repeat(delivery::ssf::tend));
     loops.spawn(worker("purge", None).repeat(purge));
     loops
 }

@@ -1,7 +1,8 @@
 //! Replay: a message of a provider is taken once, whichever node it reaches.
 
 use crate::ambient::Ms;
-use crate::error::Error;
+use crate::cx::Cx;
+use crate::error::{Error, Result};
 use crate::keys;
 use crate::store::{Batch, seen_messages};
 
@@ -15,7 +16,15 @@ pub fn once(
     until_ms: Ms,
     seen: Error,
 ) {
+    seen_messages::insert(batch, pool_id, by, &key(what, id), until_ms, seen);
+}
+
+/// Whether it was taken: for what is done in several batches, of which the last one says `once`.
+pub async fn is_taken(cx: &Cx, (pool_id, by): (&str, &str), what: &str, id: &str) -> Result<bool> {
+    seen_messages::exists(cx.db(), pool_id, by, &key(what, id)).await
+}
+
+fn key(what: &str, id: &str) -> [u8; 32] {
     // A kind has no space.
-    let key = keys::hash(format!("{what} {id}"));
-    seen_messages::insert(batch, pool_id, by, &key, until_ms, seen);
+    keys::hash(format!("{what} {id}"))
 }

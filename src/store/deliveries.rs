@@ -303,6 +303,21 @@ pub async fn next(db: &Db, lane: &str, now: Ms) -> Result<Option<Delivery>> {
     db.one(SQL, &params![lane, now]).await?.map(|row| delivery(&row)).transpose()
 }
 
+/// What has waited in a lane since before `since_ms` and was not put off: its turn never came.
+pub async fn waited(
+    db: &Db,
+    lane: &str,
+    since_ms: Ms,
+    now: Ms,
+    limit: i64,
+) -> Result<Vec<Delivery>> {
+    const SQL: &str = concat!(
+        columns!(),
+        "WHERE state = 'pending' AND lane = ?1 AND due_ms <= ?2 AND since_ms <= ?2 AND lease_ms <= ?3 ORDER BY due_ms LIMIT ?4"
+    );
+    db.scan(SQL, params![lane, since_ms, now, limit]).await?.iter().map(delivery).collect()
+}
+
 /// Takes a delivery until `until_ms`; of several workers one gets it. Whoever dies with it leaves it to the next after that.
 pub fn lease(batch: &mut Batch, delivery: &Delivery, now: Ms, until_ms: Ms) {
     batch.one(
@@ -413,6 +428,23 @@ pub fn replay_young(batch: &mut Batch, delivery: &Delivery, now: Ms) {
 }
 
 // What waits for its receiver.
+
+/// The first of what is held in each lane, in the order of the lanes, after that one.
+pub async fn held_lanes(db: &Db, after: &str, limit: i64) -> Result<Vec<Delivery>> {
+    const SQL: &str = concat!(
+        columns!(),
+        "WHERE (pool_id, delivery_id) IN (\
+         WITH RECURSIVE steps (lane) AS ( \
+         SELECT MIN(lane) FROM deliveries WHERE state = 'held' AND lane > ?1 \
+         UNION ALL SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.state = 'held' AND d.lane > steps.lane) \
+         FROM steps WHERE steps.lane IS NOT NULL) \
+         SELECT d.pool_id, d.delivery_id FROM steps JOIN deliveries d ON d.state = 'held' AND d.lane = steps.lane \
+         AND d.delivery_id = (SELECT MIN(f.delivery_id) FROM deliveries f WHERE f.state = 'held' AND f.lane = steps.lane) \
+         ORDER BY d.lane LIMIT ?2) \
+         ORDER BY lane"
+    );
+    db.scan(SQL, params![after, limit]).await?.iter().map(delivery).collect()
+}
 
 /// What is held for a receiver, in order, after that one.
 pub async fn held(db: &Db, lane: &str, after: Option<&str>, limit: i64) -> Result<Vec<Delivery>> {

@@ -146,13 +146,16 @@ pub async fn of_signout(db: &Db, pool_id: &str, signout_id: &str) -> Result<Vec<
     db.scan(SQL, params![pool_id, signout_id]).await?.iter().map(recorded).collect()
 }
 
-/// Records of which not all deliveries are written, oldest first.
-pub async fn unexpanded(db: &Db, limit: i64) -> Result<Vec<Recorded>> {
+/// Records of which not all deliveries are written, oldest first, after that one.
+pub async fn unexpanded(db: &Db, after: Option<&Recorded>, limit: i64) -> Result<Vec<Recorded>> {
     const SQL: &str = concat!(
         columns!(),
-        "WHERE expanded_ms IS NULL ORDER BY committed_ms, signout_id, n LIMIT ?1"
+        "WHERE expanded_ms IS NULL AND committed_ms >= ?1 AND (committed_ms > ?1 OR signout_id > ?2 OR (signout_id = ?2 AND n > ?3)) \
+         ORDER BY committed_ms, signout_id, n LIMIT ?4"
     );
-    db.scan(SQL, params![limit]).await?.iter().map(recorded).collect()
+    let after =
+        after.map_or((0, "", 0), |last| (last.committed_ms, last.signout_id.as_str(), last.n));
+    db.scan(SQL, params![after.0, after.1, after.2, limit]).await?.iter().map(recorded).collect()
 }
 
 /// How far the deliveries of a record are written, once this batch is: to `cursor`, or all of them. Of several workers one gets it.

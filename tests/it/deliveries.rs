@@ -103,6 +103,33 @@ async fn what_one_receiver_refuses_again_and_again_keeps_nothing_else_back() {
 }
 
 #[tokio::test]
+async fn records_that_cannot_be_expanded_keep_no_other_back_and_are_expanded_once_they_can_be() {
+    for house in houses_alone("poison_records").await {
+        let (receiver, pool) = given(&house).await;
+        let writes = async |doc: String| {
+            let mut batch = Batch::new();
+            let sql = "UPDATE targets SET doc = ?2 WHERE pool_id = ?1";
+            batch.any(cenote::store::Rank::Job, sql, cenote::params![pool.as_str(), doc.as_str()]);
+            house.app.db.commit(batch).await.unwrap();
+        };
+        writes("{}".to_owned()).await;
+        for _ in 0..70 {
+            sign_out(&house, &pool, "ann").await;
+        }
+        house.advance(1);
+        let (_, later) = given(&house).await;
+        sign_out(&house, &later, "ann").await;
+        works(&house).await;
+        assert_eq!(states(&house, &later).await, ["done"], "{}", house.url);
+        assert_eq!(states(&house, &pool).await, [""; 0]);
+        writes(json!({ "Url": receiver.url }).to_string()).await;
+        house.advance(6 * SECOND);
+        works(&house).await;
+        assert_eq!(states(&house, &pool).await, ["done"; 70]);
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_asks_for_patience_is_left_alone_until_then() {
     for house in houses_alone("patience").await {
         let (receiver, pool) = given(&house).await;

@@ -62,6 +62,54 @@ async fn what_a_repetition_would_not_change_is_dead_at_once_and_the_audit_trail_
 }
 
 #[tokio::test]
+async fn one_that_is_back_and_refuses_the_first_thing_is_told_the_rest_at_once() {
+    for house in houses_alone("back_refusing").await {
+        let (receiver, pool) = given(&house).await;
+        receiver.does(Does::Status(503));
+        for _ in 0..2 {
+            sign_out(&house, &pool, "ann").await;
+        }
+        for _ in 0..60 {
+            house.advance(30 * SECOND);
+            works(&house).await;
+        }
+        // Their next attempts by themselves would be an hour away.
+        assert!(rows(&house, &pool).await.iter().all(|row| row.attempts > 16));
+        receiver.does(Does::Status(400));
+        for _ in 0..10 {
+            house.advance(SECOND);
+            works(&house).await;
+        }
+        assert_eq!(states(&house, &pool).await, ["dead"; 2], "{}", house.url);
+    }
+}
+
+#[tokio::test]
+async fn what_never_had_its_turn_in_a_day_is_given_up_with_the_rest() {
+    for house in houses_alone("no_turn").await {
+        let (receiver, pool) = given(&house).await;
+        receiver.does(Does::Status(503));
+        for _ in 0..20 {
+            sign_out(&house, &pool, "ann").await;
+        }
+        works(&house).await;
+        house.advance(DAY - HOUR);
+        works(&house).await;
+        assert_eq!(states(&house, &pool).await, ["pending"; 20]);
+        house.advance(2 * HOUR);
+        // One by one it would take twenty rounds; what was tried in between has its own turn.
+        for _ in 0..5 {
+            works(&house).await;
+            house.advance(5 * SECOND);
+        }
+        let rows = rows(&house, &pool).await;
+        assert!(rows.iter().all(|row| row.state.as_str() == "dead"), "{}", house.url);
+        assert!(rows.iter().all(|row| row.detail.starts_with("Given up after a day")));
+        assert!(receiver.told().len() < 10);
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_the_operator_does_not_allow_is_dead_at_once_and_named() {
     let settings = Settings { outgoing_allow: Vec::new(), ..Settings::default() };
     let house = House::on_sqlite(settings).await;

@@ -423,6 +423,26 @@ async fn an_event_that_comes_again_is_accepted_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn a_replay_ends_nothing_either_where_an_event_may_mean_several_things() {
+    for house in houses().await {
+        let op = Provider::start().await;
+        let (pool, client) = given_openid(&house, &op, json!({})).await;
+        let (mut before, _) = arrives(&house, &op, (&pool, &client, "Open"), "ann").await;
+        // It may be the name of a person, or of a session.
+        let mut claims = claims(&op, json!({}));
+        claims["sub_id"] = json!({ "format": "opaque", "id": "ann" });
+        let token = typed(&op, json!("secevent+jwt"), &claims);
+        assert_eq!(pushes(&house, &pool, "Open", &token).await.status, 202);
+        assert!(!is_known(&mut before).await);
+        let (mut after, tokens) = arrives(&house, &op, (&pool, &client, "Open"), "ann").await;
+        let answer = pushes(&house, &pool, "Open", &token).await;
+        assert_eq!(answer.status, 202);
+        assert!(!answer.headers.contains_key("x-cenote-signout"));
+        assert!(is_known(&mut after).await && is_alive(&house, &tokens).await, "{}", house.url);
+    }
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_had_lose_no_event() {
     for house in houses().await {
         let op = Provider::start().await;

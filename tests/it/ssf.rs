@@ -5,8 +5,10 @@ use axum::http::Request;
 use cenote::ambient::{DAY, HOUR, MINUTE, SECOND};
 use cenote::cx::Cx;
 use cenote::delivery::outbox::{expand, work};
+use cenote::delivery::ssf;
 use cenote::keys::foreign::{self, Jwks};
 use cenote::store::deliveries::{self, Filter};
+use cenote::store::{Batch, Rank};
 use serde_json::{Map, Value, json};
 
 use crate::house::{Answer, House, NOW, houses, houses_alone, merge, pause};
@@ -469,6 +471,11 @@ async fn a_stream_is_read_changed_replaced_and_deleted() {
         assert_eq!(receiver.asks("PUT", "/ssf/streams", stream.clone()).await.json(), stream);
         let disabled = format!("{RISC}/account-disabled");
         let change = json!({ "stream_id": id, "events_requested": [disabled] });
+        let all = receiver.creates(poll_stream()).await;
+        assert_eq!(all["events_delivered"], all["events_supported"]);
+        assert_eq!(receiver.asks("PUT", "/ssf/streams", all.clone()).await.json(), all);
+        let gone = format!("/ssf/streams?stream_id={}", all["stream_id"].as_str().unwrap());
+        assert_eq!(receiver.asks("DELETE", &gone, json!({})).await.status, 204);
         let changed = receiver.asks("PATCH", "/ssf/streams", change.clone()).await.json();
         assert_eq!(changed["events_delivered"], json!([disabled]));
         assert_eq!(changed["description"], "for us");
@@ -734,5 +741,69 @@ async fn a_stream_that_nobody_reads_pauses_says_so_and_loses_nothing() {
             }
         }
         assert_eq!(told_of.len(), 2);
+        // What is old does not pause it again before its receiver can have fetched it.
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        assert_eq!(status(&receiver, &polled).await["status"], "enabled");
+        assert_eq!(receiver.reads(&polled).await.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_client() {
+    for house in houses_alone("ssf_client_gone").await {
+        let (pool, receiver) = given(&house).await;
+        let there = Provider::start().await;
+        there.does("/events", Behaviour::Status(503));
+        let push = json!({ "delivery": { "method": PUSH, "endpoint_url": format!("{}/events", there.url) } });
+        receiver.creates(push).await;
+        receiver.creates(poll_stream()).await;
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        let client = json!({ "UserPoolId": pool, "ClientId": receiver.client.0 });
+        house.ok("DeleteUserPoolClient", client).await;
+        there.does("/events", Behaviour::Status(202));
+        let before = there.asked("/events").len();
+        sign_out(&house, &pool, "ann").await;
+        house.advance(MINUTE);
+        works(&house).await;
+        assert_eq!(there.asked("/events").len(), before, "{}", house.url);
+        ssf::tend(Cx::system(house.app.clone())).await.unwrap();
+        let mut states = states(&house, &pool).await;
+        states.sort_unstable();
+        assert_eq!(states, ["dead", "not_possible"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_while_its_stream_was_enabled_or_deleted_is_not_forgotten() {
+    for house in houses_alone("ssf_tend").await {
+        let (pool, receiver) = given(&house).await;
+        let there = Provider::start().await;
+        there.does("/events", Behaviour::Status(202));
+        let push = json!({ "delivery": { "method": PUSH, "endpoint_url": format!("{}/events", there.url) } });
+        let (_, polled, gone) = (
+            receiver.creates(push).await,
+            receiver.creates(poll_stream()).await,
+            receiver.creates(poll_stream()).await,
+        );
+        sign_out(&house, &pool, "ann").await;
+        expands(&house).await;
+        let delete = format!("/ssf/streams?stream_id={}", gone["stream_id"].as_str().unwrap());
+        assert_eq!(receiver.asks("DELETE", &delete, json!({})).await.status, 204);
+        // As a worker writes it that read the streams just before.
+        let mut batch = Batch::new();
+        let sql = "UPDATE deliveries SET state = 'held', done_ms = NULL WHERE pool_id = ?1";
+        batch.any(Rank::Job, sql, cenote::params![pool.as_str()]);
+        house.app.db.commit(batch).await.unwrap();
+        works(&house).await;
+        assert_eq!(states(&house, &pool).await, ["held"; 3]);
+        ssf::tend(Cx::system(house.app.clone())).await.unwrap();
+        works(&house).await;
+        let mut states = states(&house, &pool).await;
+        states.sort_unstable();
+        assert_eq!(states, ["done", "held", "not_possible"], "{}", house.url);
+        assert_eq!(there.asked("/events").len(), 1);
+        assert_eq!(receiver.reads(&polled).await.len(), 1);
     }
 }

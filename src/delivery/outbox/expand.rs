@@ -33,15 +33,32 @@ pub async fn run_once(cx: Cx) -> Result<Ms> {
     Ok(cx.app.clock.now_ms() + EVERY_MS)
 }
 
-/// One round over the oldest records; true where there is more to do at once.
+/// One round over the oldest records; true where there is more to do at once. However many cannot be expanded, the next ones have their
+/// turn.
 pub async fn round(cx: &Cx) -> Result<bool> {
-    let records = records::unexpanded(cx.db(), RECORDS).await?;
-    let (mut more, mut advanced) = (records.len() as i64 == RECORDS, false);
+    let mut last: Option<Recorded> = None;
+    loop {
+        let records = records::unexpanded(cx.db(), last.as_ref(), RECORDS).await?;
+        let is_last = (records.len() as i64) < RECORDS;
+        last = records.last().cloned();
+        let (advanced, goes_on) = advance(cx, records).await?;
+        if advanced {
+            return Ok(goes_on || !is_last);
+        }
+        if is_last {
+            return Ok(false);
+        }
+    }
+}
+
+/// Expands some records. Whether anything came of it, and whether some of them go on.
+async fn advance(cx: &Cx, records: Vec<Recorded>) -> Result<(bool, bool)> {
+    let (mut goes_on, mut advanced) = (false, false);
     let mut together: Vec<Step> = Vec::new();
     let mut ids = Ids::default();
     for record in records {
         // One that cannot be expanded is tried now and then, like a receiver that fails.
-        let key = format!("record {} {} {}", record.pool_id, record.signout_id, record.n);
+        let key = name(&record);
         if matches!(cx.app.breakers.may(&key, true, cx.now), crate::breakers::May::Nothing) {
             continue;
         }
@@ -49,21 +66,29 @@ pub async fn round(cx: &Cx) -> Result<bool> {
             Ok(step) => step,
             Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
             Err(error) => {
-                tracing::error!(?error, record = key, "a sign-out cannot be made into deliveries");
-                cx.app.breakers.failed(&key, None, cx.now);
+                put_off(cx, &key, &error);
                 continue;
             }
         };
-        more |= step.cursor.is_some();
-        advanced = true;
         let rows: usize = together.iter().map(|step| step.rows.len()).sum();
         if rows + step.rows.len() > ROWS {
-            commit(cx, &mut ids, std::mem::take(&mut together)).await?;
+            advanced |= commit(cx, &mut ids, std::mem::take(&mut together)).await?;
         }
+        goes_on |= step.cursor.is_some();
         together.push(step);
     }
-    commit(cx, &mut ids, together).await?;
-    Ok(more && advanced)
+    advanced |= commit(cx, &mut ids, together).await?;
+    Ok((advanced, goes_on))
+}
+
+/// As the breakers and the log know a record.
+fn name(record: &Recorded) -> String {
+    format!("record {} {} {}", record.pool_id, record.signout_id, record.n)
+}
+
+fn put_off(cx: &Cx, record: &str, error: &Error) {
+    tracing::error!(?error, record, "a sign-out cannot be made into deliveries");
+    cx.app.breakers.failed(record, None, cx.now);
 }
 
 /// What the next commit writes for a record.
@@ -101,19 +126,28 @@ async fn step(cx: &Cx, record: Recorded) -> Result<Step> {
     Ok(Step { record, rows, cursor: None })
 }
 
-/// All in one, or, where another server was quicker with one of them, each by itself.
-async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<()> {
-    match cx.db().commit(batch(cx, ids, &steps)).await {
-        Err(error) if error.is_conflict() => {}
-        done => return done,
+/// All in one, or, where another server was quicker with one of them, or one cannot be written, each by itself. True where any was.
+async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<bool> {
+    if steps.is_empty() {
+        return Ok(false);
     }
+    match cx.db().commit(batch(cx, ids, &steps)).await {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
+        Err(_) => {}
+    }
+    let mut advanced = false;
     for step in steps {
+        let key = name(&step.record);
         match cx.db().commit(batch(cx, ids, &[step])).await {
-            Err(error) if error.is_conflict() => {}
-            done => done?,
+            Ok(()) => advanced = true,
+            // It has advanced elsewhere.
+            Err(error) if error.is_conflict() => advanced = true,
+            Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
+            Err(error) => put_off(cx, &key, &error),
         }
     }
-    Ok(())
+    Ok(advanced)
 }
 
 fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {

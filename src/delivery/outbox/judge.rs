@@ -66,15 +66,20 @@ pub fn judge(answer: &Result<Answer, Failure>, now: Ms) -> Outcome {
     }
 }
 
+/// What a library says of a connection may repeat what the other side sent: the names in its certificate, for one.
 fn why(answer: &Result<Answer, Failure>) -> String {
-    answer.as_ref().err().map(Failure::message).unwrap_or_default()
+    answer.as_ref().err().map(|failure| short(&failure.message(), 500)).unwrap_or_default()
+}
+
+/// On one line, without what could steer a terminal, and not longer than that.
+fn short(text: &str, most: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 /// The status, and the first words of what was said with it.
 fn refused(answer: &Answer) -> String {
-    let said = String::from_utf8_lossy(&answer.body);
-    let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let said: String = said.chars().filter(|c| !c.is_control()).take(200).collect();
+    let said = short(&String::from_utf8_lossy(&answer.body), 200);
     match said.as_str() {
         "" => format!("It answered {}.", answer.status),
         said => format!("It answered {}: {said}", answer.status),
@@ -158,6 +163,14 @@ mod tests {
         assert_eq!(outcome, Outcome::Dead { status: Some(400), why });
         match judge(&answer(400, None, &"x".repeat(5_000)), 0) {
             Outcome::Dead { why, .. } => assert!(why.len() < 250),
+            other => panic!("{other:?}"),
+        }
+        let names = format!("a.example cannot be reached: \u{1b} {}", "b.example ".repeat(5_000));
+        match judge(&Err(Failure::Unreachable(names)), 0) {
+            Outcome::Retry { why, .. } => {
+                assert!(why.len() <= 500 && why.starts_with("a.example cannot be reached: "));
+                assert!(!why.contains('\u{1b}'));
+            }
             other => panic!("{other:?}"),
         }
     }

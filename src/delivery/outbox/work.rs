@@ -44,6 +44,9 @@ fn pause(attempts: i64) -> Ms {
 /// Then it is a dead letter.
 const GIVE_UP_MS: Ms = DAY;
 
+/// What was waiting so long is given up by so many.
+const AT_ONCE: i64 = 100;
+
 /// Begins a turn for every target for which something is due; due again a moment later.
 pub async fn run_once(cx: Cx) -> Result<Ms> {
     begin(&cx).await?;
@@ -95,11 +98,26 @@ async fn turn(cx: &Cx, lane: &str, mut is_probe: bool) -> Result<()> {
         }
         let Some(hand) = Hand::take(&cx, lane, &due).await? else { return Ok(()) };
         if !hand.tell(&cx, &due).await? {
-            return Ok(());
+            return give_up(lane, cx).await;
         }
         // It is back, and the rest is due.
         is_probe = false;
     }
+}
+
+/// What waited for a day behind one that is not taken will not be taken either; it would never have its turn where more comes in than
+/// one attempt every five seconds tells.
+async fn give_up(lane: &str, cx: Cx) -> Result<()> {
+    let cx = Cx::system(cx.app.clone());
+    let waited = rows::waited(cx.db(), lane, cx.now - GIVE_UP_MS, cx.now, AT_ONCE).await?;
+    if waited.is_empty() {
+        return Ok(());
+    }
+    let Some(mut hand) = Hand::take(&cx, lane, &waited).await? else { return Ok(()) };
+    for delivery in &waited {
+        hand.bury(&cx, delivery, None, "Given up after a day in which its receiver took nothing.");
+    }
+    cx.db().commit(hand.unwritten).await
 }
 
 /// What a turn has in hand: leased, told one by one, and written together.
@@ -176,8 +194,9 @@ impl<'a> Hand<'a> {
                 Ok(true)
             }
             Outcome::Dead { status, why } => {
-                if status.is_some() {
-                    breakers.answered(self.lane, cx.now);
+                // It refused this one, but it is back.
+                if status.is_some() && breakers.answered(self.lane, cx.now) {
+                    rows::hurry(&mut self.unwritten, self.lane, cx.now);
                 }
                 self.bury(cx, delivery, status, &why);
                 Ok(true)

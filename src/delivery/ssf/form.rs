@@ -24,11 +24,14 @@ pub fn shown(cx: &Cx, pool: &Pool, target: &Target, about: &StreamDoc) -> Value 
         "aud": about.audience(),
         "delivery": { "method": about.method.urn(), "endpoint_url": endpoint },
         "events_supported": EVENTS,
-        "events_requested": about.events,
         "events_delivered": about.delivered().collect::<Vec<_>>(),
         "min_verification_interval": VERIFY_SECS,
         "inactivity_timeout": super::INACTIVE_MS / crate::ambient::SECOND,
     });
+    // One that asked for all sends back what it read, and goes on asking for all.
+    if !about.events.is_empty() {
+        add(&mut shown, "events_requested", json!(about.events));
+    }
     if !about.description.is_empty() {
         add(&mut shown, "description", json!(about.description));
     }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::pool::target::stream::{MAX_WITHOUT, Status};
 use crate::pool::target::{self, Doc, StreamDoc, StreamSecret};
 use crate::pool::{Pool, Target};
-use crate::store::{Batch, targets, users};
+use crate::store::{Batch, pools, targets, users};
 use crate::tokens::claims;
 use crate::{http, ids};
 
@@ -217,6 +217,9 @@ async fn create(cx: &Cx, caller: &Caller, body: &Map<String, Value>) -> Result<D
         modified_ms: cx.now,
     };
     let mut batch = Batch::new();
+    // The counts hold only while the pool's version does, and its client is there.
+    pools::hold(&mut batch, &caller.pool);
+    pools::hold_client(&mut batch, &caller.client);
     targets::insert(&mut batch, &target)?;
     note(cx, &mut batch, caller, "CreateStream", &target);
     cx.db().commit(batch).await?;

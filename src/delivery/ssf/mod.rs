@@ -16,6 +16,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use serde_json::{Map, Value};
 
+pub use self::stream::tend;
 use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
 use crate::ambient::{HOUR, Ms};
 use crate::cx::{App, Cx};
@@ -31,6 +32,9 @@ use crate::tokens::mint;
 /// What is held for one stream, and for how long nobody may have come for it. Then it is paused.
 const MOST_HELD: i64 = 10_000;
 pub const INACTIVE_MS: Ms = 7 * 24 * HOUR;
+
+/// How long one that was just enabled may take to begin with what waits for it.
+const GRACE_MS: Ms = HOUR;
 
 /// A stream that has taken nothing for so long is paused before what it was to be told would be given up.
 const PAUSE_AFTER_MS: Ms = 20 * HOUR;
@@ -69,7 +73,10 @@ pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>
     for target in &streams {
         let Doc::Stream(about) = &target.doc else { continue };
         let is_left_out = record.sub.as_ref().is_some_and(|sub| about.without.contains(sub));
-        if about.status == Status::Disabled || is_left_out {
+        if about.status == Status::Disabled
+            || is_left_out
+            || !stream::has_client(cx, pool, about).await?
+        {
             continue;
         }
         let (state, detail) = held_or_sent(cx, pool, target, about).await?;
@@ -103,14 +110,15 @@ async fn held_or_sent(
     if about.status == Status::Enabled {
         let oldest = deliveries::held(cx.db(), &lane, None, 1).await?;
         let unread = oldest.first().is_some_and(|first| first.created_ms + INACTIVE_MS <= cx.now);
-        if unread {
+        // One that was enabled again has as long to fetch what waited for it.
+        if unread && target.modified_ms + INACTIVE_MS <= cx.now {
             stream::pause(cx, target, "Nobody has polled it for seven days.").await?;
         }
     }
     if deliveries::count_held(cx.db(), &lane, MOST_HELD).await? < MOST_HELD {
         return Ok((State::Held, ""));
     }
-    if about.status == Status::Enabled {
+    if about.status == Status::Enabled && target.modified_ms + GRACE_MS <= cx.now {
         stream::pause(cx, target, "10000 events wait, and nobody polls them.").await?;
     }
     Ok((State::NotPossible, "10000 events wait for the receiver of this stream already."))
@@ -135,6 +143,9 @@ async fn push(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Outcome> {
     let Doc::Stream(about) = &target.doc else {
         return Ok(Outcome::dead("The target is no event stream."));
     };
+    if !stream::has_client(cx, pool, about).await? {
+        return Ok(Outcome::dead("The app client of the stream was deleted."));
+    }
     let own = is_about_stream(delivery);
     let (Method::Push, Some(url)) = (about.method, &about.endpoint_url) else {
         return Ok(Outcome::Held);

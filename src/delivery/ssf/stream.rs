@@ -5,6 +5,7 @@ use serde_json::json;
 use super::answer::add;
 use super::event::{self, STREAM_UPDATED, VERIFICATION};
 use super::{Delivery, Kind, State};
+use crate::ambient::{MINUTE, Ms};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
@@ -19,6 +20,62 @@ pub fn lane(target: &Target) -> String {
     deliveries::lane(Kind::Ssf, &target.pool_id, &target.id)
 }
 
+/// What was written as held while its stream was enabled, changed or deleted by somebody else is found this soon.
+const EVERY_MS: Ms = MINUTE;
+const LANES: i64 = 500;
+
+/// Sends what is held for streams that are pushed and enabled, and buries what is held for those that are gone.
+pub async fn tend(cx: Cx) -> Result<Ms> {
+    let mut after = String::new();
+    loop {
+        let found = deliveries::held_lanes(cx.db(), &after, LANES).await?;
+        let Some(last) = found.last() else { return Ok(cx.now + EVERY_MS) };
+        after = last.lane();
+        for held in found {
+            let lane = held.lane();
+            let mut batch = Batch::new();
+            match targets::find(cx.db(), &held.pool_id, &held.target).await? {
+                Some(Target { doc: Doc::Stream(about), .. }) => {
+                    let pool = cx.app.directory.pool(cx.db(), &held.pool_id).await?;
+                    let lives = match &pool {
+                        Some(pool) => has_client(&cx, pool, &about).await?,
+                        None => false,
+                    };
+                    match (lives, about.status, about.method) {
+                        (false, ..) => deliveries::bury_held(
+                            &mut batch,
+                            &lane,
+                            "The app client of the stream was deleted.",
+                            cx.now,
+                        ),
+                        (_, Status::Disabled, _) => {
+                            deliveries::bury_held(
+                                &mut batch,
+                                &lane,
+                                "The stream was disabled.",
+                                cx.now,
+                            );
+                        }
+                        (_, Status::Enabled, Method::Push) => {
+                            deliveries::send_held(&mut batch, &lane, cx.now);
+                        }
+                        _ => continue,
+                    }
+                }
+                _ => deliveries::bury_held(&mut batch, &lane, "The stream was deleted.", cx.now),
+            }
+            cx.db().commit(batch).await?;
+        }
+    }
+}
+
+/// A stream ends with the app client that it is for: whoever that was is told nothing more.
+pub async fn has_client(cx: &Cx, pool: &Pool, about: &StreamDoc) -> Result<bool> {
+    let Some(client_id) = &about.client_id else { return Ok(true) };
+    let found = cx.app.directory.client(cx.db(), client_id).await?;
+    Ok(found.is_some_and(|(of, _)| of.id == pool.id))
+}
+
 /// Pauses a stream that nobody reads, and says so on it. Of several servers that find it one does; whoever changed it meanwhile is right.
 pub async fn pause(cx: &Cx, target: &Target, why: &str) -> Result<()> {
     let Doc::Stream(about) = &target.doc else { return Ok(()) };
@@ -30,8 +87,9 @@ pub async fn pause(cx: &Cx, target: &Target, why: &str) -> Result<()> {
     targets::update(&mut batch, &paused, cx.now, Error::conflict())?;
     audit::note(&mut batch, cx, &pool.id, &Actor::Operator, "PauseStream", &target.id, "ok", why);
     match cx.db().commit(batch).await {
-        Err(error) if !error.is_conflict() => Err(error),
-        _ => {
+        Err(error) if error.is_conflict() => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
             tracing::warn!(pool = pool.id, stream = target.id, why, "an event stream was paused");
             Ok(())
         }

@@ -148,6 +148,7 @@ pub async fn end(
     message: &Message<'_>,
     reason: &'static str,
 ) -> Result<()> {
+    inward::refuse_replay(cx, pool, providers, message).await?;
     let nobody = Ending { reason, named: Named::default() };
     let (last, before) = endings.split_last().unwrap_or((&nobody, &[]));
     for ending in before {

@@ -45,6 +45,9 @@ pub async fn end(
     reason: &'static str,
     ended: &mut usize,
 ) -> Result<()> {
+    if let Some(message) = message {
+        refuse_replay(cx, pool, providers, message).await?;
+    }
     let mut found = Vec::new();
     for provider in providers {
         for session in find(cx, pool, provider, named).await? {
@@ -91,6 +94,23 @@ pub async fn end(
     }
     done?;
     *ended += rest.len();
+    Ok(())
+}
+
+/// Before anything ends: where it takes several batches, the last one alone takes the message, and a replay must not get as far as the
+/// ones before.
+pub async fn refuse_replay(
+    cx: &Cx,
+    pool: &Pool,
+    providers: &[&Provider],
+    message: &Message<'_>,
+) -> Result<()> {
+    for provider in providers {
+        let place = (pool.id.as_str(), provider.name.as_str());
+        if seen::is_taken(cx, place, message.kind, message.id).await? {
+            return Err(replayed());
+        }
+    }
     Ok(())
 }
 
