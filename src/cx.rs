@@ -171,13 +171,6 @@ impl Cx {
         }
     }
 
-    /// The batch with the sign-out was not committed, and none that takes its place will be.
-    pub fn forget_signout(&self) {
-        if let Ok(mut reply) = self.reply.lock() {
-            reply.signout = None;
-        }
-    }
-
     /// The refusal that follows was committed to the audit trail; the door need not do it again.
     pub fn note_refusal_audited(&self) {
         if let Ok(mut reply) = self.reply.lock() {

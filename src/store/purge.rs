@@ -2,7 +2,7 @@
 //! is never purged: how long it is kept is the operator's to say.
 
 use super::{Batch, Db, Rank};
-use crate::ambient::{DAY, Ms};
+use crate::ambient::{DAY, HOUR, Ms};
 use crate::error::{Error, Result};
 use crate::params;
 
@@ -12,6 +12,10 @@ const KEEP_MS: Ms = 2 * DAY;
 const KEEP_ENDED_MS: Ms = 3 * DAY;
 /// A sign-out record outlives the last token that it kills by a month, for receipts.
 const KEEP_RECORDS_MS: Ms = 30 * DAY;
+
+/// Whoever followed a feed within the two days before a sign-out stands in its receipt until no token of it can live any more
+/// (`delivery::receipt`), also where the feed's pool is gone.
+const KEEP_CONSUMERS_MS: Ms = 3 * DAY + HOUR;
 
 /// What was delivered is shown for a week; what could not be, for a month from when it was given up.
 const KEEP_DELIVERIES_MS: Ms = 7 * DAY;
@@ -112,7 +116,7 @@ const RULES: &[Rule] = &[
     rule!(Job, KEEP_DELIVERIES_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1 AND state <> 'dead'"),
     rule!(Job, KEEP_DEAD_MS, "deliveries", "pool_id, delivery_id", "done_ms < ?1"),
     rule!(Job, NOT_KEPT, "feed_keys", "pool_id, kid", "retired_ms < ?1"),
-    rule!(Job, KEEP_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
+    rule!(Job, KEEP_CONSUMERS_MS, "feed_consumers", "pool_id, owner, consumer", "seen_ms < ?1"),
     // Of a stream that is gone, or whose pool is.
     rule!(Job, KEEP_MS, "deliveries", "pool_id, delivery_id", "state = 'held' AND created_ms < ?1 AND NOT EXISTS (SELECT 1 FROM targets t \
         WHERE t.pool_id = deliveries.pool_id AND t.target_id = deliveries.target)"),
@@ -159,7 +163,8 @@ const TARGETS: Rule = Rule {
     ),
 };
 
-/// What a deleted pool leaves behind. The audit trail stays, and so do deliveries and records with the feed that tells them.
+/// What a deleted pool leaves behind. The audit trail stays, and so do deliveries and records with the feed that tells them and those who
+/// follow it.
 #[rustfmt::skip] // One table per line.
 const REMAINS: &[Rule] = &[
     of_pool!(User, "users", "sub"),
@@ -186,7 +191,6 @@ const REMAINS: &[Rule] = &[
     of_pool!(Domain, "provider_identifiers", "identifier"),
     of_pool!(Domain, "provider_learned", "name, what"),
     of_pool!(Client, "ui_customizations", "client_id"),
-    of_pool!(Job, "feed_consumers", "owner, consumer"),
     of_pool!(Job, "participations", "sid"),
     TARGETS,
 ];

@@ -23,11 +23,12 @@ pub struct Consumer {
 /// More than a pool has; who finds so many knows that there may be more.
 pub const MANY: usize = 20_000;
 
-pub async fn consumers(db: &Db, pool_id: &str) -> Result<Vec<Consumer>> {
+/// Those who were heard since then.
+pub async fn consumers(db: &Db, pool_id: &str, since: Ms) -> Result<Vec<Consumer>> {
     let sql = "SELECT c.consumer, c.since, CASE WHEN c.incarnation = h.incarnation THEN 1 ELSE 0 END, c.policy, c.max_staleness_ms, \
                c.seen_ms FROM feed_consumers c LEFT JOIN feed_heads h ON h.pool_id = c.pool_id \
-               WHERE c.pool_id = ?1 ORDER BY c.owner, c.consumer LIMIT 20000";
-    let rows = db.scan(sql, params![pool_id]).await?;
+               WHERE c.pool_id = ?1 AND c.seen_ms >= ?2 ORDER BY c.owner, c.consumer LIMIT ?3";
+    let rows = db.scan(sql, params![pool_id, since, MANY as i64]).await?;
     rows.iter()
         .map(|row| {
             Ok(Consumer {

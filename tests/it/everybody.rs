@@ -49,7 +49,7 @@ impl House {
 }
 
 /// The kid in the header of a token.
-fn kid(token: &Value) -> String {
+pub fn kid(token: &Value) -> String {
     use base64::Engine as _;
     let header = token.as_str().unwrap().split('.').next().unwrap();
     let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
@@ -57,7 +57,7 @@ fn kid(token: &Value) -> String {
     header["kid"].as_str().unwrap().to_owned()
 }
 
-fn in_path(kid: &str) -> String {
+pub fn in_path(kid: &str) -> String {
     kid.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D")
 }
 

@@ -94,6 +94,7 @@ mod tls;
 mod token_revocation;
 mod totp;
 mod triggers;
+mod triggers_everybody;
 mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;

@@ -5,12 +5,12 @@ use axum::http::Request;
 use cenote::ambient::rfc3339;
 use cenote::cx::Cx;
 use cenote::signout::{self, End, Why};
-use cenote::store::{Batch, Rank, Val, users};
+use cenote::store::{Batch, Rank, Val, purge, users};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::browser::code_client;
-use crate::house::{Answer, House, NOW, houses, merge, pause};
+use crate::house::{Answer, House, NOW, houses, houses_alone, merge, pause};
 use crate::relying_party::claims;
 use crate::signature::{production, signed_get};
 
@@ -451,5 +451,67 @@ async fn a_validity_that_was_raised_while_somebody_signed_out_is_not_forgotten()
             let receipt = reads(&house, &pool, &signout).await;
             assert_eq!(receipt["exposure_until"], rfc3339(NOW + 24 * HOUR + 120_000));
         }
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_learned_is_not_forgotten_while_a_token_may_live() {
+    for house in houses_alone("receipt").await {
+        let (pool, _, _) = given(&house).await;
+        follows(&house, &pool, "orders", "one", 6, "open").await;
+        house.advance(47 * HOUR);
+        let signout = signs_out(&house, &pool, "ann").await;
+        projects(&house, &pool, &signout, 7).await;
+        house.advance(24 * HOUR);
+        purge::run(&house.app.db, house.app.clock.now_ms()).await.unwrap();
+        let receipt = reads(&house, &pool, &signout).await;
+        assert_eq!(receipt["feed"]["behind"][0]["id"], "orders");
+        assert_eq!(receipt["registered_exposure_until"], receipt["exposure_until"]);
+        assert_eq!(receipt["complete"], false);
+        // Of a later sign-out it is none of those who follow.
+        let later = signs_out(&house, &pool, "ann").await;
+        assert_eq!(reads(&house, &pool, &later).await["feed"]["consumers"], 0);
+        house.advance(3 * HOUR);
+        purge::run(&house.app.db, house.app.clock.now_ms()).await.unwrap();
+        let left = "SELECT COUNT(*) FROM feed_consumers WHERE pool_id = ?1";
+        assert_eq!(house.rows(left, &pool).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn who_has_not_learned_that_a_pool_is_gone_is_not_forgotten_with_it() {
+    for house in houses().await {
+        let (pool, _, _) = given(&house).await;
+        follows(&house, &pool, "orders", "one", 6, "open").await;
+        let answer = house.call("DeleteUserPool", json!({ "UserPoolId": pool })).await;
+        let signout = answer.header("x-cenote-signout").to_owned();
+        projects(&house, &pool, &signout, 7).await;
+        assert!(purge::grave(&house.app.db, &pool).await.unwrap());
+        let receipt = reads(&house, &pool, &signout).await;
+        assert_eq!(receipt["feed"]["behind"][0]["id"], "orders");
+        assert_eq!(receipt["registered_exposure_until"], receipt["exposure_until"]);
+        assert_eq!(receipt["complete"], false);
+    }
+}
+
+#[tokio::test]
+async fn of_a_compromised_key_nobody_is_said_to_have_learned_once_that_is_forgotten() {
+    for house in houses().await {
+        let (pool, _, _) = given(&house).await;
+        let cx = Cx::system(house.app.clone());
+        let of = house.app.directory.pool(&house.app.db, &pool).await.unwrap().unwrap();
+        let mut batch = Batch::new();
+        let ends = [End::Key { kid: "k" }];
+        let signout = signout::end(&cx, &mut batch, &of, &ends, Why::admin("signing_key_revoked"));
+        house.app.db.commit(batch).await.unwrap();
+        projects(&house, &pool, &signout, 7).await;
+        let receipt = reads(&house, &pool, &signout).await;
+        assert_eq!(receipt["exposure_until"], Value::Null);
+        assert_eq!(receipt["registered_exposure_until"], rfc3339(NOW));
+        assert_eq!(receipt["complete"], true);
+        house.advance(26 * HOUR);
+        let receipt = reads(&house, &pool, &signout).await;
+        assert_eq!(receipt["registered_exposure_until"], Value::Null);
+        assert_eq!(receipt["complete"], false);
     }
 }

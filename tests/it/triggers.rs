@@ -1,6 +1,6 @@
 //! Everything that signs somebody out writes a record, and the record reaches everyone: it has its number in the feed, the app client
 //! that took part is sent a logout token, the webhook an event, and the receipt says so. One test for each trigger of
-//! `docs/sign-out.md`; what is by an administrator's extension API or another provider's event stream is beside those.
+//! `docs/sign-out.md`; those of the extension API are in `triggers_everybody`, another provider's event stream is in `events_inward`.
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -23,14 +23,14 @@ use crate::saml_provider::posts;
 use crate::upstream_sign_out::given_openid;
 
 /// A pool with a client that is told of sign-outs, and a webhook; both are one server of the test's own.
-struct Scene {
-    house: House,
-    receiver: Provider,
-    pool: String,
+pub struct Scene {
+    pub house: House,
+    pub receiver: Provider,
+    pub pool: String,
     client: String,
 }
 
-async fn scenes(name: &str) -> Vec<Scene> {
+pub async fn scenes(name: &str) -> Vec<Scene> {
     let mut scenes = Vec::new();
     for house in houses_alone(&format!("trigger_{name}")).await {
         let pool = house.pool(json!({})).await;
@@ -78,7 +78,7 @@ impl Scene {
         json!({ "UserPoolId": self.pool, "Username": "ann" })
     }
 
-    async fn signs_in(&self) -> Value {
+    pub async fn signs_in(&self) -> Value {
         self.house.signs_in(&self.client, "ann").await
     }
 
@@ -98,7 +98,7 @@ impl Scene {
     }
 
     /// The sign-out of this answer reached everyone who is to know of it.
-    async fn reaches_everyone(&self, answer: &Answer, reason: &str, kinds: &[&str]) {
+    pub async fn reaches_everyone(&self, answer: &Answer, reason: &str, kinds: &[&str]) {
         let receipt = self.reaches(answer, reason, kinds).await;
         let told: Vec<Value> = self
             .receiver
@@ -133,7 +133,7 @@ impl Scene {
     }
 
     /// Its records have their numbers in the feed, the webhook heard of each, and so says the receipt, which is given back.
-    async fn reaches(&self, answer: &Answer, reason: &str, kinds: &[&str]) -> Value {
+    pub async fn reaches(&self, answer: &Answer, reason: &str, kinds: &[&str]) -> Value {
         let signout = answer.header("x-cenote-signout").to_owned();
         assert!(
             !signout.is_empty(),

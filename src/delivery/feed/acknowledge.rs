@@ -22,7 +22,7 @@ pub async fn admit(cx: &Cx, hub: &Hub, owner: &str, consumer: &str) -> Result<()
         return Ok(());
     }
     Err(Refused::TooMany(
-        "Too many consumers have followed this feed within two days. Give each process one name that stays, instead of a new one at each start.",
+        "Too many consumers have followed this feed within three days. Give each process one name that stays, instead of a new one at each start.",
     ))
 }
 

@@ -28,7 +28,7 @@ pub struct Known<'a> {
     /// Every delivery that follows from the records is a row.
     pub expanded: bool,
     pub consumers: &'a [Consumer],
-    /// Some delivery has not arrived, for whatever reason.
+    /// Some delivery has not arrived, for whatever reason, or somebody may be forgotten who had not learned.
     pub undelivered: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Everything that a receipt says, as one look at the database found it.
 
 use super::{Asked, exposure};
-use crate::ambient::Ms;
+use crate::ambient::{DAY, HOUR, Ms};
 use crate::cx::Cx;
 use crate::error::Result;
 use crate::store::receipts::{self, Consumer, Delivered, Upstream};
@@ -13,6 +13,12 @@ const SHOWN: i64 = 500;
 /// So many records are read: a sign-out has one, or one for each session that it ended.
 const MOST_RECORDS: usize = 10_000;
 
+/// Whoever has said nothing for so long before a sign-out follows the feed no more.
+const FOLLOWS_MS: Ms = 2 * DAY;
+
+/// After this time it begins to be forgotten who had not learned (`store::purge`). All but the tokens of a compromised key have expired.
+const REMEMBERED_MS: Ms = DAY + HOUR;
+
 pub struct Gathered {
     pub pool_id: String,
     pub records: Vec<Recorded>,
@@ -23,6 +29,8 @@ pub struct Gathered {
     pub deliveries: Vec<Delivered>,
     pub counts: Vec<(String, i64)>,
     pub upstream: Vec<Upstream>,
+    /// Somebody who had not learned may be missing here.
+    pub forgotten: bool,
 }
 
 pub async fn records(cx: &Cx, pool_id: &str, signout_id: &str) -> Result<Vec<Recorded>> {
@@ -35,12 +43,17 @@ impl Gathered {
         let (db, pool_id, signout_id) = (cx.db(), &asked.pool_id, &asked.signout_id);
         let whole = records.len() < MOST_RECORDS;
         let seq = records.iter().map(|record| record.seq).reduce(|a, b| Some(a?.max(b?)));
+        let committed = records.iter().map(|record| record.committed_ms).max().unwrap_or(0);
+        let matters = records.iter().any(|record| record.drop_after_ms > cx.now);
+        let consumers = receipts::consumers(db, pool_id, committed - FOLLOWS_MS).await?;
         Ok(Gathered {
+            forgotten: matters && cx.now > committed + REMEMBERED_MS
+                || consumers.len() >= receipts::MANY,
             pool_id: pool_id.clone(),
             seq: seq.flatten().filter(|_| whole),
             expanded: whole && records.iter().all(|record| record.expanded_ms.is_some()),
             records,
-            consumers: receipts::consumers(db, pool_id).await?,
+            consumers,
             deliveries: receipts::deliveries(db, pool_id, signout_id, SHOWN).await?,
             counts: receipts::counts(db, pool_id, signout_id).await?,
             upstream: receipts::upstream(db, pool_id, signout_id, SHOWN).await?,
@@ -61,7 +74,7 @@ impl Gathered {
             seq: self.seq,
             expanded: self.expanded,
             consumers: &self.consumers,
-            undelivered: self.counts.iter().any(|(state, _)| state != "done"),
+            undelivered: self.forgotten || self.counts.iter().any(|(state, _)| state != "done"),
         })
     }
 
@@ -69,6 +82,7 @@ impl Gathered {
     pub fn is_complete(&self) -> bool {
         self.seq.is_some()
             && self.expanded
+            && !self.forgotten
             && self.behind().next().is_none()
             && self.counts.iter().all(|(state, _)| state == "done")
             && self.upstream.iter().all(|told| {
