@@ -36,10 +36,10 @@ pub(super) static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
             json!({ "type": "object", "additionalProperties": false, "properties": settings });
         let mut change = patch(&object);
         change["type"] = json!("object");
+        // The others may be null, in a patch and in something new.
+        change["properties"][required] = object["properties"][required].clone();
         all.insert(format!("{name}Patch"), change.clone());
-        // What is not required may be null here, too.
         let mut new = change;
-        new["properties"][required] = object["properties"][required].clone();
         new["required"] = json!([required]);
         all.insert(format!("New{name}"), new);
     }

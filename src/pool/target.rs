@@ -134,6 +134,9 @@ impl TokenRevocationDoc {
             Some("") => {
                 Err(Error::invalid("Audience must not be empty: leave it out to mean Url."))
             }
+            Some(text) if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
+                Err(Error::invalid("Audience must be printable ASCII."))
+            }
             _ => Ok(()),
         }
     }
