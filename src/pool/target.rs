@@ -187,6 +187,11 @@ pub fn check_url(member: &str, text: &str) -> Result<()> {
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
         return refuse("must be an https URL.");
     }
+    // More than DNS has names for can be written into a URL.
+    let named = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if url.domain().is_some_and(|host| !named(host)) {
+        return refuse("names a host that cannot exist.");
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("must not hold a user name or password, which would end up in logs.");
     }
