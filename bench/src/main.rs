@@ -39,6 +39,9 @@ pub struct Args {
     /// Measure these paths only
     #[arg(long, value_name = "PATHS", value_delimiter = ',', value_parser = PossibleValuesParser::new(paths::NAMES))]
     only: Vec<String>,
+    /// Only how quickly a sign-out reaches those who must know of it
+    #[arg(long, conflicts_with = "only")]
+    reach: bool,
     /// Small sizes and short windows: a smoke test of under a minute, whose figures are rough
     #[arg(long)]
     quick: bool,
@@ -156,6 +159,12 @@ async fn run(args: &Args) -> Result<()> {
         report.start_ms, report.idle_rss_mb
     ));
 
+    if args.reach {
+        say("");
+        reach::print(&server, &world, &sizes).await?;
+        server.stop();
+        return Ok(());
+    }
     let wanted: Vec<&str> = paths::NAMES
         .into_iter()
         .filter(|name| args.only.is_empty() || args.only.iter().any(|only| only == name))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, code_client};
-use crate::house::{House, PASSWORD, houses, together};
+use crate::house::{House, PASSWORD, houses_apart as houses, together};
 use crate::relying_party::{claims, extend, parties};
 
 async fn given(house: &House, pool: Value) -> (String, String) {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::backchannel::{sid, signs_in_again};
 use crate::browser::{BYE, Browser, code_client};
-use crate::house::{House, PASSWORD, houses, merge};
+use crate::house::{House, PASSWORD, houses_apart as houses, merge};
 use crate::provider::{Behaviour, Provider};
 use crate::relying_party::{RelyingParty, deliver, deliveries_of, expand, extend, states};
 

@@ -21,10 +21,21 @@ use serde_json::{Value, json};
 use crate::process::{self, Process, pause};
 use crate::receiver::SECRET;
 
-const KILLS: u32 = 20;
-
 #[test]
 fn every_acknowledged_sign_out_reaches_a_webhook_however_often_either_is_killed() {
+    killed(20, Duration::ZERO);
+}
+
+/// In real time, a quarter of an hour of it.
+#[test]
+#[ignore = "./test soak"]
+fn soak_of_two_hundred_kills_and_an_outage_of_ten_minutes() {
+    killed(200, Duration::from_secs(600));
+}
+
+/// Kills the server so often, while the receiver is down at times; then the receiver is away for an outage, and must be told of what
+/// happened meanwhile within ten seconds of its return.
+fn killed(kills: u32, outage: Duration) {
     let directory = process::directory();
     let mut server = Process::start(&directory, &[]);
     let (pool, port) = (server.get("user_pool_id").to_owned(), server.port());
@@ -35,7 +46,7 @@ fn every_acknowledged_sign_out_reaches_a_webhook_however_often_either_is_killed(
     let mut random = Dice(0x9e37_79b9_7f4a_7c15);
     let acknowledged: Arc<Mutex<BTreeSet<String>>> = Arc::default();
     let mut next = 0;
-    for _ in 0..KILLS {
+    for _ in 0..kills {
         let mut server = Process::start_on(&directory, port, &[]);
         let stop = Arc::new(AtomicBool::new(false));
         let load: Vec<_> = (0..3)
@@ -58,20 +69,38 @@ fn every_acknowledged_sign_out_reaches_a_webhook_however_often_either_is_killed(
 
     receiver.is_down.store(false, Ordering::SeqCst);
     let server = Process::start_on(&directory, port, &[]);
-    let acknowledged = acknowledged.lock().unwrap();
-    assert!(acknowledged.len() >= 40, "too little load: {}", acknowledged.len());
-    let mut missing = Vec::new();
-    // What the last server had in hand is taken up when its lease is over.
-    for _ in 0..600 {
-        let told = receiver.told.lock().unwrap();
-        missing = acknowledged.iter().filter(|sub| !told.contains(*sub)).cloned().collect();
-        drop(told);
-        if missing.is_empty() {
-            break;
+    let missed = |acknowledged: &BTreeSet<String>, within: Duration| {
+        let mut missing = acknowledged.len();
+        for _ in 0..within.as_millis() / 100 {
+            let told = receiver.told.lock().unwrap();
+            missing = acknowledged.iter().filter(|sub| !told.contains(*sub)).count();
+            drop(told);
+            if missing == 0 {
+                break;
+            }
+            pause(100);
         }
-        pause(100);
+        missing
+    };
+    let first = acknowledged.lock().unwrap().clone();
+    assert!(first.len() >= 40, "too little load: {}", first.len());
+    // What the last server had in hand is taken up when its lease is over.
+    assert_eq!(missed(&first, Duration::from_secs(60)), 0, "of {} sign-outs", first.len());
+
+    if !outage.is_zero() {
+        receiver.is_down.store(true, Ordering::SeqCst);
+        let (stop, pool) = (Arc::new(AtomicBool::new(false)), pool.clone());
+        let (all, stopped) = (acknowledged.clone(), stop.clone());
+        let load = std::thread::spawn(move || signs_out(port, &pool, "outage", &all, &stopped));
+        pause(2_000);
+        stop.store(true, Ordering::SeqCst);
+        load.join().unwrap();
+        pause(u64::try_from(outage.as_millis()).unwrap());
+        let all = acknowledged.lock().unwrap().clone();
+        assert!(missed(&all, Duration::from_millis(100)) > 0, "it was told while it was away");
+        receiver.is_down.store(false, Ordering::SeqCst);
+        assert_eq!(missed(&all, Duration::from_secs(10)), 0, "of {} sign-outs", all.len());
     }
-    assert!(missing.is_empty(), "{} of {} sign-outs were lost", missing.len(), acknowledged.len());
     receiver.is_over.store(true, Ordering::SeqCst);
     drop(server);
     std::fs::remove_dir_all(directory).unwrap();

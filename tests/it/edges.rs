@@ -69,7 +69,7 @@ const FLOW: &[(&str, &str)] = &[
         "cx",
         "templates feeds store keys outgoing config compute limits meters breakers turns wakes ids ambient error",
     ),
-    ("feeds", "store keys ambient"),
+    ("feeds", "store pool keys ambient"),
     ("store", "pool meters ambient error"),
     ("templates", "error"),
     ("pool", "ambient error"),

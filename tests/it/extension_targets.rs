@@ -8,7 +8,7 @@ use cenote::targets;
 use serde_json::{Value, json};
 
 use crate::extension::refused;
-use crate::house::{House, houses, houses_alone, together};
+use crate::house::{House, houses_alone, houses_apart as houses, together};
 
 impl House {
     async fn makes(&self, path: &str, body: Value) -> Value {

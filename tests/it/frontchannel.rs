@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::backchannel::{sid, signs_in_again};
 use crate::browser::{BYE, Browser, code_client, parameter};
-use crate::house::{Answer, PASSWORD, houses};
+use crate::house::{Answer, PASSWORD, houses_apart as houses};
 use crate::provider::Provider;
 use crate::relying_party::{RelyingParty, deliver, deliveries_of, extend};
 use crate::upstream_sign_out::{given_openid, signs_in_at};
