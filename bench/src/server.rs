@@ -20,11 +20,12 @@ pub struct Server {
     log: PathBuf,
 }
 
-/// Brings `cenote` up to date with the source; cargo does nothing if it is. The program stands beside this one.
+/// Brings `cenote` up to date with the source; cargo does nothing if it is: of both packages together the dependencies have the features that
+/// they have here. The program stands beside this one.
 pub fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "cenote", "--bin", "cenote"])
+        .args(["build", "--release", "--quiet", "--package", "cenote", "--package", "cenote-bench"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()?;
     if !status.success() {
