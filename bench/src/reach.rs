@@ -220,7 +220,7 @@ async fn backchannel(server: &Server, world: &World, sign_outs: usize) -> Result
         .run_until(async {
             let mut connection = Connection::open(server.address).await?;
             for user in world.first.iter().take(sign_outs) {
-                expect(&mut connection, &requests::password_at_web(&user.username)).await?;
+                expect(&mut connection, &requests::password_at_told(&user.username)).await?;
                 let answer: Value = serde_json::from_slice(connection.body())?;
                 let token = answer.pointer("/AuthenticationResult/AccessToken");
                 let token = token.and_then(Value::as_str).unwrap_or_default().to_owned();

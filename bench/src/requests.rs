@@ -9,7 +9,7 @@ use cenote_verifier::format::Position;
 use serde_json::{Value, json};
 
 use crate::http::request;
-use crate::world::{CALLBACK, CLIENT, DOMAIN_HOST, MACHINE, PASSWORD, POOL, SECRET, WEB};
+use crate::world::{CALLBACK, CLIENT, DOMAIN_HOST, MACHINE, PASSWORD, POOL, SECRET, TOLD, WEB};
 use crate::{Failed, Result};
 
 /// The host of the JSON API.
@@ -153,17 +153,17 @@ pub fn feed_delta(token: &str, consumer: usize, at: &Position, nonce: &str) -> V
 }
 
 /// A sign-in at the client that is told of sign-outs by back-channel.
-pub fn password_at_web(username: &str) -> Vec<u8> {
+pub fn password_at_told(username: &str) -> Vec<u8> {
     let hash = secret_hash(username);
     let parameters = json!({ "USERNAME": username, "PASSWORD": PASSWORD, "SECRET_HASH": hash });
     let input =
-        json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": WEB, "AuthParameters": parameters });
+        json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": TOLD, "AuthParameters": parameters });
     operation("InitiateAuth", &input)
 }
 
 fn secret_hash(username: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    BASE64_STANDARD.encode(hmac::sign(&key, format!("{username}{WEB}").as_bytes()))
+    BASE64_STANDARD.encode(hmac::sign(&key, format!("{username}{TOLD}").as_bytes()))
 }
 
 /// An operation signed with AWS Signature Version 4. The signature has no nonce: the same request may be sent for some minutes.

@@ -36,6 +36,8 @@ pub const CLIENT: &str = "benchclient000000000000001";
 pub const WEB: &str = "benchclient000000000000002";
 /// A client that acts for itself.
 pub const MACHINE: &str = "benchclient000000000000003";
+/// A client that is told of sign-outs, and that nobody else signs in at.
+pub const TOLD: &str = "benchclient000000000000004";
 pub const SECRET: &str = "s3cret0fthebenchclients0000000000000000000000000001x";
 pub const API: &str = "https://api.example.com";
 /// The pool's pages and OAuth endpoints, by `Host`, as in production.
@@ -62,7 +64,7 @@ pub struct World {
     /// Users from all over the pool, once it was grown.
     pub spread: Vec<User>,
     pub users: usize,
-    /// Where the client `WEB` is told of sign-outs, once somebody listens.
+    /// Where the client `TOLD` is told of sign-outs, once somebody listens.
     pub receiver: SocketAddr,
 }
 
@@ -389,18 +391,27 @@ fn public_client() -> Value {
     })
 }
 
-fn web_client(receiver: SocketAddr) -> Value {
+fn web_client() -> Value {
     json!({
         "ClientId": WEB,
         "ClientName": "web",
         "ClientSecret": SECRET,
-        "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-        "Extensions": { "BackchannelLogoutUri": format!("http://{receiver}/backchannel-logout") },
         "AllowedOAuthFlowsUserPoolClient": true,
         "AllowedOAuthFlows": ["code"],
         "AllowedOAuthScopes": ["openid", "email", "profile"],
         "CallbackURLs": [CALLBACK],
         "SupportedIdentityProviders": ["COGNITO"],
+    })
+}
+
+/// A relying party that is told of sign-outs by back-channel.
+fn told_client(receiver: SocketAddr) -> Value {
+    json!({
+        "ClientId": TOLD,
+        "ClientName": "told",
+        "ClientSecret": SECRET,
+        "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        "Extensions": { "BackchannelLogoutUri": format!("http://{receiver}/backchannel-logout") },
     })
 }
 
