@@ -126,8 +126,9 @@ impl World {
             &cx,
             &seed::parse(&seed_file(vec![
                 public_client(),
-                web_client(receiver),
+                web_client(),
                 machine_client(),
+                told_client(receiver),
             ]))?,
         )
         .await?;
