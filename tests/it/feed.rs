@@ -166,7 +166,8 @@ async fn consumers(house: &House, pool: &str) -> Vec<feed::Consumer> {
     feed::consumers(&house.app.db, pool).await.unwrap()
 }
 
-async fn begins_anew(house: &House, pool: &str) {
+/// As after a restore.
+pub async fn begins_anew(house: &House, pool: &str) {
     let mut batch = Batch::new();
     feed::new_incarnation(&mut batch, pool, "AAAAAAAAAAAAAAAAAAAAAA");
     house.app.db.commit(batch).await.unwrap();

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use cenote::store::{Batch, feed};
 use http_body_util::BodyExt;
 use serde_json::json;
 
-use crate::feed::{Verifier, ask, awake, gone, refused, signs_out};
+use crate::feed::{Verifier, ask, awake, begins_anew, gone, refused, signs_out};
 use crate::house::{House, houses_alone, pause};
 use crate::sequencer::number;
 
@@ -76,12 +75,6 @@ impl Stream {
 fn path(verifier: &Verifier, consumer: &str) -> String {
     let Verifier { pool, incarnation, seq, .. } = verifier;
     format!("/{pool}/revocations/stream?since={seq}&incarnation={incarnation}&consumer={consumer}")
-}
-
-async fn begins_anew(house: &House, pool: &str) {
-    let mut batch = Batch::new();
-    feed::new_incarnation(&mut batch, pool, "AAAAAAAAAAAAAAAAAAAAAA");
-    house.app.db.commit(batch).await.unwrap();
 }
 
 #[tokio::test]
