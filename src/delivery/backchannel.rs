@@ -58,8 +58,8 @@ async fn session(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
     Ok(Page { rows: telling.rows, next: None })
 }
 
-/// The clients of a browser session, a user or a pool, a page at a time. Where the page goes on after a `sid`, what is up to there is
-/// committed; so it is over, and no later sign-out says it again.
+/// The clients of a browser session, a user or a pool, a page at a time. A page goes on after the `sid`s between which the one before lies:
+/// these are committed, so they are over, and no later sign-out says them again.
 async fn several(
     cx: &Cx,
     pool: &Pool,
@@ -68,14 +68,15 @@ async fn several(
     below_ms: Ms,
     after: Option<&str>,
 ) -> Result<Page> {
-    if let Some(after) = after {
+    let told = after.map(|after| after.split_once('.').unwrap_or(("", after)));
+    if let Some(told) = told {
         let mut batch = Batch::new();
-        participations::end_up_to(&mut batch, &pool.id, whose, below_ms, after, cx.now);
+        participations::end_page(&mut batch, &pool.id, whose, below_ms, told, cx.now);
         cx.db().commit(batch).await?;
     }
     // One token for all of a user's sessions cannot stand for those of several users.
     let mut telling = Telling::new(cx, pool, matches!(whose, Whose::User(_)));
-    if after.is_none() {
+    if told.is_none() {
         let since_ms = record.committed_ms;
         let clients =
             sessions::clients_without_sid(cx.db(), &pool.id, whose, below_ms, since_ms).await?;
@@ -84,13 +85,13 @@ async fn several(
             telling.nameless(&client_id, sub).await?;
         }
     }
-    let parties =
-        participations::living(cx.db(), &pool.id, whose, below_ms, after.unwrap_or_default(), ROWS)
-            .await?;
+    let from = told.map_or("", |(_, to)| to);
+    let parties = participations::living(cx.db(), &pool.id, whose, below_ms, from, ROWS).await?;
     for party in &parties {
         telling.party(party).await?;
     }
-    Ok(Page { rows: telling.rows, next: parties.last().map(|last| last.sid.clone()) })
+    let next = parties.last().map(|last| format!("{from}.{}", last.sid));
+    Ok(Page { rows: telling.rows, next })
 }
 
 /// A client that is gone has no address.
