@@ -37,12 +37,12 @@ pub struct Page {
     pub goes_on: bool,
 }
 
-/// Who is to be told of a record, after the participation `after`.
-pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>) -> Result<Page> {
+/// Who is to be told of a record, after the participation that its cursor names.
+pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
     match (record.kind.as_str(), whose(record)) {
         ("S", _) => session(cx, pool, record).await,
         ("C", _) => deleted(cx, pool, record).await,
-        (_, Some(of)) => several(cx, pool, record, of, after).await,
+        (_, Some(of)) => several(cx, pool, record, of).await,
         // A key that is not trusted any more ends no session; the sign-out of everybody that follows does.
         _ => Ok(Page::default()),
     }
@@ -58,10 +58,11 @@ fn whose(record: &Recorded) -> Option<(Whose<'_>, Ms)> {
     }
 }
 
-/// What was told of, up to `last`, is over, so that no later sign-out says it again.
+/// The page up to `last` is over, so that no later sign-out says it again.
 pub fn over(batch: &mut Batch, record: &Recorded, last: &str, now: Ms) {
+    let from = record.expand_cursor.as_deref().unwrap_or_default();
     if let Some((whose, below_ms)) = whose(record) {
-        participations::end_up_to(batch, &record.pool_id, whose, below_ms, last, now);
+        participations::end_page(batch, &record.pool_id, whose, below_ms, (from, last), now);
     }
 }
 
@@ -86,8 +87,8 @@ async fn several(
     pool: &Pool,
     record: &Recorded,
     (whose, below_ms): (Whose<'_>, Ms),
-    after: Option<&str>,
 ) -> Result<Page> {
+    let after = record.expand_cursor.as_deref();
     // One token for all of a user's sessions cannot stand for those of several users.
     let mut telling = Telling::new(cx, pool, matches!(whose, Whose::User(_)));
     if after.is_none() {
@@ -99,9 +100,8 @@ async fn several(
             telling.nameless(&client_id, sub).await?;
         }
     }
-    let parties =
-        participations::living(cx.db(), &pool.id, whose, below_ms, after.unwrap_or_default(), ROWS)
-            .await?;
+    let from = after.unwrap_or_default();
+    let parties = participations::living(cx.db(), &pool.id, whose, below_ms, from, ROWS).await?;
     for party in &parties {
         telling.party(party).await?;
     }

@@ -339,16 +339,19 @@ fn fixtures() -> KeySource {
 pub async fn houses_alone(name: &str) -> Vec<House> {
     let mut houses = vec![House::on_sqlite(Settings::default()).await];
     if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
-        let schema = format!("alone_{}_{name}", std::process::id());
-        let (client, connection) =
-            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-        let join = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{join}options=-csearch_path%3D{schema}");
-        houses.push(House::open(&url, Settings::default(), None).await);
+        houses.push(House::open(&own_schema(&url, name).await, Settings::default(), None).await);
     }
     houses
+}
+
+/// The address of a part of this PostgreSQL database that nobody else uses.
+pub async fn own_schema(url: &str, name: &str) -> String {
+    let schema = format!("alone_{}_{name}", std::process::id());
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+    let join = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{join}options=-csearch_path%3D{schema}")
 }
 
 /// The same under a name that nobody else has.

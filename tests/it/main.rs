@@ -5,6 +5,7 @@ mod admin_users;
 mod attribute_mapping;
 mod attributes;
 mod backchannel;
+mod backchannel_answers;
 mod backchannel_told;
 mod backup;
 mod births;

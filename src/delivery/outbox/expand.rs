@@ -164,9 +164,7 @@ async fn begin(cx: &Cx, audiences: &mut Audiences, record: &Recorded) -> Result<
     let audience = audiences.of(cx, &record.pool_id).await?;
     let page = audience.pool.clone().map(|pool| {
         let (cx, record) = (cx.clone(), record.clone());
-        tokio::spawn(async move {
-            backchannel::expand(&cx, &pool, &record, record.expand_cursor.as_deref()).await
-        })
+        tokio::spawn(async move { backchannel::expand(&cx, &pool, &record).await })
     });
     Ok(Begun { audience, page })
 }

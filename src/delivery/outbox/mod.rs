@@ -5,7 +5,7 @@ pub mod expand;
 mod judge;
 pub mod work;
 
-pub use self::judge::{Outcome, judge};
+pub use self::judge::{Blame, Outcome, judge};
 use super::{backchannel, ssf, token_revocation, webhook};
 use crate::cx::Cx;
 use crate::pool::Pool;
