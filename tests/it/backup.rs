@@ -34,7 +34,7 @@ fn contents(file: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
 }
 
 /// Databases that nobody has used.
-async fn empty(scratch: &Scratch, name: &str) -> Vec<String> {
+pub async fn empty(scratch: &Scratch, name: &str) -> Vec<String> {
     let mut urls = vec![format!("sqlite://{}", scratch.path(name))];
     for house in houses_alone(name).await.iter().filter(|house| !house.app.db.is_sqlite()) {
         let url = &house.url;

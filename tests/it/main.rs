@@ -95,6 +95,7 @@ mod token_revocation;
 mod totp;
 mod triggers;
 mod triggers_everybody;
+mod upgrades;
 mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;
