@@ -7,6 +7,7 @@ mod attributes;
 mod backchannel;
 mod backchannel_told;
 mod backup;
+mod backup_killed;
 mod births;
 mod browser;
 mod cli;
