@@ -82,7 +82,8 @@ function larger(a, b) {
 }
 
 function sorted(map) {
-  const names = [...map.keys()].sort(byCode)
+  // By code units: the order of the bytes that they stand for.
+  const names = [...map.keys()].sort()
   const records = Buffer.alloc(names.length * RECORD)
   const view = viewOf(records)
   names.forEach((name, n) => {
@@ -90,10 +91,6 @@ function sorted(map) {
     write(view, n * RECORD, map.get(name))
   })
   return view
-}
-
-function byCode(a, b) {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /** One sorted run of two, without what ended before `now`. */

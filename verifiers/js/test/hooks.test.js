@@ -252,15 +252,20 @@ test('an error that is not ours goes to the error handler of Express', async () 
 async function sockets(options) {
   server = createServer()
   const wss = new WebSocketServer({ noServer: true })
-  server.on('upgrade', async (req, socket, head) => {
-    const token = new URL(req.url, 'http://x').searchParams.get('t')
-    const auth = await verifier.verify(token)
-    wss.handleUpgrade(req, socket, head, ws => guardSocket(verifier, ws, { ...auth, token }, options))
+  server.on('upgrade', async (request, socket, head) => {
+    const token = request.headers.authorization?.slice('Bearer '.length)
+    try {
+      const verified = await verifier.verify(token)
+      wss.handleUpgrade(request, socket, head, ws => guardSocket(verifier, ws, { ...verified, token }, options))
+    } catch (error) {
+      socket.end(`HTTP/1.1 ${error.status ?? 500} Refused\r\nConnection: close\r\n\r\n`)
+    }
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return async token => {
-    const socket = new WebSocket(`ws://127.0.0.1:${server.address().port}/?t=${token}`)
+    const headers = token && { authorization: `Bearer ${token}` }
+    const socket = new WebSocket(`ws://127.0.0.1:${server.address().port}`, { headers })
     await once(socket, 'open')
     return socket
   }
@@ -296,6 +301,14 @@ test('a WebSocket that closed while its token was verified leaves no guard behin
   await once(socket, 'close')
   guardSocket(verifier, socket, auth)
   assert.equal(verifier.status.guards, 0)
+})
+
+test('a WebSocket without a live token is refused at the handshake', async () => {
+  const open = await sockets()
+  const token = fake.token({ born: 1_000_000 })
+  await signOut()
+  for (const refused of [token, undefined, 'nonsense'])
+    await assert.rejects(open(refused), /Unexpected server response: 401/)
 })
 
 test('a WebSocket whose token nobody can vouch for any more closes with 1013 where the route fails closed', async () => {
