@@ -26,7 +26,7 @@ def follow(fake, clock):
     def follow(fresh=True, **options):
         problems, said = [], []
         named = {"clock": clock, "on_problem": problems.append, "on_state": lambda now, before: said.append(now)}
-        verifier = CenoteVerifier(**fake.options(**named, **options))
+        verifier = CenoteVerifier(**fake.options(**{**named, **options}))
         verifier.problems, verifier.said = problems, said
         made.append(verifier)
         if fresh:

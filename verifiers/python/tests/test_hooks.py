@@ -16,7 +16,7 @@ from django.conf import settings
 from django.http import JsonResponse
 from django.test import AsyncClient, Client
 from django.urls import path
-from fake import until
+from fake import BORN, until
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
@@ -27,7 +27,6 @@ from cenote_verifier.asgi import CenoteMiddleware
 from cenote_verifier.bearer import bearer
 from cenote_verifier.pyjwt import CenoteJWT
 
-BORN = 1_000_000
 REVOKED = 'Bearer error="invalid_token", error_description="session revoked", max_age=0'
 
 
