@@ -24,6 +24,8 @@ from cenote_verifier.wire import key16
 
 POOL = "us-east-1_Fake00001"
 CLIENT = "appclient0000000000000001"
+# The challenge of a 401 that leads to sign-in.
+REVOKED = 'Bearer error="invalid_token", error_description="session revoked", max_age=0'
 # A birth long ago, for tokens that a sign-out shall end.
 BORN = 1_000_000
 RSA = rsa.generate_private_key(65537, 2048)
@@ -309,6 +311,25 @@ def is_revoked(verifier, token):
     except RevokedError:
         return True
     return False
+
+
+def stale_then_expired(fake, clock, bob, status):
+    """What every framework answers for a live token while the feed is silent, with the server there and without it."""
+    fake.active.add(bob)
+    fake.intercept = lambda request: "hang" if request["path"].startswith("/revocations/") else None
+    until(lambda: fake.requests[-1]["path"].startswith("/revocations/"))
+    clock.move(20)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 200, 200]
+    clock.move(11)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 503, 200]
+    assert status("/me", fake.token(sub="eve")) == 401
+    cut_off(fake, clock)
+    until(lambda: status("/me", bob) == 503)
+
+
+def cut_off(fake, clock):
+    fake.intercept = lambda request: (503, {}, {})
+    clock.move(31)
 
 
 def until(holds, seconds=3.0):

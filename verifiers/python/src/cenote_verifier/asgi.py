@@ -39,8 +39,9 @@ class CenoteMiddleware:
     ) -> None:
         self.app = app
         self.verifier = verifier
-        self._policy = policy
-        self._policies = sorted((policies or {}).items(), key=lambda item: -len(item[0]))
+        self._policy: Policy | None = policy
+        listed: list[tuple[str, Policy]] = list((policies or {}).items())
+        self._policies = sorted(listed, key=lambda item: -len(item[0]))
         self._public = tuple(public)
         self._token_use = token_use
         self._audience = audience
@@ -57,7 +58,11 @@ class CenoteMiddleware:
         path = _route_path(scope)
         if any(_is_under(path, prefix) for prefix in self._public):
             return await self.app(scope, receive, send)
-        policy = next((one for prefix, one in self._policies if _is_under(path, prefix)), self._policy)
+        policy = self._policy
+        for prefix, one in self._policies:
+            if _is_under(path, prefix):
+                policy = one
+                break
         try:
             verified = await self._verify(self._token(scope), policy)
         except Refusal as refusal:

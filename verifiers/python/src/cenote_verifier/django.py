@@ -73,7 +73,8 @@ class CenoteMiddleware(MiddlewareMixin):  # type: ignore[misc]
         if options is None:
             return None
         try:
-            request.cenote = self._verifier.verify(bearer(request.headers.get("Authorization")), **options)
+            token = bearer(request.META.get("HTTP_AUTHORIZATION"))
+            setattr(request, "cenote", self._verifier.verify(token, **options))
         except Refusal as refusal:
             return HttpResponse(refusal.body, status=refusal.status, headers=refusal.headers)
         return None
