@@ -34,6 +34,7 @@ mod federated_users;
 mod federation_docs;
 mod feed;
 mod feed_certificates;
+mod feed_fairness;
 mod feed_snapshot;
 mod feed_stream;
 mod frontchannel;
