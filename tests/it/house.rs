@@ -337,7 +337,12 @@ fn fixtures() -> KeySource {
 
 /// Houses that share their database with nobody: for tests of what touches all pools.
 pub async fn houses_alone(name: &str) -> Vec<House> {
-    let mut houses = vec![House::on_sqlite(Settings::default()).await];
+    houses_alone_with(name, Settings::default).await
+}
+
+/// The same, each with settings of its own.
+pub async fn houses_alone_with(name: &str, mut settings: impl FnMut() -> Settings) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(settings()).await];
     if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
         let schema = format!("alone_{}_{name}", std::process::id());
         let (client, connection) =
@@ -346,7 +351,7 @@ pub async fn houses_alone(name: &str) -> Vec<House> {
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
         let join = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{join}options=-csearch_path%3D{schema}");
-        houses.push(House::open(&url, Settings::default(), None).await);
+        houses.push(House::open(&url, settings(), None).await);
     }
     houses
 }

@@ -100,5 +100,6 @@ mod upstream_logout;
 mod upstream_oidc;
 mod upstream_sign_out;
 mod upstream_social;
+mod verified;
 mod webhooks;
 mod wire;
