@@ -335,9 +335,14 @@ fn fixtures() -> KeySource {
 
 /// Houses that share their database with nobody: for tests of what touches all pools.
 pub async fn houses_alone(name: &str) -> Vec<House> {
-    let mut houses = vec![House::on_sqlite(Settings::default()).await];
+    houses_alone_with(name, Settings::default).await
+}
+
+/// The same, each with settings of its own.
+pub async fn houses_alone_with(name: &str, mut settings: impl FnMut() -> Settings) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(settings()).await];
     if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
-        houses.push(House::open(&own_schema(&url, name).await, Settings::default(), None).await);
+        houses.push(House::open(&own_schema(&url, name).await, settings(), None).await);
     }
     houses
 }
