@@ -14,8 +14,8 @@ const OPENS_AFTER: u32 = 3;
 /// How often one is tried that fails.
 const PROBE_MS: Ms = 5 * SECOND;
 
-/// Attempts at once to find out whether somebody is back, and those at whom was not heard of yet: those who hang leave room for those
-/// who answer. Together they are fewer than `turns` has.
+/// Attempts at once to find out whether somebody is back, and attempts at those who were not heard of yet: who hangs leaves room for who
+/// answers. Together they are fewer than `turns` has.
 const PROBES: usize = 64;
 const STRANGERS: usize = 128;
 

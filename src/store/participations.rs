@@ -126,7 +126,8 @@ pub async fn living(
     rows.iter().map(party).collect()
 }
 
-/// Those of one page are over, after the `sid` `after` and up to `to`: what is to be said of them is committed.
+/// Those of one page are over, after the `sid` `after` and up to `to`: what is to be said of them is committed with this. What lies before
+/// is not read again, of which a pool may have a million.
 pub fn end_page(
     batch: &mut Batch,
     pool_id: &str,
