@@ -156,7 +156,8 @@ pub fn number(
 ) {
     batch.one(
         Rank::Record,
-        "UPDATE records SET seq = ?4, key16 = ?5, chain = ?6 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND seq IS NULL",
+        // By its key: PostgreSQL takes the index of what waits for `seq IS NULL`, and reads all of it for each row.
+        "UPDATE records SET seq = ?4, key16 = ?5, chain = ?6 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND COALESCE(seq, 0) = 0",
         params![
             pool_id,
             record.signout_id.as_str(),
