@@ -8,9 +8,9 @@ use super::hub::{Hub, lock};
 /// Requests of one pool that wait at once, and streams that are open.
 const MAX_WAITING: usize = 5_000;
 const MAX_STREAMING: usize = 2_000;
-/// Of these, one consumer's. It needs one; the rest is for those whose end is not noticed yet.
+/// Of these, one consumer's. It needs one; the rest is for those whose end is not noticed yet, which of a stream may take TCP minutes.
 const MAX_WAITING_EACH: usize = 16;
-const MAX_STREAMING_EACH: usize = 8;
+const MAX_STREAMING_EACH: usize = 32;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
@@ -142,6 +142,7 @@ mod tests {
             taken.pop();
             assert!(hub.enter(how, who(0), |_| ()).is_ok());
         }
-        assert!(lock(&hub.crowd).is_empty() && lock(&hub.crowd).waiting.of_each.is_empty());
+        let crowd = lock(&hub.crowd);
+        assert!(crowd.is_empty() && crowd.waiting.of_each.is_empty());
     }
 }

@@ -63,14 +63,19 @@ pub fn insert(batch: &mut Batch, record: &Record, not_before_ms: Ms) {
     );
 }
 
-/// A record whose boundary is the epoch that this very batch has just given the user.
+/// By so much servers' clocks may differ without a record having to last longer for it.
+pub const SKEW_MS: Ms = 60_000;
+
+/// A record whose boundary is the epoch that this very batch has just given the user. Where that is ahead, tokens were born by a clock
+/// that was, and expire by it.
 pub fn insert_for_user(batch: &mut Batch, record: &Record) {
     batch.one(
         Rank::Record,
         concat!(
             "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
              reason, initiator, origin, txn, committed_ms, seq) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, CAST(?9 AS BIGINT) + ",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, CAST(?9 AS BIGINT) + \
+             CASE WHEN u.clock_ms > CAST(?14 AS BIGINT) + 60000 THEN u.clock_ms - CAST(?14 AS BIGINT) ELSE 0 END + ",
             longer!("?15"),
             ", ?10, ?11, ?12, ?13, ?14, NULL FROM users u WHERE u.pool_id = ?1 AND u.sub = ?5"
         ),

@@ -53,7 +53,7 @@ async fn a_consumer_that_waits_without_end_keeps_nobody_else_from_waiting() {
             (response.status().as_u16(), response)
         };
         let mut streams = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..32 {
             let (status, stream) = opens("wild").await;
             assert_eq!(status, 200);
             streams.push(stream);

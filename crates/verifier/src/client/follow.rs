@@ -151,7 +151,8 @@ async fn delta(shared: &Shared, endpoints: &Endpoints) -> Result<(), Trouble> {
     shared.told.send_modify(|count| *count += 1);
     if records > 0 {
         shared.token_keys.drop_revoked(&shared.feed);
-    } else {
+    } else if is_fresh {
+        // What was not to be held back came at once, and the next question waits.
         let took = shared.feed.clock.monotonic_ms().saturating_sub(began);
         pause(Duration::from_millis(BETWEEN_HEARTBEATS_MS.saturating_sub(took))).await;
     }

@@ -22,6 +22,8 @@ pub(crate) struct Keys {
     text: ArcSwap<Vec<u8>>,
     last: Mutex<Option<(u64, bool)>>,
     pub fetches: AtomicU64,
+    /// How often they became others.
+    pub changes: AtomicU64,
 }
 
 /// What became of a wish for newer keys.
@@ -40,6 +42,7 @@ impl Keys {
             text: ArcSwap::default(),
             last: Mutex::new(None),
             fetches: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -55,7 +58,10 @@ impl Keys {
     pub fn set(&self, text: Vec<u8>, feed: &Feed) -> bool {
         let Some(keys) = Jwks::parse(&text).filter(|keys| !keys.is_empty()) else { return false };
         self.keys.store(without_revoked(&keys, feed).into());
-        self.text.store(text.into());
+        if **self.text.load() != text {
+            self.text.store(text.into());
+            self.changes.fetch_add(1, Relaxed);
+        }
         true
     }
 
