@@ -99,6 +99,7 @@ class Fake:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 128
 
             def handle_error(self, request, client_address):
                 pass
