@@ -8,7 +8,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { JwtVerifier } from 'aws-jwt-verify'
@@ -22,6 +22,12 @@ import { guardSocket } from '../../src/ws.js'
 import { until } from '../fake.js'
 
 const PASSWORD = 'Correct-horse-7'
+const MACHINE = {
+  GenerateSecret: true,
+  AllowedOAuthFlowsUserPoolClient: true,
+  AllowedOAuthFlows: ['client_credentials'],
+  AllowedOAuthScopes: ['revocations/read'],
+}
 
 let server, pool, clientId, machine, verifier
 
@@ -30,12 +36,7 @@ before(async () => {
   pool = (await api('CreateUserPool', { PoolName: `verifier-js-${process.pid}` })).UserPool.Id
   clientId = (await makeClient({ ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }))
     .ClientId
-  machine = await makeClient({
-    GenerateSecret: true,
-    AllowedOAuthFlowsUserPoolClient: true,
-    AllowedOAuthFlows: ['client_credentials'],
-    AllowedOAuthScopes: ['revocations/read'],
-  })
+  machine = await makeClient(MACHINE)
   verifier = make()
   const problems = []
   verifier.on('problem', error => problems.push(error.message))
@@ -68,7 +69,7 @@ test('GlobalSignOut: access and ID token are refused; who signs in again is let 
     assert.ok(jti)
     await api('GlobalSignOut', { AccessToken })
     const answered = performance.now()
-    while (await isAlive(AccessToken)) await breathe()
+    while (await isAlive(AccessToken)) await sleep(1)
     ms.push(performance.now() - answered)
     await assert.rejects(verifier.verify(IdToken, { tokenUse: 'id' }), RevokedError)
   }
@@ -141,6 +142,17 @@ test('a verifier cut off from the feed asks the server about tokens of other cli
   await cutOff.stop()
 })
 
+test('a pool that is deleted is gone for its verifiers at once, not once they are stale', async () => {
+  const other = (await api('CreateUserPool', { PoolName: `verifier-js-gone-${process.pid}` })).UserPool.Id
+  const its = await makeClient({ ...MACHINE, UserPoolId: other })
+  const credentials = { clientId: its.ClientId, clientSecret: its.ClientSecret }
+  const gone = make({ issuer: `${server.endpoint}/${other}`, ...credentials, consumer: 'e2e-js-gone' })
+  assert.equal(await gone.ready(), true)
+  await api('DeleteUserPool', { UserPoolId: other })
+  await until(() => gone.state === 'EXPIRED', 2000)
+  await gone.stop()
+})
+
 test('the lines of the README work as they stand', async () => {
   const [, text] = /^```js\n(.*?)^```$/ms.exec(readFileSync(new URL('../../README.md', import.meta.url), 'utf8'))
   const port = await freePort()
@@ -190,7 +202,8 @@ async function signIn(USERNAME) {
 }
 
 async function makeClient(more) {
-  return (await api('CreateUserPoolClient', { UserPoolId: pool, ClientName: 'app', ...more })).UserPoolClient
+  const { UserPoolClient } = await api('CreateUserPoolClient', { UserPoolId: pool, ClientName: 'app', ...more })
+  return UserPoolClient
 }
 
 async function api(operation, body) {
@@ -199,7 +212,7 @@ async function api(operation, body) {
     'X-Amz-Target': `AWSCognitoIdentityProviderService.${operation}`,
   }
   const answer = await fetch(server.endpoint, { method: 'POST', headers, body: JSON.stringify(body) })
-  const told = await answer.json()
+  const told = JSON.parse((await answer.text()) || '{}')
   assert.equal(answer.status, 200, `${operation}: ${JSON.stringify(told)}`)
   return told
 }

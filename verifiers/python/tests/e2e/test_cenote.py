@@ -71,16 +71,24 @@ def client(api, pool):
 
 
 @pytest.fixture(scope="module")
-def machine(api, pool):
-    return api(
-        "CreateUserPoolClient",
-        UserPoolId=pool,
-        ClientName="machine",
-        GenerateSecret=True,
-        AllowedOAuthFlowsUserPoolClient=True,
-        AllowedOAuthFlows=["client_credentials"],
-        AllowedOAuthScopes=["revocations/read"],
-    )["UserPoolClient"]
+def machine_of(api):
+    def machine_of(pool):
+        return api(
+            "CreateUserPoolClient",
+            UserPoolId=pool,
+            ClientName="machine",
+            GenerateSecret=True,
+            AllowedOAuthFlowsUserPoolClient=True,
+            AllowedOAuthFlows=["client_credentials"],
+            AllowedOAuthScopes=["revocations/read"],
+        )["UserPoolClient"]
+
+    return machine_of
+
+
+@pytest.fixture(scope="module")
+def machine(machine_of, pool):
+    return machine_of(pool)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,8 @@ def follow(machine, server, pool):
     def follow(**options):
         named = {"client_id": machine["ClientId"], "client_secret": machine["ClientSecret"], "consumer": "e2e-python"}
         named["ca_file"] = server["ca_file"]
-        verifiers.append(CenoteVerifier(f"{server['endpoint']}/{pool}", **{**named, **options}))
+        issuer = f"{server['endpoint']}/{options.pop('pool', pool)}"
+        verifiers.append(CenoteVerifier(issuer, **{**named, **options}))
         return verifiers[-1]
 
     yield follow
@@ -187,6 +196,15 @@ def test_a_verifier_cut_off_from_the_feed_asks_the_server_about_tokens_of_other_
     api("GlobalSignOut", AccessToken=ended)
     with pytest.raises(RevokedError):
         cut_off.verify(ended)
+
+
+def test_a_pool_that_is_deleted_is_gone_for_its_verifiers_at_once_not_once_they_are_stale(follow, api, machine_of):
+    other = api("CreateUserPool", PoolName=f"verifier-python-gone-{os.getpid()}")["UserPool"]["Id"]
+    its = machine_of(other)
+    gone = follow(pool=other, client_id=its["ClientId"], client_secret=its["ClientSecret"])
+    assert gone.ready()
+    api("DeleteUserPool", UserPoolId=other)
+    until(lambda: gone.state == "EXPIRED", 2)
 
 
 def test_the_lines_of_the_readme_work_as_they_stand(verifier, machine, server, api, sign_in, tmp_path):
