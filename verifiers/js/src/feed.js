@@ -53,6 +53,8 @@ export class Feed extends EventEmitter {
   /** Asks at once instead of waiting for the answer that is under way: the clocks say that it will be worth nothing. */
   hurry() {
     this.#poll?.abort()
+    // In a sleep connections die without a word.
+    this.#options.fetch.reset?.()
   }
 
   async #run() {
@@ -169,23 +171,26 @@ export class Feed extends EventEmitter {
   async #get(path, options, again = true) {
     const { fetch, discovery, credentials } = this.#options
     const { feed, token: endpoint } = await discovery.endpoints()
-    const token = await credentials?.token(endpoint, options.signal)
+    const isDelta = path.startsWith('/delta')
+    let token, refused
+    try {
+      token = await credentials?.token(endpoint, options.signal)
+    } catch (error) {
+      // A pool that is deleted takes its app clients along, and tells its last record to whoever knows the incarnation.
+      if (!isDelta || !(error.status >= 400 && error.status < 500)) throw error
+      refused = error
+    }
     const headers = token ? { authorization: `Bearer ${token}` } : {}
     const answer = await ask(fetch, feed + path, { ...options, headers })
-    if (answer.status === 200 || (answer.status === 410 && path.startsWith('/delta'))) return answer
+    if (answer.status === 200 || (answer.status === 410 && isDelta)) return answer
+    if (refused) throw refused
     if (answer.status === 401) {
       // A certificate that has ended is refused as long as its connection lives: another one needs another connection.
       if (token) credentials.forget(token)
       else fetch.reset?.()
       if (again) return this.#get(path, options, false)
     }
-    const error = failed(feed + path, answer)
-    if (error.status === 404 && error.error === 'not_found') {
-      // The server's own word that there is no such pool any more, and not a 404 of something in between.
-      this.#replica.expire()
-      this.emit('answered')
-    }
-    throw error
+    throw failed(feed + path, answer)
   }
 
   /** Doubles up to 5 s, with jitter, so that a thousand verifiers do not come back in one moment; the server may ask for more. */

@@ -22,6 +22,7 @@ import { guardSocket } from '../../src/ws.js'
 import { until } from '../fake.js'
 
 const PASSWORD = 'Correct-horse-7'
+const APP = { ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }
 const MACHINE = {
   GenerateSecret: true,
   AllowedOAuthFlowsUserPoolClient: true,
@@ -34,8 +35,7 @@ let server, pool, clientId, machine, verifier
 before(async () => {
   server = await attachOrStart()
   pool = (await api('CreateUserPool', { PoolName: `verifier-js-${process.pid}` })).UserPool.Id
-  clientId = (await makeClient({ ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }))
-    .ClientId
+  clientId = (await makeClient(APP)).ClientId
   machine = await makeClient(MACHINE)
   verifier = make()
   const problems = []
@@ -142,14 +142,16 @@ test('a verifier cut off from the feed asks the server about tokens of other cli
   await cutOff.stop()
 })
 
-test('a pool that is deleted is gone for its verifiers at once, not once they are stale', async () => {
-  const other = (await api('CreateUserPool', { PoolName: `verifier-js-gone-${process.pid}` })).UserPool.Id
-  const its = await makeClient({ ...MACHINE, UserPoolId: other })
+test('the tokens of a pool that is deleted are refused at once', async () => {
+  const UserPoolId = (await api('CreateUserPool', { PoolName: `verifier-js-gone-${process.pid}` })).UserPool.Id
+  const [its, app] = [await makeClient({ ...MACHINE, UserPoolId }), await makeClient({ ...APP, UserPoolId })]
   const credentials = { clientId: its.ClientId, clientSecret: its.ClientSecret }
-  const gone = make({ issuer: `${server.endpoint}/${other}`, ...credentials, consumer: 'e2e-js-gone' })
+  const gone = make({ issuer: `${server.endpoint}/${UserPoolId}`, ...credentials, consumer: 'e2e-js-gone' })
   assert.equal(await gone.ready(), true)
-  await api('DeleteUserPool', { UserPoolId: other })
-  await until(() => gone.state === 'EXPIRED', 2000)
+  const { AccessToken } = await signIn(await user(UserPoolId), app.ClientId)
+  await gone.verify(AccessToken, { policy: 'closed' })
+  await api('DeleteUserPool', { UserPoolId })
+  await until(async () => !(await isAlive(AccessToken, gone)), 1000)
   await gone.stop()
 })
 
@@ -176,8 +178,8 @@ test('the lines of the README work as they stand', async () => {
   }
 })
 
-async function isAlive(token) {
-  return verifier.verify(token).then(
+async function isAlive(token, by = verifier) {
+  return by.verify(token).then(
     () => true,
     error => {
       if (error instanceof RevokedError) return false
@@ -188,16 +190,16 @@ async function isAlive(token) {
 
 let users = 0
 
-async function user() {
+async function user(UserPoolId = pool) {
   const Username = `ann-${process.pid}-${++users}`
-  await api('AdminCreateUser', { UserPoolId: pool, Username, MessageAction: 'SUPPRESS' })
-  await api('AdminSetUserPassword', { UserPoolId: pool, Username, Password: PASSWORD, Permanent: true })
+  await api('AdminCreateUser', { UserPoolId, Username, MessageAction: 'SUPPRESS' })
+  await api('AdminSetUserPassword', { UserPoolId, Username, Password: PASSWORD, Permanent: true })
   return Username
 }
 
-async function signIn(USERNAME) {
+async function signIn(USERNAME, ClientId = clientId) {
   const AuthParameters = { USERNAME, PASSWORD }
-  return (await api('InitiateAuth', { ClientId: clientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
+  return (await api('InitiateAuth', { ClientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
     .AuthenticationResult
 }
 

@@ -175,12 +175,23 @@ class Feed:
     ) -> Answer:
         endpoints = self._settings.discovery.endpoints(self._connection)
         credentials = self._settings.credentials
-        token = credentials.token(self._connection, endpoints.token) if credentials else None
+        is_delta = path.startswith("/delta")
+        token: str | None = None
+        refused: ServerError | None = None
+        try:
+            token = credentials.token(self._connection, endpoints.token) if credentials else None
+        except ServerError as error:
+            # A pool that is deleted takes its app clients along, and tells its last record to whoever knows the incarnation.
+            if not is_delta or error.status is None or not 400 <= error.status < 500:
+                raise
+            refused = error
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         url = endpoints.feed + path
         answer = self._connection.ask(url, headers={**(headers or {}), **bearer}, timeout=timeout, limit=limit)
-        if answer.status == 200 or (answer.status == 410 and path.startswith("/delta")):
+        if answer.status == 200 or (answer.status == 410 and is_delta):
             return answer
+        if refused:
+            raise refused
         if answer.status == 401:
             if credentials and token:
                 credentials.forget(token)
@@ -189,12 +200,7 @@ class Feed:
                 self._connection.close()
             if again:
                 return self._get(path, limit=limit, timeout=timeout, headers=headers, again=False)
-        error = failed(url, answer)
-        if error.status == 404 and error.error == "not_found":
-            # The server's own word that there is no such pool any more, and not a 404 of something in between.
-            self._replica.expire()
-            self._settings.on_answered()
-        raise error
+        raise failed(url, answer)
 
     def _pause(self, error: Exception) -> float:
         """Doubles up to 5 s, with jitter, so that a thousand verifiers do not come back in one moment; the server may ask for more."""
