@@ -12,14 +12,16 @@ from urllib.parse import urlencode
 
 from .discovery import Discovery
 from .errors import FrameError, ServerError
-from .replica import Clock, Moment, Replica
+from .replica import Clock, Replica
 from .transport import Answer, ClientCredentials, Connection, Connections, ask_json, failed
-from .wire import Entry, FeedKeys, Frame, feed_keys, read_frame, read_snapshot
+from .wire import Entry, FeedKeys, feed_keys, read_frame, read_snapshot
 
 # A frame is at most 1 s old when the next nonce leaves, so that a healthy feed never looks stale (4 s).
 _WAIT = 1
-# A server that does not hold questions back would otherwise be asked in a circle.
-_BETWEEN_HEARTBEATS = 0.25
+# Twenty questions may follow each other at once, then this is between them: a server lets each consumer ask a thousand times a minute,
+# and what comes in a storm of sign-outs comes in fewer answers then.
+_BETWEEN = 0.07
+_AT_ONCE = 20 * _BETWEEN
 _JWKS_PAUSE = 10.0
 _JWKS_LIFE = 300.0
 _TIDY = 600.0
@@ -61,7 +63,8 @@ class Feed:
         self._keys: FeedKeys = {}
         self._keys_asked = self._keys_tried = float("-inf")
         self._stopped = stopped
-        self._hurried = self._is_quick = False
+        self._hurried = False
+        self._asks_until = float("-inf")
         self._failures = 0
         self._tidied = clock.mono()
         self._thread = threading.Thread(target=self._run, name="cenote-feed", daemon=True)
@@ -108,6 +111,7 @@ class Feed:
         place = replica.place
         if place is None:
             return
+        self._pace()
         nonce = secrets.token_urlsafe(18)
         query = {
             "since": place.seq,
@@ -134,14 +138,13 @@ class Feed:
         if frame.entries:
             settings.on_applied(frame.entries)
         settings.on_answered()
-        self._slow_down(frame, sent)
 
-    def _slow_down(self, frame: Frame, sent: Moment) -> None:
-        """The first heartbeat of a verifier that was not fresh may come at once: it asked for that."""
-        left = _BETWEEN_HEARTBEATS - self._replica.passed(sent)
-        was_quick, self._is_quick = self._is_quick, not frame.entries and left > 0
-        if was_quick and self._is_quick:
-            self._stopped.wait(left)
+    def _pace(self) -> None:
+        now = self._clock.mono()
+        self._asks_until = max(now, self._asks_until) + _BETWEEN
+        wait = self._asks_until - now - _AT_ONCE
+        if wait > 0:
+            self._stopped.wait(wait)
 
     def _snapshot(self) -> None:
         limit = self._settings.max_snapshot_bytes
