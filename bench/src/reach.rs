@@ -36,11 +36,12 @@ pub async fn print(server: &Server, world: &World, sizes: &Sizes) -> Result<()> 
     let sign_outs = sizes.sign_outs;
     let behind = caught_up(world).await?;
     say(&format!("deliveries of the sign-outs so far are written {:.0} ms later", behind));
-    for consumers in [1, sizes.consumers] {
+    for consumers in [1, VERIFYING, sizes.consumers] {
         progress(&format!("the revocation feed with {consumers} consumers .."));
         let waits = feed(server, world, consumers, sign_outs).await?;
         let who = match consumers {
             1 => "1 verifier".to_owned(),
+            VERIFYING => format!("{VERIFYING} verifiers"),
             n => format!("{n} consumers, of whom {VERIFYING} verify"),
         };
         told(&format!("sign-out to {who}"), &waits);
@@ -52,11 +53,13 @@ pub async fn print(server: &Server, world: &World, sizes: &Sizes) -> Result<()> 
     add_dead_receivers(world).await?;
     let with = sign_out_waits(server, world, sizes).await?;
     say(&format!(
-        "a sign-out takes p50 {:.2} ms, p99 {:.2} ms; with {DEAD} webhooks that are down: p50 {:.2} ms, p99 {:.2} ms",
+        "a sign-out takes p50 {:.2} ms, p99 {:.2} ms ({:.0} us CPU); with {DEAD} webhooks that are down: p50 {:.2} ms, p99 {:.2} ms ({:.0} us CPU)",
         alone.percentile_ms(0.5),
         alone.percentile_ms(0.99),
+        alone.cpu_us(),
         with.percentile_ms(0.5),
         with.percentile_ms(0.99),
+        with.cpu_us(),
     ));
     look_ups(sizes.entries);
     Ok(())
