@@ -10,8 +10,10 @@ import { feedKeys, readFrame, readSnapshot } from './wire.js'
 
 // A frame is at most 1 s old when the next nonce leaves, so that a healthy feed never looks stale (4 s).
 const WAIT_S = 1
-// A server that does not hold questions back would otherwise be asked in a circle.
-const BETWEEN_HEARTBEATS_MS = 250
+// Twenty questions may follow each other at once, then this is between them: a server lets each consumer ask a thousand times a minute,
+// and what comes in a storm of sign-outs comes in fewer answers then.
+const BETWEEN_MS = 70
+const AT_ONCE_MS = 20 * BETWEEN_MS
 const JWKS_PAUSE_MS = 10_000
 const JWKS_LIFE_MS = 300_000
 const TIDY_MS = 600_000
@@ -30,7 +32,7 @@ export class Feed extends EventEmitter {
   #running
   #tidied
   #failures = 0
-  #isQuick = false
+  #asksUntil = -Infinity
 
   /** `options`: pool, fetch, discovery, credentials, consumer, policy (() => name), maxStalenessMs, clock, maxSnapshotBytes, backoff */
   constructor(replica, options) {
@@ -53,6 +55,8 @@ export class Feed extends EventEmitter {
   /** Asks at once instead of waiting for the answer that is under way: the clocks say that it will be worth nothing. */
   hurry() {
     this.#poll?.abort()
+    // In a sleep connections die without a word.
+    this.#options.fetch.reset?.()
   }
 
   async #run() {
@@ -91,6 +95,7 @@ export class Feed extends EventEmitter {
   async #delta(signal) {
     const replica = this.#replica
     const { consumer, policy, maxStalenessMs } = this.#options
+    await this.#pace()
     const nonce = randomBytes(18).toString('base64url')
     const { seq, incarnation } = replica.place
     const query = new URLSearchParams({
@@ -118,15 +123,13 @@ export class Feed extends EventEmitter {
     }
     if (frame.entries.length > 0) this.emit('applied', frame.entries)
     this.emit('answered')
-    await this.#slowDown(frame, sent)
   }
 
-  /** The first heartbeat of a verifier that was not fresh may come at once: it asked for that. */
-  async #slowDown({ entries }, sent) {
-    const left = BETWEEN_HEARTBEATS_MS - this.#replica.passedSince(sent)
-    const wasQuick = this.#isQuick
-    this.#isQuick = entries.length === 0 && left > 0
-    if (this.#isQuick && wasQuick) await this.#sleep(left)
+  async #pace() {
+    const now = this.#options.clock.mono()
+    this.#asksUntil = Math.max(now, this.#asksUntil) + BETWEEN_MS
+    const wait = this.#asksUntil - now - AT_ONCE_MS
+    if (wait > 0) await this.#sleep(wait)
   }
 
   async #snapshot(signal) {
@@ -169,23 +172,26 @@ export class Feed extends EventEmitter {
   async #get(path, options, again = true) {
     const { fetch, discovery, credentials } = this.#options
     const { feed, token: endpoint } = await discovery.endpoints()
-    const token = await credentials?.token(endpoint, options.signal)
+    const isDelta = path.startsWith('/delta')
+    let token, refused
+    try {
+      token = await credentials?.token(endpoint, options.signal)
+    } catch (error) {
+      // A pool that is deleted takes its app clients along, and tells its last record to whoever knows the incarnation.
+      if (!isDelta || !(error.status >= 400 && error.status < 500)) throw error
+      refused = error
+    }
     const headers = token ? { authorization: `Bearer ${token}` } : {}
     const answer = await ask(fetch, feed + path, { ...options, headers })
-    if (answer.status === 200 || (answer.status === 410 && path.startsWith('/delta'))) return answer
+    if (answer.status === 200 || (answer.status === 410 && isDelta)) return answer
+    if (refused) throw refused
     if (answer.status === 401) {
       // A certificate that has ended is refused as long as its connection lives: another one needs another connection.
       if (token) credentials.forget(token)
-      else fetch.reset?.()
+      else fetch.reset?.({ inUse: true })
       if (again) return this.#get(path, options, false)
     }
-    const error = failed(feed + path, answer)
-    if (error.status === 404 && error.error === 'not_found') {
-      // The server's own word that there is no such pool any more, and not a 404 of something in between.
-      this.#replica.expire()
-      this.emit('answered')
-    }
-    throw error
+    throw failed(feed + path, answer)
   }
 
   /** Doubles up to 5 s, with jitter, so that a thousand verifiers do not come back in one moment; the server may ask for more. */

@@ -6,7 +6,7 @@ import { createGunzip } from 'node:zlib'
 
 /**
  * `tls`: what `tls.connect` takes, such as `ca`, `cert` and `key`, or a function that answers it, asked for each new connection.
- * Redirects are answered as they are, not followed. `reset()` closes the connections that are kept.
+ * Redirects are answered as they are, not followed. `reset()` closes the connections that are kept, with `inUse` all.
  */
 export function httpFetch(tls) {
   const agents = { 'http:': new HttpAgent({ keepAlive: true }), 'https:': new Certified(tls) }
@@ -37,8 +37,11 @@ export function httpFetch(tls) {
       body: zipped ? unzipped(response) : response,
     }
   }
-  fetch.reset = () => {
-    for (const agent of Object.values(agents)) agent.destroy()
+  fetch.reset = ({ inUse = false } = {}) => {
+    for (const agent of Object.values(agents)) {
+      if (inUse) agent.destroy()
+      else for (const socket of Object.values(agent.freeSockets).flat()) socket.destroy()
+    }
   }
   return fetch
 }

@@ -242,8 +242,8 @@ function checked(options) {
     throw new TypeError(`consumer must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${consumer}`)
   if ((clientId === undefined) !== (clientSecret === undefined))
     throw new TypeError('clientId and clientSecret belong together')
-  if (!(maxStalenessSeconds >= 4))
-    throw new TypeError('maxStalenessSeconds must be at least 4: a healthy feed is that old at most')
+  if (!(maxStalenessSeconds >= 4 && maxStalenessSeconds <= 86_400))
+    throw new TypeError('maxStalenessSeconds must be 4 to 86400: a healthy feed is 4 s old at most')
   const discoveryUrl = options.discoveryUrl ?? `${issuer}/.well-known/openid-configuration`
   return {
     ...options,

@@ -19,6 +19,8 @@ export class Fake {
   intercept = () => undefined
   /** Changes the text of a frame before it leaves. */
   tamper = frame => frame
+  /** By how many milliseconds the server's clock is ahead. */
+  ahead = 0
   tokenLife = 3600
   kid = 'pool-key-1'
   active = new Set()
@@ -102,7 +104,7 @@ export class Fake {
       v: 1,
       pool: POOL,
       incarnation: this.incarnation,
-      iat: Date.now(),
+      iat: Date.now() + this.ahead,
       nonce,
       from,
       to,
@@ -130,7 +132,7 @@ export class Fake {
       Buffer.concat([Buffer.from('CNTRVF\0\x01', 'latin1'), u64(sorted.length), u32(length), Buffer.alloc(12)])
     const told = length => {
       const sha = sha256(Buffer.concat([head(length), ...records])).toString('base64url')
-      const place = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now(), seq: this.seq }
+      const place = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now() + this.ahead, seq: this.seq }
       const payload = { ...place, h: this.chain.at(-1).toString('base64url'), n: sorted.length, sha256: sha }
       return signed('revsnap+jwt', payload, this.feedKeys.at(-1))
     }

@@ -21,7 +21,7 @@ export interface Options {
   tokenUse?: TokenUse | TokenUse[]
   /** By default `introspect`. */
   policy?: Policy
-  /** By default 30, at least 4. */
+  /** By default 30, at least 4, at most a day. */
   maxStalenessSeconds?: number
   /** For clocks that differ; by default 0. */
   leewaySeconds?: number

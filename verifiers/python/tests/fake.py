@@ -51,6 +51,8 @@ class Fake:
         self.intercept = lambda request: None
         # Changes the text of a frame before it leaves.
         self.tamper = lambda frame, nonce, since: frame
+        # By how many seconds the server's clock is ahead.
+        self.ahead = 0
         self.token_life = 3600
         self.kid = "pool-key-1"
         self.active = set()
@@ -99,6 +101,7 @@ class Fake:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 128
 
             def handle_error(self, request, client_address):
                 pass
@@ -159,7 +162,7 @@ class Fake:
             "v": 1,
             "pool": POOL,
             "incarnation": self.incarnation,
-            "iat": int(time.time() * 1000),
+            "iat": int((time.time() + self.ahead) * 1000),
             "nonce": nonce,
         }
         payload |= {"from": start, "to": end, "h_before": h[0], "h_after": h[1], "e": rows}
@@ -181,7 +184,7 @@ class Fake:
                 "v": 1,
                 "pool": POOL,
                 "incarnation": self.incarnation,
-                "iat": int(time.time() * 1000),
+                "iat": int((time.time() + self.ahead) * 1000),
                 "seq": self.seq,
             }
             payload |= {"h": b64(self.chain[-1]), "n": len(by_key), "sha256": b64(sha256(head(length) + records))}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 
 import pytest
@@ -85,3 +86,25 @@ def test_a_forked_process_follows_the_feed_by_itself(fake, follow):
     os.waitpid(child, 0)
     names = {request["query"]["consumer"] for request in asked(fake, "/revocations/delta")}
     assert names == {"test-1", f"test-1-{child}"}
+
+
+def test_a_process_forked_while_a_token_was_asked_for_follows_the_feed_too(fake, follow):
+    asking, go_on = threading.Event(), threading.Event()
+
+    def slow(request):
+        if request["path"] == "/oauth2/token" and not asking.is_set():
+            asking.set()
+            go_on.wait(5)
+
+    fake.intercept = slow
+    verifier = follow(fresh=False)
+    assert asking.wait(3)
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writes, b"+" if verifier.ready(3) else b"-")
+        os._exit(0)
+    told = os.read(reads, 1)
+    go_on.set()
+    os.waitpid(child, 0)
+    assert told == b"+"

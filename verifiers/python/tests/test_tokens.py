@@ -42,7 +42,8 @@ def test_tokens_that_are_none_of_this_pool_are_each_refused_with_a_reason(fake, 
         ({"consumer": "a b"}, "consumer"),
         ({"client_secret": None}, "belong together"),
         ({"policy": "maybe"}, "policy"),
-        ({"max_staleness": 1}, "at least 4"),
+        ({"max_staleness": 1}, "4 to 86400"),
+        ({"max_staleness": 90_000}, "4 to 86400"),
     ],
 )
 def test_mistakes_in_the_options_are_told_when_the_verifier_is_made(fake, options, message):

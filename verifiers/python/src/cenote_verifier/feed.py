@@ -12,14 +12,16 @@ from urllib.parse import urlencode
 
 from .discovery import Discovery
 from .errors import FrameError, ServerError
-from .replica import Clock, Moment, Replica
+from .replica import Clock, Replica
 from .transport import Answer, ClientCredentials, Connection, Connections, ask_json, failed
-from .wire import Entry, FeedKeys, Frame, feed_keys, read_frame, read_snapshot
+from .wire import Entry, FeedKeys, feed_keys, read_frame, read_snapshot
 
 # A frame is at most 1 s old when the next nonce leaves, so that a healthy feed never looks stale (4 s).
 _WAIT = 1
-# A server that does not hold questions back would otherwise be asked in a circle.
-_BETWEEN_HEARTBEATS = 0.25
+# Twenty questions may follow each other at once, then this is between them: a server lets each consumer ask a thousand times a minute,
+# and what comes in a storm of sign-outs comes in fewer answers then.
+_BETWEEN = 0.07
+_AT_ONCE = 20 * _BETWEEN
 _JWKS_PAUSE = 10.0
 _JWKS_LIFE = 300.0
 _TIDY = 600.0
@@ -61,7 +63,8 @@ class Feed:
         self._keys: FeedKeys = {}
         self._keys_asked = self._keys_tried = float("-inf")
         self._stopped = stopped
-        self._hurried = self._is_quick = False
+        self._hurried = False
+        self._asks_until = float("-inf")
         self._failures = 0
         self._tidied = clock.mono()
         self._thread = threading.Thread(target=self._run, name="cenote-feed", daemon=True)
@@ -108,6 +111,7 @@ class Feed:
         place = replica.place
         if place is None:
             return
+        self._pace()
         nonce = secrets.token_urlsafe(18)
         query = {
             "since": place.seq,
@@ -134,14 +138,13 @@ class Feed:
         if frame.entries:
             settings.on_applied(frame.entries)
         settings.on_answered()
-        self._slow_down(frame, sent)
 
-    def _slow_down(self, frame: Frame, sent: Moment) -> None:
-        """The first heartbeat of a verifier that was not fresh may come at once: it asked for that."""
-        left = _BETWEEN_HEARTBEATS - self._replica.passed(sent)
-        was_quick, self._is_quick = self._is_quick, not frame.entries and left > 0
-        if was_quick and self._is_quick:
-            self._stopped.wait(left)
+    def _pace(self) -> None:
+        now = self._clock.mono()
+        self._asks_until = max(now, self._asks_until) + _BETWEEN
+        wait = self._asks_until - now - _AT_ONCE
+        if wait > 0:
+            self._stopped.wait(wait)
 
     def _snapshot(self) -> None:
         limit = self._settings.max_snapshot_bytes
@@ -175,12 +178,23 @@ class Feed:
     ) -> Answer:
         endpoints = self._settings.discovery.endpoints(self._connection)
         credentials = self._settings.credentials
-        token = credentials.token(self._connection, endpoints.token) if credentials else None
+        is_delta = path.startswith("/delta")
+        token: str | None = None
+        refused: ServerError | None = None
+        try:
+            token = credentials.token(self._connection, endpoints.token) if credentials else None
+        except ServerError as error:
+            # A pool that is deleted takes its app clients along, and tells its last record to whoever knows the incarnation.
+            if not is_delta or error.status is None or not 400 <= error.status < 500:
+                raise
+            refused = error
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         url = endpoints.feed + path
         answer = self._connection.ask(url, headers={**(headers or {}), **bearer}, timeout=timeout, limit=limit)
-        if answer.status == 200 or (answer.status == 410 and path.startswith("/delta")):
+        if answer.status == 200 or (answer.status == 410 and is_delta):
             return answer
+        if refused:
+            raise refused
         if answer.status == 401:
             if credentials and token:
                 credentials.forget(token)
@@ -189,12 +203,7 @@ class Feed:
                 self._connection.close()
             if again:
                 return self._get(path, limit=limit, timeout=timeout, headers=headers, again=False)
-        error = failed(url, answer)
-        if error.status == 404 and error.error == "not_found":
-            # The server's own word that there is no such pool any more, and not a 404 of something in between.
-            self._replica.expire()
-            self._settings.on_answered()
-        raise error
+        raise failed(url, answer)
 
     def _pause(self, error: Exception) -> float:
         """Doubles up to 5 s, with jitter, so that a thousand verifiers do not come back in one moment; the server may ask for more."""

@@ -19,6 +19,9 @@ FRESH_SECONDS = 4.0
 # How long after the end of its tokens the server still knows an entry.
 SPARE_SECONDS = 120.0
 
+# How long a snapshot still holds what is over by the server's clock.
+SNAPSHOT_KEEPS_MS = 600_000
+
 
 class Clock:
     """`wall` tells the time of day, `mono` never goes back. Both in seconds."""
@@ -55,6 +58,7 @@ class Replica:
         self._began = self.moment()
         self._vouched: Moment | None = None
         self._told: tuple[float, float] | None = None
+        self._snapshot_iat = 0
 
     def moment(self) -> Moment:
         """Both clocks, to measure from."""
@@ -93,6 +97,10 @@ class Replica:
             h = link(h, entry)
         if frame.h_before != place.h or frame.h_after != h:
             raise FrameError("chain", "the records do not follow those that are known")
+        if frame.iat + SNAPSHOT_KEEPS_MS < self._snapshot_iat:
+            raise FrameError(
+                "earlier", "the server's clock was ahead when it made the snapshot, which may lack what still lives"
+            )
         for entry in frame.entries:
             self.entries.add(entry)
         self.place = Place(frame.incarnation, frame.end, h)
@@ -101,16 +109,13 @@ class Replica:
         if len(frame.entries) < MAX_ENTRIES:
             self._vouched = sent
 
-    def expire(self) -> None:
-        """The server says that the feed is over: nothing vouches for anything any more. What is known stays."""
-        self._vouched = None
-
     def load(self, snapshot: Snapshot) -> None:
         """Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness."""
         if self._told is None:
             # Before anything is left out: our wall clock may be ahead.
             self._told = (snapshot.iat / 1000, self._clock.mono())
         self.entries.merge(snapshot.records, self.forgettable())
+        self._snapshot_iat = snapshot.iat
         self.place = Place(snapshot.incarnation, snapshot.seq, snapshot.h)
 
     def has_expired(self, exp: object) -> bool:

@@ -84,8 +84,8 @@ class CenoteVerifier:
         self.pool = pool or issuer.rpartition("/")[2]
         if (client_id is None) != (client_secret is None):
             raise ValueError("client_id and client_secret belong together")
-        if not max_staleness >= 4:
-            raise ValueError("max_staleness must be at least 4: a healthy feed is that old at most")
+        if not 4 <= max_staleness <= 86_400:
+            raise ValueError("max_staleness must be 4 to 86400 seconds: a healthy feed is 4 s old at most")
         if consumer is not None:
             _checked_consumer(consumer)
         self._consumer = consumer
