@@ -61,6 +61,16 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    /// Somewhere else than where the question was to go.
+    fn at(mut self, url: &str) -> Failure {
+        let (Failure::Status(_, why, ..) | Failure::Unreachable(why) | Failure::Malformed(why)) =
+            &mut self;
+        *why = format!("{url}: {why}");
+        self
+    }
+}
+
 pub(crate) struct Http {
     client: Client,
     credentials: Credentials,
@@ -162,7 +172,8 @@ impl Http {
         }
         let form = [("grant_type", "client_credentials"), ("scope", "revocations/read")];
         let Some(answer) = self.form(&endpoints.token, &form).await else { return Ok(None) };
-        let granted: Granted = serde_json::from_slice(&answer?)
+        let answer = answer.map_err(|failure| failure.at(&endpoints.token))?;
+        let granted: Granted = serde_json::from_slice(&answer)
             .map_err(|_| Failure::Malformed("the token endpoint gave no access token".into()))?;
         // Renewed well before it expires.
         let until = now + granted.expires_in.saturating_sub(60).clamp(10, 86_400) * 1_000;
@@ -213,7 +224,10 @@ fn explained(body: &[u8]) -> String {
         error_description: String,
     }
     let Ok(said) = serde_json::from_slice::<Said>(body) else { return String::new() };
-    let text = format!("{} ({})", said.error, said.error_description);
+    let text = match said.error_description.as_str() {
+        "" => said.error,
+        more => format!("{} ({more})", said.error),
+    };
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
