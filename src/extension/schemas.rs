@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use crate::pool::urls::{BY_BROWSER, BY_SERVER};
 use crate::store::deliveries::{Kind, State};
 
 /// By name. Those of patches follow from what they change: any member may be missing or null.
@@ -141,7 +142,7 @@ fn client() -> Value {
                     "BackchannelLogoutUri": {
                         "type": "string",
                         "maxLength": 1024,
-                        "pattern": URI,
+                        "pattern": BY_SERVER,
                         "description": "Where this server posts a logout token (OpenID Connect Back-Channel Logout 1.0)."
                     },
                     "BackchannelLogoutSessionRequired": {
@@ -152,7 +153,7 @@ fn client() -> Value {
                     "FrontchannelLogoutUri": {
                         "type": "string",
                         "maxLength": 1024,
-                        "pattern": HTTPS,
+                        "pattern": BY_BROWSER,
                         "description": "What the browser of a user who signs out loads in a hidden frame (OpenID Connect Front-Channel Logout 1.0)."
                     }
                 }
@@ -212,7 +213,7 @@ fn target(settings: &Value, hidden: Option<&str>) -> Value {
 
 fn webhook() -> Value {
     json!({
-        "Url": { "type": "string", "pattern": URI, "maxLength": 2048, "description": "Where each sign-out of the pool is posted." },
+        "Url": { "type": "string", "pattern": BY_SERVER, "maxLength": 2048, "description": "Where each sign-out of the pool is posted." },
         "Description": description(),
         "Enabled": { "type": "boolean", "default": true, "description": "One that is not is told nothing, and not later either." },
         "Secret": {
@@ -233,7 +234,7 @@ fn stream() -> Value {
             "default": "poll",
             "description": "`push` (RFC 8935) needs EndpointUrl, `poll` (RFC 8936) needs ClientId."
         },
-        "EndpointUrl": { "type": "string", "pattern": URI, "maxLength": 2048, "description": "Where events are pushed." },
+        "EndpointUrl": { "type": "string", "pattern": BY_SERVER, "maxLength": 2048, "description": "Where events are pushed." },
         "AuthorizationHeader": {
             "type": "string",
             "minLength": 1,
@@ -270,7 +271,7 @@ fn stream() -> Value {
 
 fn token_revocation() -> Value {
     json!({
-        "Url": { "type": "string", "pattern": URI, "maxLength": 2048, "description": "Its `global_token_revocation_endpoint`." },
+        "Url": { "type": "string", "pattern": BY_SERVER, "maxLength": 2048, "description": "Its `global_token_revocation_endpoint`." },
         "Description": description(),
         "Enabled": { "type": "boolean", "default": true, "description": "One that is not is told nothing, and not later either." },
         "Subject": {
@@ -337,12 +338,6 @@ fn delivery() -> Value {
 
 /// No control characters.
 const PLAIN: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
-
-/// An https address at a host with a name, without user and fragment; at an address, or without TLS, where the operator allows it.
-const URI: &str = r"^https?://[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?){0,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,600})?$";
-
-/// The same where a browser asks.
-const HTTPS: &str = r"^https://[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?){0,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,800})?(\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,600})?$";
 
 /// 24 to 64 bytes in base64.
 const WEBHOOK_SECRET: &str = "^whsec_(([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?|([A-Za-z0-9+/]{4}){21}([A-Za-z0-9+/][AQgw]==)?)$";

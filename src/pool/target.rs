@@ -11,6 +11,7 @@ use url::Url;
 pub use self::stream::{StreamDoc, StreamSecret};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
+use crate::pool::urls::{self, Told};
 
 /// The most that a pool may have of one kind: each sign-out is told to all of them.
 pub const MAX_OF_A_KIND: i64 = 100;
@@ -187,18 +188,16 @@ pub fn check_url(member: &str, text: &str) -> Result<()> {
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
         return refuse("must be an https URL.");
     }
-    // More than DNS has names for can be written into a URL.
-    let named = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-    if url.domain().is_some_and(|host| !named(host)) {
-        return refuse("names a host that cannot exist.");
-    }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("must not hold a user name or password, which would end up in logs.");
     }
     if text.contains('#') {
         return refuse("must not have a fragment.");
     }
-    Ok(())
+    match urls::is_plain(text, Told::ByServer) {
+        true => Ok(()),
+        false => refuse(urls::PLAINLY),
+    }
 }
 
 pub(super) fn check_text(member: &str, text: &str, most: usize) -> Result<()> {

@@ -1,5 +1,8 @@
 //! Which addresses an app client may name for callbacks and sign-out, and how an origin is written.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -30,6 +33,75 @@ pub enum Told {
     ByBrowser,
 }
 
+macro_rules! host {
+    () => {
+        concat!("(", name!(), "|", ipv4!(), r"|\[", ipv6!(), r"\])")
+    };
+}
+
+/// The last label must not look like a number: URLs take such a host for an address.
+macro_rules! name {
+    () => {
+        r"([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*([0-9]{0,9}[A-WYZa-wyz_]|[Xx])([A-Za-z0-9_-]{0,52}[A-Za-z0-9_])?\.?"
+    };
+}
+
+macro_rules! ipv4 {
+    () => {
+        r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}"
+    };
+}
+
+/// By where the zeros are left out.
+macro_rules! ipv6 {
+    () => {
+        concat!(
+            "(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:",
+            "|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){2}",
+            "|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){4}",
+            "|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){6}",
+            "|:((:[0-9A-Fa-f]{1,4}){1,7}|:))"
+        )
+    };
+}
+
+/// A port from 1 to 65535, a path and a query, of the characters that RFC 3986 has for them.
+macro_rules! rest {
+    () => {
+        concat!(
+            "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
+            r"(/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?(\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
+        )
+    };
+}
+
+/// The addresses to which this server posts, as a regular expression that JSON Schema takes, too: the OpenAPI document says what is checked.
+/// Only what a label that begins with `xn--` means is beyond it.
+pub const BY_SERVER: &str = concat!("^https?://", host!(), rest!(), "$");
+
+/// The same for those that a browser loads.
+pub const BY_BROWSER: &str =
+    concat!("^(https://", host!(), r"|http://(localhost|127\.0\.0\.1|\[::1\]))", rest!(), "$");
+
+static PLAIN: LazyLock<Option<[Regex; 2]>> =
+    LazyLock::new(|| Some([Regex::new(BY_SERVER).ok()?, Regex::new(BY_BROWSER).ok()?]));
+
+/// Whether it is written as it should be, so that no two readers can differ about it.
+pub fn is_plain(uri: &str, told: Told) -> bool {
+    let [by_server, by_browser] = match &*PLAIN {
+        Some(patterns) => patterns,
+        None => return false,
+    };
+    match told {
+        Told::ByServer => by_server.is_match(uri),
+        Told::ByBrowser => by_browser.is_match(uri),
+    }
+}
+
+/// What to write instead of what is not.
+pub const PLAINLY: &str = "must be written plainly: https://, a host (a name, an IPv4 address, or an IPv6 address in brackets), a port from 1 to \
+                           65535 if it has one, a path and a query of the characters that RFC 3986 has for them.";
+
 /// The longest such address; it is read with every answer of its client.
 const MAX_TOLD_CHARS: usize = 1024;
 
@@ -43,9 +115,11 @@ pub fn check_told(name: &str, uri: &str, told: Told) -> Result<()> {
     }
     let url = shape(uri).map_err(|error| Error::invalid(format!("{name} {}", error.message)))?;
     match url.scheme() {
-        "https" => Ok(()),
-        "http" if told == Told::ByServer || is_local(&url) => Ok(()),
-        "http" => refuse("must use https: http is for this machine only."),
+        "http" if told == Told::ByBrowser && !is_local(&url) => {
+            refuse("must use https: http is for this machine only.")
+        }
+        "https" | "http" if is_plain(uri, told) => Ok(()),
+        "https" | "http" => refuse(PLAINLY),
         _ => refuse("must begin with https://."),
     }
 }
@@ -90,7 +164,72 @@ fn is_local(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::string::string_regex;
+
     use super::*;
+    use crate::pool::target::check_url;
+
+    fn of(pattern: &str) -> impl Strategy<Value = String> {
+        string_regex(pattern.trim_matches(['^', '$'])).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_documented_patterns_describe_is_taken(
+            (by_server, by_browser) in (of(BY_SERVER), of(BY_BROWSER)),
+        ) {
+            // What such a label means is not for a regular expression.
+            let coded = |uri: &str| uri.to_ascii_lowercase().contains("xn--");
+            prop_assume!(!coded(&by_server) && !coded(&by_browser));
+            prop_assume!(by_server.len() <= 1_024 && by_browser.len() <= 1_024);
+            prop_assert!(check_url("Url", &by_server).is_ok(), "{by_server}");
+            prop_assert!(check_told("Uri", &by_server, Told::ByServer).is_ok(), "{by_server}");
+            prop_assert!(check_told("Uri", &by_browser, Told::ByBrowser).is_ok(), "{by_browser}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_not_taken() {
+        for good in [
+            "https://hooks.example:65535/x?y=%2F",
+            "https://3com.example./",
+            "https://my_service:8080",
+            "https://0f/",
+            "http://10.1.2.3:80/",
+            "https://[2001:db8::1]:8443/hook",
+            "https://[1:2:3:4:5:6:7::]",
+            "https://xn--bcher-kva.example/",
+        ] {
+            assert!(check_told("Uri", good, Told::ByServer).is_ok(), "{good}");
+            assert!(check_url("Uri", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "HTTPS://hooks.example/",
+            "https:hooks.example/",
+            "https:///hooks.example/",
+            "https://hooks.example:0/",
+            "https://hooks.example:65536/",
+            "https://hooks.example:/",
+            "https://hooks.ex%61mple/",
+            "https://hooks.example/a|b",
+            "https://hooks.example/%zz",
+            "https://0x7f.1/",
+            "https://127.1/",
+            "https://010.0.0.1/",
+            "https://2130706433/",
+            "https://[::127.0.0.1]/",
+            "https://[fe80::1%25eth0]/",
+            "https://hooks..example/",
+            "https://@hooks.example/",
+        ] {
+            assert!(check_told("Uri", bad, Told::ByServer).is_err(), "{bad}");
+            assert!(check_told("Uri", bad, Told::ByBrowser).is_err(), "{bad}");
+            assert!(check_url("Uri", bad).is_err(), "{bad}");
+        }
+        assert!(check_told("Uri", "http://[::1]:3000/", Told::ByBrowser).is_ok());
+        assert!(check_told("Uri", "http://[0::1]:3000/", Told::ByBrowser).is_err());
+    }
 
     #[test]
     fn a_form_may_end_wherever_the_app_of_a_callback_goes_on_to() {

@@ -81,13 +81,13 @@ fn set(op: &Provider, more: Value) -> String {
 }
 
 /// A set with exactly these events.
-fn saying(op: &Provider, events: Value, more: Value) -> String {
+pub fn saying(op: &Provider, events: Value, more: Value) -> String {
     let mut claims = claims(op, more);
     claims["events"] = events;
     typed(op, json!("secevent+jwt"), &claims)
 }
 
-async fn pushes(house: &House, pool: &str, provider: &str, token: &str) -> Answer {
+pub async fn pushes(house: &House, pool: &str, provider: &str, token: &str) -> Answer {
     pushes_as(house, pool, provider, token, "application/secevent+jwt").await
 }
 
@@ -635,7 +635,7 @@ fn endpoint(pool: &str) -> String {
     format!("http://localhost:9230/{pool}/global-token-revocation")
 }
 
-fn bearer(op: &Provider, pool: &str, more: Value) -> String {
+pub fn bearer(op: &Provider, pool: &str, more: Value) -> String {
     let now = NOW / 1_000;
     let mut claims = json!({ "iss": op.url, "sub": op.url, "aud": endpoint(pool), "iat": now, "exp": now + 300,
         "jti": cenote::ids::handle(&cenote::ambient::SystemRandom) });
@@ -643,7 +643,7 @@ fn bearer(op: &Provider, pool: &str, more: Value) -> String {
     typed(op, json!("global-token-revocation+jwt"), &claims)
 }
 
-async fn revokes(house: &House, pool: &str, token: &str, body: &Value) -> Answer {
+pub async fn revokes(house: &House, pool: &str, token: &str, body: &Value) -> Answer {
     revokes_as(house, pool, token, body.to_string(), "application/json").await
 }
 
@@ -657,7 +657,7 @@ async fn revokes_as(house: &House, pool: &str, token: &str, body: String, kind: 
     house.send(request.body(Body::from(body)).unwrap()).await
 }
 
-fn by_sub(op: &Provider, sub: &str) -> Value {
+pub fn by_sub(op: &Provider, sub: &str) -> Value {
     json!({ "sub_id": { "format": "iss_sub", "iss": op.url, "sub": sub } })
 }
 

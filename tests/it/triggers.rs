@@ -1,9 +1,9 @@
 //! Everything that signs somebody out writes a record, and the record reaches everyone: it has its number in the feed, the app client
 //! that took part is sent a logout token, the webhook an event, and the receipt says so. One test for each trigger of
-//! `docs/sign-out.md`; those of the extension API are in `triggers_everybody`, another provider's event stream is in `events_inward`.
+//! `docs/sign-out.md`; those that end a whole pool are in `triggers_everybody`, those of identity providers in `triggers_inward`.
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::Request;
 use cenote::cx::Cx;
 use cenote::delivery::outbox::{expand, work};
 use cenote::delivery::sequencer;
@@ -14,13 +14,9 @@ use cenote::targets as secrets;
 use serde_json::{Value, json};
 
 use crate::browser::{BYE, Browser, CHALLENGE, code_client, parameter};
-use crate::corp::{self, Corp};
 use crate::house::{Answer, House, PASSWORD, houses_alone, merge};
-use crate::inward_sign_out::{backchannel, logout_token};
 use crate::provider::{Behaviour, Provider};
 use crate::relying_party::{claims, extend};
-use crate::saml_provider::posts;
-use crate::upstream_sign_out::given_openid;
 
 /// A pool with a client that is told of sign-outs, and a webhook; both are one server of the test's own.
 pub struct Scene {
@@ -42,7 +38,7 @@ pub async fn scenes(name: &str) -> Vec<Scene> {
 }
 
 impl Scene {
-    async fn of(house: House, pool: String, client: String) -> Scene {
+    pub async fn of(house: House, pool: String, client: String) -> Scene {
         let receiver = Provider::start().await;
         receiver.does("/bc", Behaviour::Status(200));
         receiver.does("/hook", Behaviour::Status(204));
@@ -70,7 +66,7 @@ impl Scene {
         Scene { house, receiver, pool, client }
     }
 
-    fn browser(&self) -> Browser<'_> {
+    pub fn browser(&self) -> Browser<'_> {
         Browser::new(&self.house, &self.pool, &self.client)
     }
 
@@ -134,16 +130,17 @@ impl Scene {
 
     /// Its records have their numbers in the feed, the webhook heard of each, and so says the receipt, which is given back.
     pub async fn reaches(&self, answer: &Answer, reason: &str, kinds: &[&str]) -> Value {
-        let signout = answer.header("x-cenote-signout").to_owned();
-        assert!(
-            !signout.is_empty(),
-            "{reason}: {} {} names no sign-out",
-            answer.status,
-            answer.body
-        );
+        let signout = answer.header("x-cenote-signout");
+        let (status, body) = (answer.status, &answer.body);
+        assert!(!signout.is_empty(), "{reason}: {status} {body} names no sign-out");
+        self.is_told(signout, reason, kinds).await
+    }
+
+    /// The same of a sign-out that no answer names.
+    pub async fn is_told(&self, signout: &str, reason: &str, kinds: &[&str]) -> Value {
         self.works().await;
         let db = &self.house.app.db;
-        let records = records::of_signout(db, &self.pool, &signout).await.unwrap();
+        let records = records::of_signout(db, &self.pool, signout).await.unwrap();
         let mut found: Vec<&str> = records.iter().map(|record| record.kind.as_str()).collect();
         found.sort_unstable();
         assert_eq!(found, kinds, "{reason}");
@@ -177,7 +174,7 @@ impl Scene {
         receipt
     }
 
-    async fn calls(&self, operation: &str, input: Value) -> Answer {
+    pub async fn calls(&self, operation: &str, input: Value) -> Answer {
         let answer = self.house.call(operation, input).await;
         assert_eq!(answer.status, 200, "{operation}: {}", answer.body);
         answer
@@ -188,7 +185,7 @@ fn list(value: &Value) -> &Vec<Value> {
     value.as_array().unwrap()
 }
 
-const PKCE: &str = "&code_challenge_method=S256&scope=openid+aws.cognito.signin.user.admin";
+pub const PKCE: &str = "&code_challenge_method=S256&scope=openid+aws.cognito.signin.user.admin";
 
 #[tokio::test]
 async fn logout_reaches_everyone_whether_it_redirects_or_shows_a_page() {
@@ -438,76 +435,5 @@ async fn a_deleted_pool_is_told_to_the_feed_and_webhooks() {
         let answer = scene.calls("DeleteUserPool", json!({ "UserPoolId": scene.pool })).await;
         let receipt = scene.reaches(&answer, "pool_deleted", &["P"]).await;
         assert_eq!(receipt["delivery_counts"]["done"], 1, "{receipt}");
-    }
-}
-
-#[tokio::test]
-async fn a_saml_providers_logout_request_reaches_everyone() {
-    for house in houses_alone("trigger_saml").await {
-        let corp = Corp::start(&house).await;
-        let (pool, client) = corp::given(&house, &corp, &["HTTP-POST"], json!({})).await;
-        let scene = Scene::of(house, pool, client).await;
-        let mut browser = scene.browser();
-        corp.gets_tokens(&scene.house, &mut browser, &scene.pool, "Corp", ("ann", "_1")).await;
-        let form = corp.ask(&scene.pool, "ann", Some("_1")).post(None, Some(&corp::key()));
-        let answer = posts(&scene.house, &scene.pool, "/saml2/logout", form).await;
-        scene.reaches_everyone(&answer, "saml_logout", &["S", "X"]).await;
-    }
-}
-
-#[tokio::test]
-async fn an_openid_providers_back_channel_logout_reaches_everyone() {
-    for house in houses_alone("trigger_inward").await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        let scene = Scene::of(house, pool, client).await;
-        comes_from(&scene, &op).await;
-        let token = logout_token(&op, json!({ "sub": "ann" }));
-        let answer = backchannel(&scene.house, &scene.pool, "Open", &token).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        scene.reaches_everyone(&answer, "backchannel_logout", &["S", "X"]).await;
-    }
-}
-
-#[tokio::test]
-async fn an_openid_providers_front_channel_logout_reaches_everyone() {
-    for house in houses_alone("trigger_front").await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        let scene = Scene::of(house, pool, client).await;
-        comes_from(&scene, &op).await;
-        let answer = scene.browser().get("/federation/Open/frontchannel-logout?sid=sid-ann").await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        scene.reaches_everyone(&answer, "frontchannel_logout", &["S", "X"]).await;
-    }
-}
-
-/// ann signs in through the provider and gets tokens.
-async fn comes_from(scene: &Scene, op: &Provider) {
-    let mut browser = scene.browser();
-    let more = format!("&identity_provider=Open&code_challenge={CHALLENGE}{PKCE}");
-    let away = browser.visits("/oauth2/authorize", &more).await;
-    let back = op.authorize(away.header("location"), "ann");
-    let answer = browser.send(Method::GET, &crate::browser::local(&back), None, &[]).await;
-    let code = parameter(answer.header("location"), "code").unwrap();
-    assert_eq!(browser.redeems(&code).await.status, 200);
-}
-
-#[tokio::test]
-async fn admin_disable_provider_for_user_reaches_everyone() {
-    for house in houses_alone("trigger_link").await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        house.user(&pool, "ann").await;
-        let scene = Scene::of(house, pool, client).await;
-        let link = json!({ "UserPoolId": scene.pool,
-            "DestinationUser": { "ProviderName": "Cognito", "ProviderAttributeValue": "ann" },
-            "SourceUser": { "ProviderName": "Open", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "ann" } });
-        scene.calls("AdminLinkProviderForUser", link).await;
-        comes_from(&scene, &op).await;
-        let input = json!({ "UserPoolId": scene.pool,
-            "User": { "ProviderName": "Open", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "ann" } });
-        let answer = scene.calls("AdminDisableProviderForUser", input).await;
-        scene.reaches_everyone(&answer, "provider_disabled", &["U"]).await;
     }
 }

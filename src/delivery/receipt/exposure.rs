@@ -20,6 +20,11 @@ pub fn of_everyone(records: &[Recorded]) -> Option<Ms> {
     ends.reduce(later).flatten()
 }
 
+/// When the sign-out of these records was committed.
+pub fn committed(records: &[Recorded]) -> Option<Ms> {
+    records.iter().map(|record| record.committed_ms).max()
+}
+
 /// What those who are registered know.
 pub struct Known<'a> {
     pub records: &'a [Recorded],
@@ -36,13 +41,13 @@ pub struct Known<'a> {
 /// of them know.
 pub fn of_registered(known: &Known<'_>) -> Option<Ms> {
     let everyone = of_everyone(known.records);
-    let committed = known.records.iter().map(|record| record.committed_ms).max();
+    let committed = committed(known.records);
     let receivers = if known.undelivered || !known.expanded { everyone } else { committed };
     known
         .consumers
         .iter()
         .filter(|consumer| !has_learned(consumer, known.seq))
-        .map(|consumer| of_consumer(consumer, everyone))
+        .map(|consumer| of_consumer(consumer, known.records))
         .fold(later(committed, receivers), later)
 }
 
@@ -52,13 +57,15 @@ pub fn has_learned(consumer: &Consumer, seq: Option<i64>) -> bool {
 }
 
 /// Until when a consumer that has not learned of it may go on: one that fails closed or asks us stops by itself when it has heard nothing
-/// for too long.
-pub fn of_consumer(consumer: &Consumer, everyone: Option<Ms>) -> Option<Ms> {
+/// for too long. However long that was before the sign-out: it may have asked us in the moment before, and keep the answer, or have been
+/// heard when that could not be written down.
+pub fn of_consumer(consumer: &Consumer, records: &[Recorded]) -> Option<Ms> {
+    let everyone = of_everyone(records);
     if !stops(consumer) {
         return everyone;
     }
-    let stops =
-        consumer.seen_ms.saturating_add(consumer.max_staleness_ms.max(0)).saturating_add(MARGIN_MS);
+    let silent = consumer.seen_ms.saturating_add(consumer.max_staleness_ms.max(0));
+    let stops = silent.max(committed(records)?).saturating_add(MARGIN_MS);
     Some(everyone.map_or(stops, |end| end.min(stops)))
 }
 

@@ -16,7 +16,8 @@ const MOST_RECORDS: usize = 10_000;
 /// Whoever has said nothing for so long before a sign-out follows the feed no more.
 const FOLLOWS_MS: Ms = 2 * DAY;
 
-/// After this time it begins to be forgotten who had not learned (`store::purge`). All but the tokens of a compromised key have expired.
+/// After this time it begins to be forgotten who had not learned (`store::purge`). By then all but the tokens of a compromised key have
+/// expired.
 const REMEMBERED_MS: Ms = DAY + HOUR;
 
 pub struct Gathered {
@@ -43,12 +44,10 @@ impl Gathered {
         let (db, pool_id, signout_id) = (cx.db(), &asked.pool_id, &asked.signout_id);
         let whole = records.len() < MOST_RECORDS;
         let seq = records.iter().map(|record| record.seq).reduce(|a, b| Some(a?.max(b?)));
-        let committed = records.iter().map(|record| record.committed_ms).max().unwrap_or(0);
-        let matters = records.iter().any(|record| record.drop_after_ms > cx.now);
+        let committed = exposure::committed(&records).unwrap_or(0);
         let consumers = receipts::consumers(db, pool_id, committed - FOLLOWS_MS).await?;
         Ok(Gathered {
-            forgotten: matters && cx.now > committed + REMEMBERED_MS
-                || consumers.len() >= receipts::MANY,
+            forgotten: cx.now > committed + REMEMBERED_MS || consumers.len() >= receipts::MANY,
             pool_id: pool_id.clone(),
             seq: seq.flatten().filter(|_| whole),
             expanded: whole && records.iter().all(|record| record.expanded_ms.is_some()),
@@ -78,16 +77,16 @@ impl Gathered {
         })
     }
 
-    /// Everyone who is to learn of it has.
-    pub fn is_complete(&self) -> bool {
-        self.seq.is_some()
+    /// Whether everyone who is to learn of it has; `None` where nobody knows any more.
+    pub fn is_complete(&self) -> Option<bool> {
+        let all = self.seq.is_some()
             && self.expanded
-            && !self.forgotten
             && self.behind().next().is_none()
             && self.counts.iter().all(|(state, _)| state == "done")
             && self.upstream.iter().all(|told| {
                 !matches!(told.state.as_str(), "failed" | "fresh") && told.done_ms.is_some()
-            })
+            });
+        (!all || !self.forgotten).then_some(all)
     }
 
     /// Whoever can be expected to learn of it soon has: nobody need wait for those who are away, nor for what was given up.

@@ -7,14 +7,14 @@ use super::gather::Gathered;
 use super::reader::Reader;
 use crate::ambient::{Ms, rfc3339};
 use crate::store::receipts::{Consumer, Delivered, Upstream};
+use crate::store::records::Recorded;
 
 /// So many consumers that are behind, and so many records, a receipt names.
 const SHOWN: usize = 500;
 
 pub fn receipt(gathered: &Gathered, reader: &Reader, now: Ms) -> Value {
     let first = gathered.records.first();
-    let committed = gathered.records.iter().map(|record| record.committed_ms).max();
-    let everyone = gathered.exposure_until();
+    let committed = exposure::committed(&gathered.records);
     let behind: Vec<&Consumer> = gathered.behind().collect();
     let records: Vec<Value> = gathered
         .records
@@ -43,25 +43,25 @@ pub fn receipt(gathered: &Gathered, reader: &Reader, now: Ms) -> Value {
             "seq": gathered.seq,
             "consumers": gathered.consumers.len(),
             "caught_up": gathered.consumers.len() - behind.len(),
-            "behind": behind.iter().take(SHOWN).map(|consumer| lagging(consumer, everyone, now)).collect::<Vec<_>>(),
+            "behind": behind.iter().take(SHOWN).map(|consumer| lagging(consumer, &gathered.records, now)).collect::<Vec<_>>(),
         },
         "deliveries": gathered.deliveries.iter().map(|item| delivery(item, reader, committed)).collect::<Vec<_>>(),
         "delivery_counts": counts,
         "upstream": gathered.upstream.iter().map(|item| provider(item, reader)).collect::<Vec<_>>(),
-        "exposure_until": everyone.map(rfc3339),
+        "exposure_until": gathered.exposure_until().map(rfc3339),
         "registered_exposure_until": gathered.registered_exposure_until().map(rfc3339),
         "complete": gathered.is_complete(),
     })
 }
 
-fn lagging(consumer: &Consumer, everyone: Option<Ms>, now: Ms) -> Value {
+fn lagging(consumer: &Consumer, records: &[Recorded], now: Ms) -> Value {
     json!({
         "id": consumer.id,
         "since": consumer.since,
         "state": exposure::state(consumer, now),
         "seen": rfc3339(consumer.seen_ms),
         "policy": if consumer.policy.is_empty() { "unknown" } else { &consumer.policy },
-        "exposure_until": exposure::of_consumer(consumer, everyone).map(rfc3339),
+        "exposure_until": exposure::of_consumer(consumer, records).map(rfc3339),
     })
 }
 

@@ -39,6 +39,8 @@ fn record(kind: &str, seq: Option<i64>, longest_ms: Ms) -> Recorded {
 struct Real {
     /// When it last sent a nonce that was answered with a fresh frame, in true time.
     fresh: Ms,
+    /// When a server last told it, in true time, that the token is active: until the commit, whatever the clocks say.
+    asked: Ms,
     row: Consumer,
 }
 
@@ -50,7 +52,9 @@ impl Real {
             _ if knows => COMMITTED,
             "closed" => expires.min(self.fresh + self.row.max_staleness_ms),
             // An answer from before it went stale may be kept for five seconds.
-            "introspect" => expires.min(self.fresh + self.row.max_staleness_ms + 5 * SECOND),
+            "introspect" => {
+                expires.min((self.fresh + self.row.max_staleness_ms).max(self.asked) + 5 * SECOND)
+            }
             _ => expires,
         }
     }
@@ -59,17 +63,18 @@ impl Real {
 fn reals() -> impl Strategy<Value = Vec<Real>> {
     let policy =
         prop_oneof![Just("closed"), Just("introspect"), Just("open"), Just(""), Just("other")];
-    let real =
-        (-HOUR..HOUR, -SKEW..SKEW, 0..SECOND, 0..10_i64, any::<bool>(), policy, 0..5 * MINUTE);
-    let real =
-        real.prop_map(|(fresh, skew, unwritten, since, current, policy, max_staleness_ms)| {
-            let fresh = COMMITTED + fresh;
+    let times = (-HOUR..HOUR, -SKEW..SKEW, 0..SECOND, -SKEW..SKEW + 2 * SECOND);
+    let real = (times, 0..10_i64, any::<bool>(), policy, 0..5 * MINUTE);
+    let real = real.prop_map(
+        |((fresh, skew, unwritten, asked), since, current, policy, max_staleness_ms)| {
+            let (fresh, asked) = (COMMITTED + fresh, COMMITTED + asked);
             let seen_ms = fresh + skew - unwritten;
             let policy = policy.to_owned();
             let row =
                 Consumer { id: "c".into(), since, current, policy, max_staleness_ms, seen_ms };
-            Real { fresh, row }
-        });
+            Real { fresh, asked, row }
+        },
+    );
     vec(real, 0..6)
 }
 
@@ -147,6 +152,9 @@ fn once_all_have_learned_the_time_is_that_of_the_commit() {
     let stops = Some(COMMITTED + 30 * SECOND + MARGIN_MS);
     assert_eq!(known(&[behind("closed")], false), stops);
     assert_eq!(known(&[row.clone(), behind("introspect")], false), stops);
+    // Away since long before, it asked us a moment before.
+    let away = Consumer { seen_ms: COMMITTED - HOUR, ..behind("introspect") };
+    assert_eq!(known(&[away], false), Some(COMMITTED + MARGIN_MS));
     // A number of another incarnation says nothing.
     assert_eq!(known(&[Consumer { current: false, ..row }], false), end);
 }
