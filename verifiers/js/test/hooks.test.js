@@ -147,7 +147,9 @@ test('jose with the feed lets no impostor through', async () => {
 })
 
 test('what something else has verified by another algorithm is not vouched for', async () => {
-  const [head, body] = impostors()['an HMAC by the public key'].split('.').map(part => Buffer.from(part, 'base64url'))
+  const [head, body] = impostors()
+    ['an HMAC by the public key'].split('.')
+    .map(part => Buffer.from(part, 'base64url'))
   assert.throws(() => verifier.checkNow(JSON.parse(body), JSON.parse(head)), { reason: 'malformed' })
 })
 
