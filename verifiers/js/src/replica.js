@@ -75,7 +75,10 @@ export class Replica {
       throw new FrameError('chain', 'the records do not follow those that are known')
     }
     if (frame.iat + SNAPSHOT_KEEPS_MS < this.#snapshotIat) {
-      throw new FrameError('earlier', "the server's clock was ahead when it made the snapshot, which may lack what still lives")
+      throw new FrameError(
+        'earlier',
+        "the server's clock was ahead when it made the snapshot, which may lack what still lives",
+      )
     }
     for (const entry of entries) this.entries.add(entry)
     this.place = { incarnation, seq: to, h }

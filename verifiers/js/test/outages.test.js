@@ -66,7 +66,8 @@ test('while the keys cannot be fetched, tokens are refused without asking for th
   fake.intercept = ({ path }) => (path === JWKS ? { status: 503 } : undefined)
   await follow({ backoff: { firstMs: 300, mostMs: 1000 } })
   // The state has just become FRESH, and with it the hope that the keys can be had.
-  for (let n = 0; n < 50; n++) await assert.rejects(verifier.verify(fake.token({ kid: `made-up-${n}` })), UnavailableError)
+  for (let n = 0; n < 50; n++)
+    await assert.rejects(verifier.verify(fake.token({ kid: `made-up-${n}` })), UnavailableError)
   assert.ok(asked(JWKS).length <= 3, `${asked(JWKS).length} requests`)
   fake.intercept = () => undefined
   await until(() => verifier.verify(fake.token()).then(Boolean, () => false))

@@ -19,7 +19,9 @@ for (const [path, { types }] of entries) {
 }
 
 test('all that is exported is packed, with licence and README, and nothing of the tests', () => {
-  const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--loglevel=error'], { cwd: home }))
+  const [{ files }] = JSON.parse(
+    execFileSync('npm', ['pack', '--dry-run', '--json', '--loglevel=error'], { cwd: home }),
+  )
   const packed = files.map(file => file.path)
   const wanted = entries.flatMap(([, paths]) => Object.values(paths)).map(path => path.slice(2))
   for (const file of ['LICENSE', 'README.md', ...wanted]) assert.ok(packed.includes(file), file)

@@ -1,6 +1,6 @@
 // Checked by tsc, never run: the types fit the libraries that they are for.
 
-import { JwtVerifier } from 'aws-jwt-verify'
+import { CognitoJwtVerifier, JwtVerifier } from 'aws-jwt-verify'
 import express from 'express'
 import fastify from 'fastify'
 import * as jose from 'jose'
@@ -35,6 +35,12 @@ JwtVerifier.create({
   issuer: verifier.issuer,
   audience: null,
   customJwtCheck: customJwtCheck(verifier, { tokenUse: 'id', also: ({ payload }) => console.log(payload) }),
+})
+CognitoJwtVerifier.create({
+  userPoolId: 'eu-west-1_Ab3dEf9Gh',
+  tokenUse: 'access',
+  clientId: 'b',
+  customJwtCheck: customJwtCheck(verifier),
 })
 
 const jwtVerify = withRevocation(jose.jwtVerify, verifier, { tokenUse: ['access', 'id'], clientId: 'b' })

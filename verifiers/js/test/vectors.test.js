@@ -57,7 +57,8 @@ for (const { name, file, snapshot, expect, reason, after, entries } of vectors.s
   test(`snapshot, ${expect}: ${name}`, async () => {
     const body = file ? readFileSync(new URL(file, home)) : bytes(snapshot)
     const read = () => readSnapshot(body, keys, vectors.pool)
-    if (expect === 'refuse') return assert.rejects(read, error => error.name === 'FrameError' && error.reason === reason)
+    if (expect === 'refuse')
+      return assert.rejects(read, error => error.name === 'FrameError' && error.reason === reason)
     assert.equal(expect, 'accept')
     const loaded = await read()
     assert.deepEqual(place({ ...loaded, h: loaded.h.toString('base64url') }), place(after))

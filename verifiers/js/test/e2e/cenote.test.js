@@ -199,8 +199,7 @@ async function user(UserPoolId = pool) {
 
 async function signIn(USERNAME, ClientId = clientId) {
   const AuthParameters = { USERNAME, PASSWORD }
-  return (await api('InitiateAuth', { ClientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
-    .AuthenticationResult
+  return (await api('InitiateAuth', { ClientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters })).AuthenticationResult
 }
 
 async function makeClient(more) {

@@ -23,7 +23,8 @@ class UnknownRevocationError(errors.UnavailableError, jwt.PyJWTError):
 class CenoteJWT(jwt.PyJWT):
     """`CenoteJWT(verifier).decode(token, key, algorithms=["RS256"], ..)` takes what `jwt.decode` takes.
 
-    It refuses tokens of another issuer, use or app client, too: those that the verifier takes, or `token_use` and `audience` here."""
+    It refuses tokens of another issuer, use or app client, too: those that the verifier takes, or `token_use` and `audience` here.
+    """
 
     def __init__(
         self,

@@ -149,9 +149,7 @@ def check_claims(
         raise InvalidTokenError("the token is not valid yet", "expired")
 
 
-def check_parties(
-    claims: Json, *, issuer: str, token_use: Collection[str], client_id: Collection[str] | None
-) -> None:
+def check_parties(claims: Json, *, issuer: str, token_use: Collection[str], client_id: Collection[str] | None) -> None:
     """Whose token it is, and for what."""
     use = claims.get("token_use")
     if use not in ("access", "id"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 from typing import Union
 
 Path = Union[str, "os.PathLike[str]"]
@@ -28,20 +27,16 @@ class Tls:
         self._ca_file = ca_file
         self._cert = cert
         self._key = key
-        self._lock = threading.Lock()
-        self._files: list[tuple[int, int, int]] | None = None
         # Mistakes are told here, and not when the first connection is made.
-        self._made = context or self._make()
+        self._made = ([], context) if context else self._make()
 
     def context(self) -> ssl.SSLContext:
-        if self._cert is None:
-            return self._made
-        with self._lock:
-            if self._stat() != self._files:
-                self._made = self._make()
-            return self._made
+        files, _ = self._made
+        if files and files != self._stat():
+            self._made = self._make()
+        return self._made[1]
 
-    def _make(self) -> ssl.SSLContext:
+    def _make(self) -> tuple[list[tuple[int, int, int]], ssl.SSLContext]:
         files = self._stat()
         context = ssl.create_default_context()
         if self._ca_file is not None:
@@ -49,8 +44,7 @@ class Tls:
         if self._cert is not None:
             # A key that is encrypted is an error, and not a question at the terminal.
             context.load_cert_chain(self._cert, self._key, password="")
-        self._files = files
-        return context
+        return files, context
 
     def _stat(self) -> list[tuple[int, int, int]]:
         told = [os.stat(path) for path in (self._cert, self._key) if path is not None]

@@ -118,9 +118,7 @@ class CenoteVerifier:
         mono = self._clock.mono
         self._lock = threading.Lock()
         self._connections = Connections(self._tls)
-        self._discovery = Discovery(
-            self._discovery_url, issuer=self.issuer, allow_http=self._allow_http, mono=mono
-        )
+        self._discovery = Discovery(self._discovery_url, issuer=self.issuer, allow_http=self._allow_http, mono=mono)
         self._credentials = ClientCredentials(*self._client, mono) if self._client else None
         self._replica = Replica(clock=self._clock, max_staleness=self._max_staleness)
         self._guards = Guards()
@@ -201,9 +199,7 @@ class CenoteVerifier:
         network knows: an event loop then asks again from a thread."""
         self._running()
         header, claims = self._signatures.open(token, may_wait=may_wait)
-        check_claims(
-            claims, **self._wanted(token_use, audience), now=self._clock.wall(), leeway=self._leeway
-        )
+        check_claims(claims, **self._wanted(token_use, audience), now=self._clock.wall(), leeway=self._leeway)
         wanted: Any = {"token_use": token_use, "audience": audience}
         verdict = self.check(claims, header, token=token, policy=policy, may_wait=may_wait, **wanted)
         return Verified(claims, header, verdict, token)
