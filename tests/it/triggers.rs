@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::browser::{BYE, Browser, CHALLENGE, code_client, parameter};
 use crate::corp::{self, Corp};
 use crate::house::{Answer, House, PASSWORD, houses_alone, merge};
-use crate::inward_sign_out::{backchannel, logout_token};
+use crate::inward_says::{backchannel, logout_token};
 use crate::provider::{Behaviour, Provider};
 use crate::relying_party::{claims, extend};
 use crate::saml_provider::posts;
