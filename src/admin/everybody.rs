@@ -35,12 +35,15 @@ pub async fn revoke_key(cx: &Cx, pool: &Pool, kid: &str, by: &Actor<'_>) -> Resu
     Ok(Some(signout_id))
 }
 
-/// The same for a database that was restored: sign-outs that came after its backup are not in it, so that what it holds for alive may not be.
-/// Those who follow its revocation feed learn that it is another one, and keep what they know.
+/// The same for a database that was restored: sign-outs that came after its backup are not in it, so that what it holds for alive may not be,
+/// and a key that it trusts may have been revoked. Those who follow its revocation feed learn that it is another one, and keep what they
+/// know.
 pub async fn restored(cx: &Cx, pool: &Pool) -> Result<()> {
-    let end = End::Everybody { latest_ms: latest(cx, pool).await? };
     let mut batch = Batch::new();
-    let signout_id = signout::end(cx, &mut batch, pool, &[end], Why::admin("restored"));
+    let kids = ring::revoke_all(cx, &mut batch, pool).await?;
+    let mut ends: Vec<End<'_>> = kids.iter().map(|kid| End::Key { kid }).collect();
+    ends.push(End::Everybody { latest_ms: latest(cx, pool).await? });
+    let signout_id = signout::end(cx, &mut batch, pool, &ends, Why::admin("restored"));
     feed::new_incarnation(&mut batch, &pool.id, &ids::incarnation(cx.rng()));
     audit::note(&mut batch, cx, &pool.id, &Actor::Operator, "Restore", &pool.id, "ok", &signout_id);
     cx.db().commit(batch).await

@@ -152,7 +152,12 @@ fn into_file(from: &Path, to: &Path) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         startup(format!("Cannot write {}: {error}.", part.path.display()))
     };
-    std::fs::copy(from, &part.path).map_err(|error| failed(&error))?;
+    // Not `fs::copy`: whoever may read the backup need not be let into the database.
+    let copied = File::open(from).and_then(|mut from| {
+        let mut to = OpenOptions::new().write(true).open(&part.path)?;
+        std::io::copy(&mut from, &mut to)
+    });
+    copied.map_err(|error| failed(&error))?;
     let mut connection = Connection::open(&part.path).map_err(|error| failed(&error))?;
     migrate::sqlite(&mut connection, schema::MIGRATIONS)?;
     connection
@@ -196,8 +201,8 @@ impl Part {
         let mut path = to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
-        // Only its owner may read it. One that an earlier attempt left behind is worth nothing.
-        let _ = std::fs::remove_file(&path);
+        // Only its owner may read it. What an earlier attempt left behind is worth nothing, and its journal would be played back into this.
+        discard(&path);
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(_) => Ok(Part { path, to: to.to_owned(), done: false }),
             Err(error) => refuse(&error),
@@ -224,8 +229,17 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.done {
-            let _ = std::fs::remove_file(&self.path);
+            discard(&self.path);
         }
+    }
+}
+
+/// Removes a database file, if it is there, with those that SQLite may have left beside it.
+fn discard(database: &Path) {
+    for beside in ["", "-journal", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(beside);
+        let _ = std::fs::remove_file(path);
     }
 }
 

@@ -150,8 +150,7 @@ pub async fn of_signout(db: &Db, pool_id: &str, signout_id: &str) -> Result<Vec<
 pub async fn unexpanded(db: &Db, after: Option<&Recorded>, limit: i64) -> Result<Vec<Recorded>> {
     const SQL: &str = concat!(
         columns!(),
-        "WHERE expanded_ms IS NULL AND committed_ms >= ?1 AND (committed_ms > ?1 OR signout_id > ?2 OR (signout_id = ?2 AND n > ?3)) \
-         ORDER BY committed_ms, signout_id, n LIMIT ?4"
+        "WHERE expanded_ms IS NULL AND (committed_ms, signout_id, n) > (?1, ?2, ?3) ORDER BY committed_ms, signout_id, n LIMIT ?4"
     );
     let after =
         after.map_or((0, "", 0), |last| (last.committed_ms, last.signout_id.as_str(), last.n));
@@ -162,8 +161,9 @@ pub async fn unexpanded(db: &Db, after: Option<&Recorded>, limit: i64) -> Result
 pub fn expanded(batch: &mut Batch, record: &Recorded, cursor: Option<&str>, now: Ms) {
     batch.one(
         Rank::Record,
+        // By its key, and not by the index of what waits, as PostgreSQL would for `expanded_ms IS NULL`.
         "UPDATE records SET expand_cursor = ?4, expanded_ms = ?5 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 \
-         AND expanded_ms IS NULL AND COALESCE(expand_cursor, '') = ?6",
+         AND COALESCE(expanded_ms, 0) = 0 AND COALESCE(expand_cursor, '') = ?6",
         params![
             record.pool_id.as_str(),
             record.signout_id.as_str(),

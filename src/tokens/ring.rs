@@ -90,6 +90,23 @@ pub async fn revoke(cx: &Cx, batch: &mut Batch, pool: &Pool, kid: &str) -> Resul
     Ok(true)
 }
 
+/// The same for every key that is trusted: which ones somebody revoked is not known. The names of those that end here.
+pub async fn revoke_all(cx: &Cx, batch: &mut Batch, pool: &Pool) -> Result<Vec<String>> {
+    let mut revoked = Vec::new();
+    pools::touch(batch, &pool.id);
+    for row in keys::signing_keys(cx.db(), &pool.id).await? {
+        if row.state == REVOKED {
+            continue;
+        }
+        keys::revoke_signing_key(batch, &pool.id, &row, cx.now);
+        if row.state == ACTIVE {
+            create_for(cx, batch, &pool.id, &row.use_for).await?;
+        }
+        revoked.push(row.kid);
+    }
+    Ok(revoked)
+}
+
 fn place<'a>(pool_id: &'a str, kid: &'a str) -> Place<'a> {
     Place { table: "signing_keys", pool: pool_id, row: kid, column: "secret" }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cenote::store::{Db, Options, backup};
+use cenote::admin::everybody;
+use cenote::config::Settings;
+use cenote::cx::Cx;
+use cenote::store::{Db, Options, backup, records};
 use rusqlite::Connection;
 use rusqlite::types::Value as Cell;
 use serde_json::{Value, json};
@@ -13,7 +16,7 @@ use crate::house::{House, houses_alone};
 use crate::process::Process;
 
 /// Every row of every table, but for the mark of a restoration.
-fn contents(file: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
+pub fn contents(file: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
     let database = Connection::open(file).unwrap();
     let mut names = database
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
@@ -34,7 +37,7 @@ fn contents(file: &Path) -> BTreeMap<String, Vec<Vec<Cell>>> {
 }
 
 /// Databases that nobody has used.
-async fn empty(scratch: &Scratch, name: &str) -> Vec<String> {
+pub async fn empty(scratch: &Scratch, name: &str) -> Vec<String> {
     let mut urls = vec![format!("sqlite://{}", scratch.path(name))];
     for house in houses_alone(name).await.iter().filter(|house| !house.app.db.is_sqlite()) {
         let url = &house.url;
@@ -52,7 +55,7 @@ async fn empty(scratch: &Scratch, name: &str) -> Vec<String> {
     urls
 }
 
-async fn populated(house: &House) {
+pub async fn populated(house: &House) {
     let pool = house.pool(json!({})).await;
     let client = house.client(&pool, json!({})).await;
     // Text that is no ASCII, numbers beyond 32 bits and empty values are among what a pool with users holds.
@@ -167,6 +170,43 @@ async fn what_is_no_whole_backup_of_this_release_is_refused_and_makes_nothing() 
     assert!(missing.contains("Cannot open the backup"), "{missing}");
 }
 
+async fn kids(house: &House, pool: &str) -> Vec<String> {
+    let keys =
+        crate::feed::get(house, &format!("/{pool}/.well-known/jwks.json"), None).await.json();
+    keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_after_the_backup_is_not_trusted_again() {
+    let scratch = Scratch::new();
+    for (n, source) in houses_alone("backup_keys").await.iter().enumerate() {
+        let pool = source.pool(json!({})).await;
+        let old = kids(source, &pool).await;
+        let file = scratch.0.join(format!("keys-{n}"));
+        backup::write(&source.app.db, &file).await.unwrap();
+        for url in empty(&scratch, &format!("backup_keys_{n}")).await {
+            backup::read(&file, &url, None).await.unwrap();
+            let house = House::open(&url, Settings::default(), None).await;
+            assert_eq!(kids(&house, &pool).await, old);
+            let cx = Cx::system(house.app.clone());
+            let restored = house.app.directory.pool(&house.app.db, &pool).await.unwrap().unwrap();
+            everybody::restored(&cx, &restored).await.unwrap();
+            // Which of them somebody revoked, the backup does not know.
+            let new = kids(&house, &pool).await;
+            assert!(new.len() == 2 && !new.iter().any(|kid| old.contains(kid)), "{old:?} {new:?}");
+            let records = records::all(&house.app.db, &pool).await.unwrap();
+            let mut told: Vec<String> = records
+                .iter()
+                .filter(|record| record.kind == "K" && record.reason == "restored")
+                .map(|record| json!(record.subject).to_string())
+                .collect();
+            told.sort_by_key(|kid| old.iter().position(|old| old == kid));
+            assert_eq!(told, old);
+            assert_eq!(records.last().unwrap().kind, "P");
+        }
+    }
+}
+
 fn sign_in(server: &Process) -> Value {
     let input = json!({ "AuthFlow": "USER_PASSWORD_AUTH", "ClientId": server.get("client_id"),
         "AuthParameters": { "USERNAME": server.get("username"), "PASSWORD": server.get("password") } });
@@ -201,14 +241,18 @@ fn a_sign_out_that_the_backup_does_not_know_is_not_forgotten() {
     std::fs::remove_file(&wrong).unwrap();
     std::fs::copy(first.0.join("data/master.key"), second.0.join("data/master.key")).unwrap();
     let said = done(&["restore", "--from", &file, "--data", &data]);
-    assert_eq!(said, "The database is restored, and everybody is signed out of its 1 pools.\n");
+    assert_eq!(
+        said,
+        "The database is restored, and everybody is signed out of all its pools (1).\n"
+    );
     assert!(complaint(&["restore", "--from", &file, "--data", &data]).contains("already"));
 
     let server = Process::start_on(&second.0, port, &[]);
     let (status, refused) = server.call("GetUser", &json!({ "AccessToken": token })).unwrap();
     assert_eq!(
         (status, refused["message"].as_str().unwrap()),
-        (400, "Access Token has been revoked")
+        (400, "Invalid Access Token"),
+        "the key that signed it is not trusted any more"
     );
     // Who signs in again is signed in.
     let token = sign_in(&server);

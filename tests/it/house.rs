@@ -20,6 +20,8 @@ use tower::ServiceExt;
 
 pub const NOW: Ms = 1_790_000_000_000;
 pub const PASSWORD: &str = "Correct-horse-9";
+/// What a file with the master key of every house holds.
+pub const MASTER_KEY: &[u8] = b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045";
 
 pub struct House {
     pub app: Arc<App>,
@@ -304,11 +306,7 @@ fn vault() -> Vault {
     static MASTER: OnceLock<MasterKey> = OnceLock::new();
     Vault::new(MASTER.get_or_init(|| {
         let path = std::env::temp_dir().join(format!("cenote-it-{}.key", std::process::id()));
-        cenote::files::write_private(
-            &path,
-            b"4f1c9a7e02d85b36c1e47f90a8d35e6b7c20f91d84ea5b63079c1d2e6fb8a045",
-        )
-        .unwrap();
+        cenote::files::write_private(&path, MASTER_KEY).unwrap();
         let key = MasterKey::from_file(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         key
@@ -337,18 +335,26 @@ fn fixtures() -> KeySource {
 
 /// Houses that share their database with nobody: for tests of what touches all pools.
 pub async fn houses_alone(name: &str) -> Vec<House> {
-    let mut houses = vec![House::on_sqlite(Settings::default()).await];
+    houses_alone_with(name, Settings::default).await
+}
+
+/// The same, each with settings of its own.
+pub async fn houses_alone_with(name: &str, mut settings: impl FnMut() -> Settings) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(settings()).await];
     if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
-        let schema = format!("alone_{}_{name}", std::process::id());
-        let (client, connection) =
-            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-        let join = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{join}options=-csearch_path%3D{schema}");
-        houses.push(House::open(&url, Settings::default(), None).await);
+        houses.push(House::open(&own_schema(&url, name).await, settings(), None).await);
     }
     houses
+}
+
+/// The address of a part of this PostgreSQL database that nobody else uses.
+pub async fn own_schema(url: &str, name: &str) -> String {
+    let schema = format!("alone_{}_{name}", std::process::id());
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+    let join = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{join}options=-csearch_path%3D{schema}")
 }
 
 /// The same under a name that nobody else has.

@@ -40,7 +40,7 @@ async fn gets(house: &House, path: &str, headers: &[(&str, &str)]) -> Answer {
     house.send(request.body(Body::empty()).unwrap()).await
 }
 
-async fn reads(house: &House, pool: &str, signout: &str) -> Value {
+pub async fn reads(house: &House, pool: &str, signout: &str) -> Value {
     let answer = gets(house, &format!("/{pool}/sign-outs/{signout}"), &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer.json()

@@ -3,10 +3,11 @@
 use cenote::ambient::{MINUTE, SECOND};
 use cenote::cx::Cx;
 use cenote::delivery::ssf;
-use cenote::store::{Batch, Rank};
+use cenote::store::deliveries::{self, Filter};
+use cenote::store::{Batch, Rank, purge};
 use serde_json::{Map, Value, json};
 
-use crate::house::{houses_alone, merge};
+use crate::house::{NOW, houses_alone, merge};
 use crate::provider::{Behaviour, Provider};
 use crate::ssf_receiver::{
     CAEP, PUSH, RISC, SSF, events, expands, given, poll_stream, push_stream, pushed, sign_out,
@@ -283,5 +284,31 @@ async fn what_waits_for_a_stream_that_is_disabled_is_not_sent_later_and_its_rece
         let mut states = states(&house, &pool).await;
         states.sort_unstable();
         assert_eq!(states, ["done", "done", "not_possible"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_for_a_stream_of_a_deleted_pool_says_that_the_pool_is_gone() {
+    for house in houses_alone("ssf_pool_gone").await {
+        for is_purged in [false, true] {
+            let (pool, receiver) = given(&house).await;
+            receiver.creates(poll_stream()).await;
+            sign_out(&house, &pool, "ann").await;
+            expands(&house).await;
+            house.ok("DeleteUserPool", json!({ "UserPoolId": pool })).await;
+            if is_purged {
+                expands(&house).await;
+                purge::run(&house.app.db, NOW).await.unwrap();
+            }
+            ssf::tend(Cx::system(house.app.clone())).await.unwrap();
+            let all = deliveries::list(&house.app.db, &pool, Filter::default(), None, 10).await;
+            let held = &all.unwrap()[0];
+            assert_eq!(
+                (held.state.as_str(), held.detail.as_str()),
+                ("not_possible", "The user pool was deleted, and its keys with it."),
+                "{}",
+                house.url
+            );
+        }
     }
 }

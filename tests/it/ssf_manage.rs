@@ -147,7 +147,7 @@ async fn what_cannot_be_a_stream_is_refused_in_words() {
                 "POST",
                 "/ssf/streams",
                 json!({ "delivery": { "method": PUSH } }),
-                "EndpointUrl is required",
+                "delivery.endpoint_url is required",
             ),
             ("POST", "/ssf/streams", push("file:///etc/passwd"), "must be an https URL"),
             ("POST", "/ssf/streams", push("https://u:p@example.com/"), "user name or password"),

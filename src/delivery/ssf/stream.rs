@@ -8,7 +8,8 @@ use crate::pool::target::Doc;
 use crate::pool::target::StreamDoc;
 use crate::pool::target::stream::{Method, Status};
 use crate::pool::{Pool, Target};
-use crate::store::{Batch, deliveries, targets};
+use crate::store::deliveries::{self, Delivery};
+use crate::store::{Batch, targets};
 use crate::targets::streams;
 use crate::tokens::claims;
 
@@ -29,28 +30,14 @@ pub async fn tend(cx: Cx) -> Result<Ms> {
         for held in found {
             let lane = held.lane();
             let mut batch = Batch::new();
-            match targets::find(cx.db(), &held.pool_id, &held.target).await? {
-                Some(Target { doc: Doc::Stream(about), .. }) => {
-                    let pool = cx.app.directory.pool(cx.db(), &held.pool_id).await?;
-                    let lives = match &pool {
-                        Some(pool) => has_client(&cx, pool, &about).await?,
-                        None => false,
-                    };
-                    match (lives, about.status, about.method) {
-                        (false, ..) => {
-                            deliveries::bury_held(&mut batch, &lane, CLIENT_GONE, cx.now)
-                        }
-                        (_, Status::Disabled, _) => {
-                            let why = "The stream was disabled.";
-                            deliveries::drop_held(&mut batch, &lane, why, cx.now);
-                        }
-                        (_, Status::Enabled, Method::Push) => {
-                            deliveries::send_held(&mut batch, &lane, cx.now);
-                        }
-                        _ => continue,
-                    }
+            match now(&cx, &held).await? {
+                Now::Waits => continue,
+                Now::Sent => deliveries::send_held(&mut batch, &lane, cx.now),
+                Now::Dropped => {
+                    let why = "The stream was disabled.";
+                    deliveries::drop_held(&mut batch, &lane, why, cx.now);
                 }
-                _ => deliveries::bury_held(&mut batch, &lane, "The stream was deleted.", cx.now),
+                Now::Gone(why) => deliveries::bury_held(&mut batch, &lane, why, cx.now),
             }
             cx.db().commit(batch).await?;
         }
@@ -58,6 +45,35 @@ pub async fn tend(cx: Cx) -> Result<Ms> {
 }
 
 pub const CLIENT_GONE: &str = "The app client of the stream was deleted.";
+
+/// What is to become of what is held for a stream.
+enum Now {
+    Waits,
+    Sent,
+    /// It was disabled.
+    Dropped,
+    /// Nobody will fetch it, and why.
+    Gone(&'static str),
+}
+
+async fn now(cx: &Cx, held: &Delivery) -> Result<Now> {
+    // With a pool its streams go, sooner or later.
+    let Some(pool) = cx.app.directory.pool(cx.db(), &held.pool_id).await? else {
+        return Ok(Now::Gone("The user pool was deleted, and its keys with it."));
+    };
+    let target = targets::find(cx.db(), &held.pool_id, &held.target).await?;
+    let Some(Target { doc: Doc::Stream(about), .. }) = target else {
+        return Ok(Now::Gone("The stream was deleted."));
+    };
+    if !has_client(cx, &pool, &about).await? {
+        return Ok(Now::Gone(CLIENT_GONE));
+    }
+    Ok(match (about.status, about.method) {
+        (Status::Disabled, _) => Now::Dropped,
+        (Status::Enabled, Method::Push) => Now::Sent,
+        _ => Now::Waits,
+    })
+}
 
 /// A stream ends with the app client that it is for: whoever that was is told nothing more.
 pub async fn has_client(cx: &Cx, pool: &Pool, about: &StreamDoc) -> Result<bool> {

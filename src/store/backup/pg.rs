@@ -11,7 +11,7 @@ use super::{Table, failed, tables};
 use crate::error::{Error, Result};
 use crate::store::pg::{self, Pg};
 use crate::store::value::Val;
-use crate::store::{migrate, schema, startup};
+use crate::store::{Db, migrate, schema, startup};
 
 /// Rows that are held in memory.
 const ROWS: u32 = 1_000;
@@ -68,6 +68,13 @@ pub async fn read(backup: &Connection, db: &Pg) -> Result<()> {
     let version = version.map_err(|error| failed(&error))?;
     let known = usize::try_from(version).unwrap_or(0).min(schema::MIGRATIONS.len());
     let then = schema::MIGRATIONS.get(..known).unwrap_or_default();
+    let there = Db::Pg(db.clone()).schema_version().await?;
+    if there > version {
+        return Err(startup(format!(
+            "The PostgreSQL database has tables already, of schema version {there}; the backup has version {version}. Restore into an empty \
+             database."
+        )));
+    }
     db.migrate(then).await?;
     let client = db.client().await?;
     let copied = copy_in(&client, backup).await;

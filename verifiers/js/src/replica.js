@@ -78,6 +78,11 @@ export class Replica {
     if (entries.length < MAX_ENTRIES) this.#vouched = sent
   }
 
+  /** The server says that the feed is over: nothing vouches for anything any more. What is known stays. */
+  expire() {
+    this.#vouched = undefined
+  }
+
   /** Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness. */
   async load({ incarnation, iat, seq, h, records }) {
     // Before anything is left out: our wall clock may be ahead.

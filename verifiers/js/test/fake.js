@@ -3,6 +3,7 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 
 import { key16 } from '../src/wire.js'
@@ -21,6 +22,12 @@ export class Fake {
   tokenLife = 3600
   kid = 'pool-key-1'
   active = new Set()
+  /** With it the server speaks TLS only, and lets in who shows a certificate of `tls.ca`: no token is needed then. */
+  tls
+  /** Where the feed is now, below the issuer; the old address goes on as long as nobody intercepts it. */
+  moved = ''
+  /** Fingerprints of certificates that have expired since their connections began. */
+  ended = new Set()
   #bearers = new Set()
   #waiting = new Set()
 
@@ -42,11 +49,13 @@ export class Fake {
   }
 
   get issuer() {
-    return `http://127.0.0.1:${this.port}/${POOL}`
+    return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}/${POOL}`
   }
 
   async listen(port = this.port ?? 0) {
-    this.server = createServer((req, res) => this.#serve(req, res))
+    const serve = (req, res) => this.#serve(req, res)
+    const asks = { requestCert: true, rejectUnauthorized: true }
+    this.server = this.tls ? createTlsServer({ ...this.tls, ...asks }, serve) : createServer(serve)
     this.server.listen(port, '127.0.0.1')
     await once(this.server, 'listening')
     this.port = this.server.address().port
@@ -166,6 +175,7 @@ export class Fake {
       query: url.searchParams,
       headers: req.headers,
       body: Buffer.concat(chunks).toString(),
+      certificate: req.socket.getPeerCertificate?.().fingerprint256,
     }
     this.requests.push(asked)
     const answer = (await this.intercept(asked)) ?? (await this.#answer(asked))
@@ -180,7 +190,7 @@ export class Fake {
     res.end(json ? JSON.stringify(body) : body)
   }
 
-  async #answer({ path, query, headers, body }) {
+  async #answer({ path, query, headers, body, certificate }) {
     const { issuer } = this
     switch (path) {
       case '/.well-known/openid-configuration':
@@ -190,7 +200,7 @@ export class Fake {
             jwks_uri: `${issuer}/.well-known/jwks.json`,
             token_endpoint: `${issuer}/oauth2/token`,
             introspection_endpoint: `${issuer}/oauth2/introspect`,
-            revocation_feed_endpoint: `${issuer}/revocations`,
+            revocation_feed_endpoint: `${issuer}${this.moved}/revocations`,
             revocation_feed_jwks_uri: `${issuer}/.well-known/revocation-jwks.json`,
           },
         }
@@ -212,8 +222,9 @@ export class Fake {
       case '/oauth2/introspect':
         return { body: { active: this.active.has(new URLSearchParams(body).get('token')) } }
     }
-    if (!this.#bearers.has(headers.authorization)) return { status: 401, body: { error: 'invalid_token' } }
-    if (path === '/revocations/snapshot') {
+    const isIn = certificate ? !this.ended.has(certificate) : this.#bearers.has(headers.authorization)
+    if (!isIn) return { status: 401, body: { error: 'invalid_token' } }
+    if (path.endsWith('/revocations/snapshot')) {
       const type = { 'Content-Type': 'application/vnd.cenote.revocations' }
       return { headers: { ...type, 'Content-Encoding': 'gzip' }, body: gzipSync(this.snapshot()) }
     }

@@ -18,11 +18,16 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from cenote_verifier import RevokedError
 from cenote_verifier.replica import Clock
 from cenote_verifier.wire import key16
 
 POOL = "us-east-1_Fake00001"
 CLIENT = "appclient0000000000000001"
+# The challenge of a 401 that leads to sign-in.
+REVOKED = 'Bearer error="invalid_token", error_description="session revoked", max_age=0'
+# A birth long ago, for tokens that a sign-out shall end.
+BORN = 1_000_000
 RSA = rsa.generate_private_key(65537, 2048)
 
 
@@ -49,6 +54,12 @@ class Fake:
         self.token_life = 3600
         self.kid = "pool-key-1"
         self.active = set()
+        # An ssl.SSLContext: it asks for certificates then, and lets in who shows one. No token is needed.
+        self.tls = None
+        # Certificates (DER) that have expired since their connections began.
+        self.ended = set()
+        # Where the feed is now, below the issuer; the old address goes on as long as nobody intercepts it.
+        self.moved = ""
         self.feed_keys = [FeedKey()]
         self.bearers = set()
         self.news = threading.Condition()
@@ -68,7 +79,7 @@ class Fake:
 
     @property
     def issuer(self):
-        return f"http://127.0.0.1:{self.port}/{POOL}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/{POOL}"
 
     def listen(self):
         fake = self
@@ -95,6 +106,11 @@ class Fake:
         self.over.clear()
         self.sockets = []
         self.server = Server(("127.0.0.1", self.port), Handler)
+        if self.tls:
+            # Whoever shakes hands slowly, or not at all, holds up his own thread.
+            self.server.socket = self.tls.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -201,6 +217,7 @@ class Fake:
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         body = handler.rfile.read(int(handler.headers.get("content-length", 0))).decode()
         request = {"path": url.path[len(POOL) + 1 :], "query": query, "headers": handler.headers, "body": body}
+        request["certificate"] = handler.connection.getpeercert(binary_form=True) if self.tls else None
         self.requests.append(request)
         answer = self.intercept(request) or self.answer(request)
         if answer == "hang":
@@ -226,7 +243,7 @@ class Fake:
                     "jwks_uri": f"{issuer}/.well-known/jwks.json",
                     "token_endpoint": f"{issuer}/oauth2/token",
                     "introspection_endpoint": f"{issuer}/oauth2/introspect",
-                    "revocation_feed_endpoint": f"{issuer}/revocations",
+                    "revocation_feed_endpoint": f"{issuer}{self.moved}/revocations",
                     "revocation_feed_jwks_uri": f"{issuer}/.well-known/revocation-jwks.json",
                 },
             )
@@ -243,9 +260,11 @@ class Fake:
             return 200, {}, {"access_token": token, "token_type": "Bearer", "expires_in": self.token_life}
         if path == "/oauth2/introspect":
             return 200, {}, {"active": parse_qs(request["body"])["token"][0] in self.active}
-        if request["headers"]["authorization"] not in self.bearers:
+        certificate = request["certificate"]
+        is_in = certificate not in self.ended if certificate else request["headers"]["authorization"] in self.bearers
+        if not is_in:
             return 401, {}, {"error": "invalid_token"}
-        if path == "/revocations/snapshot":
+        if path.endswith("/revocations/snapshot"):
             return 200, {"Content-Encoding": "gzip"}, gzip.compress(self.snapshot())
         return self.delta(**request["query"])
 
@@ -280,6 +299,37 @@ class MovableClock(Clock):
     def move(self, seconds):
         self.moved_wall += seconds
         self.moved_mono += seconds
+
+
+def asked(fake, path):
+    return [request for request in fake.requests if request["path"] == path]
+
+
+def is_revoked(verifier, token):
+    try:
+        verifier.verify(token, policy="open")
+    except RevokedError:
+        return True
+    return False
+
+
+def stale_then_expired(fake, clock, bob, status):
+    """What every framework answers for a live token while the feed is silent, with the server there and without it."""
+    fake.active.add(bob)
+    fake.intercept = lambda request: "hang" if request["path"].startswith("/revocations/") else None
+    until(lambda: fake.requests[-1]["path"].startswith("/revocations/"))
+    clock.move(20)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 200, 200]
+    clock.move(11)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 503, 200]
+    assert status("/me", fake.token(sub="eve")) == 401
+    cut_off(fake, clock)
+    until(lambda: status("/me", bob) == 503)
+
+
+def cut_off(fake, clock):
+    fake.intercept = lambda request: (503, {}, {})
+    clock.move(31)
 
 
 def until(holds, seconds=3.0):

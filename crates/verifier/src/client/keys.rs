@@ -61,8 +61,8 @@ impl Keys {
 
     /// A key that was revoked goes for good: its record leaves the feed one day, and a thief's token may expire later.
     pub fn drop_revoked(&self, feed: &Feed) {
-        let kept = without_revoked(&self.keys.load(), feed);
-        self.keys.store(kept.into());
+        // A set that comes in between is not overwritten.
+        self.keys.rcu(|keys| without_revoked(keys, feed));
     }
 
     /// Fetches the set, unless that was just done; who comes while it is being done waits for that one. `floor_ms`: how long ago counts

@@ -16,6 +16,7 @@ import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
 import { WebSocket, WebSocketServer } from 'ws'
 
 import { customJwtCheck } from '../../src/aws-jwt-verify.js'
+import { httpFetch } from '../../src/http.js'
 import { CenoteVerifier, RevokedError } from '../../src/index.js'
 import { guardSocket } from '../../src/ws.js'
 import { until } from '../fake.js'
@@ -126,8 +127,12 @@ test('a WebSocket outlives a refresh and closes within a second of the sign-out'
 })
 
 test('a verifier cut off from the feed asks the server about tokens of other clients', async () => {
-  const cutOff = make({ consumer: 'e2e-js-cut-off' })
-  // Never started: all that it knows, it has to ask.
+  const reached = httpFetch({ ca: readFileSync(server.ca_file) })
+  const cut = async (url, init) => {
+    if (url.includes('/revocations/')) throw new Error('cut off')
+    return reached(url, init)
+  }
+  const cutOff = make({ consumer: 'e2e-js-cut-off', fetch: cut })
   const { AccessToken } = await signIn(await user())
   assert.equal((await cutOff.verify(AccessToken)).verdict.by, 'introspection')
   const other = await signIn(await user())

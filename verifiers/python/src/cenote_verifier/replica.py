@@ -64,9 +64,11 @@ class Replica:
     def age(self) -> float:
         """Seconds since the nonce of the last accepted frame was sent; infinite if there was none. The larger of what two
         clocks say: a monotonic one may stand still while a machine sleeps, and the wall clock may be set back."""
-        if self._vouched is None:
-            return math.inf
-        return max(self._clock.mono() - self._vouched.mono, self._clock.wall() - self._vouched.wall)
+        vouched = self._vouched
+        return math.inf if vouched is None else self.passed(vouched)
+
+    def passed(self, since: Moment) -> float:
+        return max(self._clock.mono() - since.mono, self._clock.wall() - since.wall)
 
     @property
     def state(self) -> State:
@@ -98,6 +100,10 @@ class Replica:
         # A full frame may have more behind it.
         if len(frame.entries) < MAX_ENTRIES:
             self._vouched = sent
+
+    def expire(self) -> None:
+        """The server says that the feed is over: nothing vouches for anything any more. What is known stays."""
+        self._vouched = None
 
     def load(self, snapshot: Snapshot) -> None:
         """Takes a snapshot's place, and keeps every unexpired entry that is known already. It proves no freshness."""
