@@ -1,5 +1,7 @@
-//! What those need who make targets (`extension`, `seed`) and those who tell them (`delivery`): how a target's secret is kept, and what
-//! signs a webhook's requests.
+//! What those need who make targets (`extension`, `seed`) and those who tell them (`delivery`): how a target's secret is kept, what
+//! signs a webhook's requests, and what a stream is told of itself.
+
+pub mod streams;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

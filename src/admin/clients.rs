@@ -158,6 +158,7 @@ pub async fn offer(
 /// Deletes a client. Tokens whose client is gone are dead everywhere; a record tells those who cannot look.
 pub async fn delete(cx: &Cx, pool: &Pool, client: &Client) -> Result<()> {
     let mut batch = Batch::new();
+    super::targets::delete_streams_of(cx, &mut batch, client).await?;
     pools::delete_client(&mut batch, client);
     ui_customizations::delete(&mut batch, &client.pool_id, &client.id);
     signout::end(cx, &mut batch, pool, &[End::Client(client)], Why::admin("client_deleted"));

@@ -1,13 +1,17 @@
 //! Webhooks, event streams and token revocation endpoints: making, changing and deleting them. What they may say is in `pool::target`.
 
+use std::sync::Arc;
+
 use crate::ambient::DAY;
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Kind as Wrong, Result};
-use crate::pool::target::stream::{Method, Status};
+use crate::pool::target::stream::Method;
 use crate::pool::target::{Doc, Kind, MAX_OF_A_KIND, StreamDoc, StreamSecret, WebhookSecret};
-use crate::pool::{Pool, Target};
-use crate::store::{Batch, deliveries, pools, targets as store};
+use crate::pool::{Client, Pool, Target};
+use crate::store::{Batch, pools, targets as store};
+use crate::targets::streams;
+use crate::tokens::claims;
 use crate::{ids, targets};
 
 /// What is to become of a secret: of a webhook's, which signs, and of the header that a stream is pushed with.
@@ -32,7 +36,7 @@ pub async fn create(
     doc: Doc,
     secret: Secret,
 ) -> Result<Changed> {
-    check(cx, pool, &doc).await?;
+    let client = check(cx, pool, &doc).await?;
     let kind = doc.kind();
     if store::count(cx.db(), &pool.id, kind).await? >= MAX_OF_A_KIND {
         return Err(Error::new(
@@ -67,6 +71,9 @@ pub async fn create(
     let mut batch = Batch::new();
     // The count holds only while the pool's version does.
     pools::hold(&mut batch, pool);
+    if let Some(client) = client {
+        pools::touch_client(&mut batch, &client);
+    }
     store::insert(&mut batch, &target)?;
     note(&mut batch, cx, &target, "Create");
     cx.db().commit(batch).await?;
@@ -83,7 +90,7 @@ pub async fn change(
     secret: Secret,
 ) -> Result<Changed> {
     let mut changed = Target { doc, ..target.clone() };
-    check(cx, pool, &changed.doc).await?;
+    let client = check(cx, pool, &changed.doc).await?;
     let mut made = None;
     let (pool_id, id) = (&target.pool_id, &target.id);
     match (&target.doc, &changed.doc, secret) {
@@ -111,32 +118,22 @@ pub async fn change(
     }
     changed.modified_ms = cx.now;
     let mut batch = Batch::new();
+    let is_same_client = matches!((&target.doc, &changed.doc), (Doc::Stream(old), Doc::Stream(new)) if old.client_id == new.client_id);
+    if let Some(client) = client.filter(|_| !is_same_client) {
+        pools::touch_client(&mut batch, &client);
+    }
     store::update(&mut batch, &changed, cx.now, lost(target))?;
-    if let Doc::Stream(stream) = &changed.doc {
-        settle_held(cx, &mut batch, target, stream);
+    if let (Doc::Stream(old), Doc::Stream(new)) = (&target.doc, &changed.doc) {
+        streams::settle(cx, &mut batch, target, new);
+        // Its receiver did not ask for it (SSF 1.0, 8.1.2).
+        if old.status != new.status {
+            let iss = claims::issuer(&cx.app.settings, pool);
+            streams::updated(cx, &mut batch, &iss, target, new);
+        }
     }
     note(&mut batch, cx, target, "Patch");
     cx.db().commit(batch).await?;
     Ok(Changed { target: changed, made })
-}
-
-/// What waits for a stream to be enabled or fetched goes on, or finds that it will not be.
-fn settle_held(cx: &Cx, batch: &mut Batch, target: &Target, stream: &StreamDoc) {
-    let lane = deliveries::lane(deliveries::Kind::Ssf, &target.pool_id, &target.id);
-    match stream.status {
-        Status::Disabled => {
-            deliveries::bury_held(batch, &lane, "The stream was disabled.", cx.now);
-        }
-        Status::Enabled if stream.method == Method::Push => {
-            deliveries::send_held(batch, &lane, cx.now);
-        }
-        Status::Enabled | Status::Paused => {}
-    }
-    let app = cx.app.clone();
-    batch.then(move || {
-        app.wakes.deliver.notify_one();
-        app.wakes.held.notify_waiters();
-    });
 }
 
 /// What still waits for it is told to nobody, and says so.
@@ -144,15 +141,29 @@ pub async fn delete(cx: &Cx, target: &Target) -> Result<()> {
     let mut batch = Batch::new();
     store::delete(&mut batch, target, lost(target));
     if matches!(target.doc, Doc::Stream(_)) {
-        let lane = deliveries::lane(deliveries::Kind::Ssf, &target.pool_id, &target.id);
-        deliveries::bury_held(&mut batch, &lane, "The stream was deleted.", cx.now);
+        streams::bury(cx, &mut batch, target, "The stream was deleted.");
     }
     note(&mut batch, cx, target, "Delete");
     cx.db().commit(batch).await
 }
 
-/// What a document says by itself, whether this server may ask there at all, and whether its client exists.
-async fn check(cx: &Cx, pool: &Pool, doc: &Doc) -> Result<()> {
+/// Adds the end of the event streams of an app client that is deleted. One that is made meanwhile touches the client, so that its
+/// deletion is decided anew.
+pub async fn delete_streams_of(cx: &Cx, batch: &mut Batch, client: &Client) -> Result<()> {
+    let all = store::list(cx.db(), &client.pool_id, Kind::Stream, None, MAX_OF_A_KIND).await?;
+    for target in &all {
+        let Doc::Stream(about) = &target.doc else { continue };
+        if about.client_id.as_ref() == Some(&client.id) {
+            store::delete(batch, target, lost(target));
+            streams::bury(cx, batch, target, "The app client of the stream was deleted.");
+            note(batch, cx, target, "Delete");
+        }
+    }
+    Ok(())
+}
+
+/// What a document says by itself, whether this server may ask there at all, and whether its client exists: the answer is that client.
+async fn check(cx: &Cx, pool: &Pool, doc: &Doc) -> Result<Option<Arc<Client>>> {
     check_form(doc)?;
     let (member, url) = match doc {
         Doc::Webhook(doc) => ("Url", Some(&doc.url)),
@@ -162,10 +173,10 @@ async fn check(cx: &Cx, pool: &Pool, doc: &Doc) -> Result<()> {
     if let Some(Err(failure)) = url.map(|url| cx.app.outgoing.check(url)) {
         return Err(Error::invalid(format!("{member}: {}", failure.message())));
     }
-    let Doc::Stream(StreamDoc { client_id: Some(client_id), .. }) = doc else { return Ok(()) };
+    let Doc::Stream(StreamDoc { client_id: Some(client_id), .. }) = doc else { return Ok(None) };
     let known = cx.app.directory.client(cx.db(), client_id).await?;
     match known.filter(|(owner, _)| owner.id == pool.id) {
-        Some(_) => Ok(()),
+        Some((_, client)) => Ok(Some(client)),
         None => Err(Error::invalid(format!(
             "ClientId: the user pool {} has no app client {client_id:?}.",
             pool.id

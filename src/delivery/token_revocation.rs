@@ -85,7 +85,7 @@ fn subject(
 
 pub async fn attempt(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Outcome {
     match request(cx, pool, delivery).await {
-        Ok(Ok(request)) => judge(&cx.app.outgoing.send(request).await, cx.now),
+        Ok(Ok(request)) => known_there(judge(&cx.app.outgoing.send(request).await, cx.now)),
         Ok(Err(why)) => Outcome::dead(why),
         Err(error) => {
             tracing::error!(
@@ -95,6 +95,18 @@ pub async fn attempt(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Outcome {
             );
             Outcome::ours(&error)
         }
+    }
+}
+
+/// 404 says that it has no such user (section 3.4.2 of the draft), so nothing has to end there. An endpoint that is not where we ask
+/// says the same, so the words name both.
+fn known_there(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Dead { status: Some(404), .. } => Outcome::NotPossible {
+            status: Some(404),
+            why: "It answered 404: it knows no such user. If it should, look at Url and Subject of the endpoint.".to_owned(),
+        },
+        other => other,
     }
 }
 

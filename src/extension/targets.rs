@@ -10,7 +10,7 @@ use crate::ambient::rfc3339;
 use crate::cx::page;
 use crate::error::{Error, Result};
 use crate::pool::Target;
-use crate::pool::target::{Doc, Kind};
+use crate::pool::target::{Doc, Kind, stream};
 use crate::store::targets as store;
 
 /// What a kind is called here.
@@ -134,7 +134,7 @@ fn shown(target: &Target) -> Result<Value> {
     let mut shown = Map::from_iter([("Id".to_owned(), json!(target.id))]);
     if let Value::Object(doc) = doc.map_err(Error::internal)? {
         shown.extend(doc);
-        shown.shift_remove("VerifiedMs");
+        stream::OWN.iter().for_each(|own| drop(shown.shift_remove(*own)));
     }
     let dates = [("CreationDate", target.created_ms), ("LastModifiedDate", target.modified_ms)];
     shown.extend(dates.map(|(name, at)| (name.to_owned(), json!(rfc3339(at)))));

@@ -172,8 +172,8 @@ async fn run_backchannel(cx: Cx, parts: Parts, form: Params, name: String) -> Re
     let token =
         form.get("logout_token").ok_or_else(|| Error::invalid("logout_token is missing."))?;
     let token = oidc::logout_token(cx, &provider, token).await.map_err(refused)?;
-    let named =
-        Named { subject: token.sub, name_id: None, sessions: token.sid.into_iter().collect() };
+    let sessions = token.sid.into_iter().collect();
+    let named = Named { subject: token.sub, sessions, ..Named::default() };
     let message = Message { kind: "logout_token", id: &token.jti, until_ms: token.expires_ms };
     inward::end(cx, pool, &[&provider], &named, Some(&message), "backchannel_logout", &mut 0).await
 }

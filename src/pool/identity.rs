@@ -40,6 +40,8 @@ pub struct UpstreamDoc {
     pub until_ms: Option<Ms>,
     /// When the person authenticated there, where the provider said so.
     pub auth_ms: Option<Ms>,
+    /// When the provider signed the ID token, by its clock.
+    pub signed_ms: Option<Ms>,
 }
 
 /// Tokens of the provider.

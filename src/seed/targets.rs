@@ -8,6 +8,7 @@ use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::pool::Pool;
 use crate::pool::target::Doc;
+use crate::pool::target::stream::OWN;
 use crate::store::targets as store;
 
 pub(super) struct TargetSeed {
@@ -45,8 +46,8 @@ fn webhook(mut object: Object) -> Result<TargetSeed> {
 fn stream(mut object: Object) -> Result<TargetSeed> {
     let id = id(&mut object)?;
     let header = object.text("AuthorizationHeader")?;
-    if object.members.contains_key("VerifiedMs") {
-        return Err(object.wrong("has an unknown member \"VerifiedMs\""));
+    if let Some(own) = OWN.iter().find(|own| object.members.contains_key(**own)) {
+        return Err(object.wrong(&format!("has an unknown member {own:?}")));
     }
     finish(object, id, header, Doc::Stream)
 }

@@ -17,7 +17,9 @@ macro_rules! columns {
 mod held;
 mod in_hand;
 
-pub use held::{bury_held, count_held, held, held_lanes, held_of, send_held, settle_held};
+pub use held::{
+    bury_held, count_held, drop_held, held, held_lanes, held_of, send_held, settle_held,
+};
 pub use in_hand::{
     Lane, Tried, due, has_young_dead, hurry, lanes, lease, next, release, replay, replay_young,
     tried, waited,

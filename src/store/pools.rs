@@ -363,6 +363,16 @@ pub fn hold_client(batch: &mut Batch, client: &Client) {
     );
 }
 
+/// The same, and whoever decided something from the client as it was decides anew: something hangs on it now that goes with it.
+pub fn touch_client(batch: &mut Batch, client: &Client) {
+    batch.one(
+        Rank::Client,
+        "UPDATE clients SET ver = ver + 1 WHERE client_id = ?1 AND ver = ?2",
+        params![client.id.as_str(), client.ver],
+        Error::conflict(),
+    );
+}
+
 pub fn delete_client(batch: &mut Batch, client: &Client) {
     batch.one(
         Rank::Client,

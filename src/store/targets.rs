@@ -87,6 +87,17 @@ pub fn update(batch: &mut Batch, target: &Target, now: Ms, changed: Error) -> Re
     Ok(())
 }
 
+/// Writes what `doc` remembers of the target's own use, unless somebody changed it meanwhile. That is no change: nobody who writes it next
+/// loses a race by this, and a moment that is forgotten again is written again.
+pub fn remember(batch: &mut Batch, target: &Target) -> Result<()> {
+    batch.any(
+        Rank::Job,
+        "UPDATE targets SET doc = ?4 WHERE pool_id = ?1 AND target_id = ?2 AND ver = ?3",
+        params![target.pool_id.as_str(), target.id.as_str(), target.ver, written(&target.doc)?],
+    );
+    Ok(())
+}
+
 /// What still waits to be delivered to it finds nobody, and says so.
 pub fn delete(batch: &mut Batch, target: &Target, changed: Error) {
     batch.one(

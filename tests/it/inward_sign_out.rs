@@ -1,5 +1,4 @@
-//! Providers sign their users out: SAML's LogoutRequest by every binding, OpenID Connect's back and front channel. What must not be
-//! believed ends nothing.
+//! SAML providers sign their users out: a LogoutRequest by every binding. What must not be believed ends nothing.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -8,22 +7,14 @@ use serde_json::{Value, json};
 
 use crate::browser::{BYE, Browser, code_client, field, parameter};
 use crate::corp::{self, Corp, given, impostor, our_slo, told};
-use crate::house::{Answer, House, houses, houses_alone, merge, together};
-use crate::provider::{Behaviour, Key, Provider};
+use crate::house::{Answer, House, houses, houses_alone, merge};
+use crate::inward_says::{is_alive, is_known, redeems_while};
+use crate::provider::Provider;
 use crate::saml_provider::posts;
-use crate::upstream_sign_out::{given_openid, signs_in_at};
+use crate::upstream_sign_out::signs_in_at;
 
 const ALL: [&str; 3] = ["HTTP-Redirect", "HTTP-POST", "SOAP"];
 const OUR_KEY: &str = "urn:amazon:cognito:sp:";
-
-async fn is_alive(house: &House, tokens: &Value) -> bool {
-    house.call("GetUser", json!({ "AccessToken": tokens["access_token"] })).await.status == 200
-}
-
-/// Whether the browser's session lives: the sign-in page offers to go on as its user.
-async fn is_known(browser: &mut Browser<'_>) -> bool {
-    browser.opens("").await.body.contains("Sign in as")
-}
 
 async fn soap(house: &House, pool: &str, kind: &str, body: String) -> Answer {
     let request = Request::post(format!("/{pool}/saml2/logout"))
@@ -451,205 +442,12 @@ async fn no_code_that_is_redeemed_at_that_moment_outlives_a_logout() {
                 corp.signs_in(&house, &mut browser, &pool, "Corp", ("ann", &session)).await;
             let code = parameter(answer.header("location"), "code").unwrap();
             let ask = corp.ask(&pool, "ann", Some(&session)).soap(&corp::key());
-            let (house, pool, client, code) =
-                (&house, pool.as_str(), client.as_str(), code.as_str());
             let logout = async {
-                let answer = soap(house, pool, "text/xml", ask).await;
+                let answer = soap(&house, &pool, "text/xml", ask).await;
                 assert_eq!(answer.status, 200, "{}", answer.body);
-                None
             };
-            let redeem = async { Some(Browser::new(house, pool, client).redeems(code).await) };
-            let racers: Vec<std::pin::Pin<Box<dyn Future<Output = Option<Answer>> + Send>>> =
-                vec![Box::pin(logout), Box::pin(redeem)];
-            let redeemed = together(racers).await.into_iter().flatten().next().unwrap();
-            if redeemed.status == 200 {
-                assert!(!is_alive(house, &redeemed.json()).await, "round {round} {}", house.url);
-            } else {
-                assert_eq!(redeemed.json()["error"], "invalid_grant");
-            }
+            redeems_while(&house, (&pool, &client), &code, logout).await;
         }
-    }
-}
-
-// OpenID Connect
-
-pub fn logout_token(op: &Provider, more: Value) -> String {
-    let now = crate::house::NOW / 1_000;
-    let mut claims = json!({
-        "iss": op.url, "aud": crate::provider::CLIENT_ID, "iat": now, "exp": now + 120,
-        "jti": cenote::ids::handle(&cenote::ambient::SystemRandom),
-        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
-    });
-    merge(&mut claims, more);
-    op.sign(&claims)
-}
-
-pub async fn backchannel(house: &House, pool: &str, provider: &str, token: &str) -> Answer {
-    let body = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("logout_token", token)
-        .finish();
-    let request = Request::post(format!("/{pool}/federation/{provider}/backchannel-logout"))
-        .header("host", "localhost:9230")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from(body))
-        .unwrap();
-    house.send(request).await
-}
-
-async fn open_ann<'a>(
-    house: &'a House,
-    op: &Provider,
-    pool: &str,
-    client: &str,
-    sub: &str,
-) -> Browser<'a> {
-    let mut browser = Browser::new(house, pool, client);
-    signs_in_at(op, &mut browser, sub).await;
-    assert!(is_known(&mut browser).await);
-    browser
-}
-
-#[tokio::test]
-async fn a_logout_token_ends_the_session_or_the_person_that_it_names() {
-    for house in houses().await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        for (claims, ends) in [
-            (json!({ "sid": "sid-ann" }), true),
-            (json!({ "sub": "ann" }), true),
-            (json!({ "sub": "ann", "sid": "sid-ann" }), true),
-            (json!({ "sub": "ann", "sid": "another" }), false),
-            (json!({ "sub": "bob", "sid": "sid-ann" }), false),
-            (json!({ "sub": "bob" }), false),
-        ] {
-            let mut browser = open_ann(&house, &op, &pool, &client, "ann").await;
-            let answer =
-                backchannel(&house, &pool, "Open", &logout_token(&op, claims.clone())).await;
-            assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, ""), "{claims}");
-            assert!(answer.header("cache-control").contains("no-store"));
-            assert_eq!(answer.headers.contains_key("x-cenote-signout"), ends, "{claims}");
-            assert_eq!(is_known(&mut browser).await, !ends, "{claims}");
-        }
-        assert!(told(&house, &pool).await.is_empty());
-    }
-}
-
-#[tokio::test]
-async fn a_logout_token_that_must_not_be_believed_is_refused_in_words() {
-    for house in houses().await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        let mut browser = open_ann(&house, &op, &pool, &client, "ann").await;
-        let good = json!({ "sub": "ann" });
-        for more in [
-            json!({ "iss": "https://other.example.com" }),
-            json!({ "aud": "another client" }),
-            json!({ "exp": crate::house::NOW / 1_000 - 3_600 }),
-            json!({ "iat": crate::house::NOW / 1_000 + 3_600 }),
-            json!({ "events": null }),
-            json!({ "nonce": "n" }),
-            json!({ "jti": null }),
-            json!({ "sub": null }),
-        ] {
-            let mut claims = good.clone();
-            for (name, value) in more.as_object().unwrap() {
-                claims[name] = value.clone();
-            }
-            let answer = backchannel(&house, &pool, "Open", &logout_token(&op, claims)).await;
-            assert_eq!(answer.status, 400, "{more} {}", answer.body);
-            assert_eq!(answer.json()["error"], "invalid_request", "{more}");
-            assert!(!answer.json()["error_description"].as_str().unwrap().is_empty());
-            assert!(answer.header("cache-control").contains("no-store"));
-        }
-        op.set(|state| state.signer = Key::rsa("k1", 2));
-        let forged = logout_token(&op, good.clone());
-        op.set(|state| state.signer = Key::rsa("k1", 3));
-        assert_eq!(backchannel(&house, &pool, "Open", &forged).await.status, 400);
-        assert_eq!(backchannel(&house, &pool, "Open", "not a token").await.status, 400);
-        assert_eq!(backchannel(&house, &pool, "Open", "").await.status, 400);
-        assert_eq!(
-            backchannel(&house, &pool, "Nobody", &logout_token(&op, good.clone())).await.status,
-            404
-        );
-        assert!(is_known(&mut browser).await);
-
-        let token = logout_token(&op, good);
-        assert_eq!(backchannel(&house, &pool, "Open", &token).await.status, 200);
-        let mut browser = open_ann(&house, &op, &pool, &client, "ann").await;
-        let another = house.another_node(0).await;
-        let answer = backchannel(&another, &pool, "Open", &token).await;
-        assert_eq!(answer.status, 400);
-        assert!(answer.body.contains("received before"), "{}", answer.body);
-        assert!(is_known(&mut browser).await);
-    }
-}
-
-#[tokio::test]
-async fn keys_that_cannot_be_had_are_a_reason_to_try_again_not_to_give_up() {
-    for house in houses().await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        let mut browser = open_ann(&house, &op, &pool, &client, "ann").await;
-        house.advance(60_000);
-        op.set(|state| {
-            let key = Key::rsa("k2", 4);
-            state.keys = vec![key.clone()];
-            state.signer = key;
-        });
-        op.does("/jwks", Behaviour::Status(500));
-        let token =
-            logout_token(&op, json!({ "sub": "ann", "iat": crate::house::NOW / 1_000 + 60 }));
-        let answer = backchannel(&house, &pool, "Open", &token).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("retry-after")),
-            (503, "1"),
-            "{}",
-            answer.body
-        );
-        assert!(is_known(&mut browser).await);
-        op.does("/jwks", None);
-        house.advance(11_000);
-        assert_eq!(backchannel(&house, &pool, "Open", &token).await.status, 200);
-        assert!(!is_known(&mut browser).await);
-    }
-}
-
-#[tokio::test]
-async fn the_front_channel_ends_the_named_session_alone_and_may_be_framed() {
-    for house in houses().await {
-        let op = Provider::start().await;
-        let (pool, client) = given_openid(&house, &op, json!({})).await;
-        let mut browser = open_ann(&house, &op, &pool, &client, "ann").await;
-        let mut bob = open_ann(&house, &op, &pool, &client, "bob").await;
-        let iss: String = url::form_urlencoded::byte_serialize(op.url.as_bytes()).collect();
-        let path = |query: &str| format!("/federation/Open/frontchannel-logout{query}");
-        // The browser's own cookie says nothing, and a name that is not known ends nothing.
-        for (query, status) in [
-            ("".to_owned(), 400),
-            (format!("?iss={iss}"), 400),
-            ("?sid=".to_owned(), 400),
-            ("?sid=unknown".to_owned(), 200),
-            ("?iss=https%3A%2F%2Fother.example.com&sid=sid-ann".to_owned(), 400),
-            (format!("?iss={iss}&sid=unknown"), 200),
-        ] {
-            let answer = browser.get(&path(&query)).await;
-            assert_eq!(answer.status, status, "{query} {}", answer.body);
-        }
-        assert!(is_known(&mut browser).await);
-        let noted =
-            "SELECT COUNT(*) FROM audit WHERE pool_id = ?1 AND action = 'SignOutByProvider'";
-        assert_eq!(house.rows(noted, &pool).await, 0, "what means nobody fills no trail");
-        let mut frame = Browser::new(&house, &pool, &client);
-        let answer = frame.get(&path(&format!("?iss={iss}&sid=sid-ann"))).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        assert!(!answer.headers.contains_key("x-frame-options"));
-        assert!(!answer.header("content-security-policy").contains("frame-ancestors"));
-        assert!(answer.header("cache-control").contains("no-store"));
-        assert!(!is_known(&mut browser).await && is_known(&mut bob).await);
-        // Entra ID sends no iss; the address says whose message it is.
-        assert_eq!(frame.get(&path("?sid=sid-bob")).await.status, 200);
-        assert!(!is_known(&mut bob).await);
-        assert_eq!(house.rows(noted, &pool).await, 2);
     }
 }
 

@@ -120,3 +120,31 @@ async fn by_email_only_who_has_a_verified_one_can_be_named() {
         assert_eq!(receiver.told().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn who_is_unknown_there_has_nothing_to_end_there_and_raises_no_alarm() {
+    for house in houses_alone("gtr_unknown").await {
+        let receiver = Receiver::start().await;
+        let pool = house.pool(json!({})).await;
+        house.user(&pool, "ann").await;
+        endpoint(&house, &pool, &receiver.url, SubjectFormat::IssSub, None).await;
+        receiver.does(Does::Says(404, "no such user"));
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        let row = rows(&house, &pool).await.remove(0);
+        assert_eq!((row.state.as_str(), row.status), ("not_possible", Some(404)), "{}", house.url);
+        assert!(row.detail.contains("it knows no such user"), "{}", row.detail);
+        let alarms = "SELECT COUNT(*) FROM audit WHERE pool_id = ?1 AND action = 'DeadLetter'";
+        assert_eq!(house.rows(alarms, &pool).await, 0);
+        // It is not sent again when the next one is taken. Whoever cannot end it says so by another status.
+        for (status, state) in [(204, "done"), (422, "dead")] {
+            receiver.does(Does::Status(status));
+            house.advance(1_000);
+            sign_out(&house, &pool, "ann").await;
+            works(&house).await;
+            assert_eq!(rows(&house, &pool).await.last().unwrap().state.as_str(), state);
+        }
+        assert_eq!(states(&house, &pool).await, ["not_possible", "done", "dead"]);
+        assert_eq!((receiver.told().len(), house.rows(alarms, &pool).await), (3, 1));
+    }
+}

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use crate::browser::{CHALLENGE, parameter};
 use crate::corp::{self, Corp};
-use crate::events_inward::{bearer, by_sub, pushes, revokes, saying};
 use crate::house::houses_alone;
-use crate::inward_sign_out::{backchannel, logout_token};
+use crate::inward_says::{backchannel, bearer, by_sub, logout_token, pushes, revokes, saying};
 use crate::provider::Provider;
 use crate::saml_provider::posts;
 use crate::triggers::{PKCE, Scene};

@@ -214,19 +214,20 @@ async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<bool> {
 
 fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
     let mut batch = Batch::new();
-    let (mut pending, mut held, mut not_possible) = (false, false, Vec::new());
+    let (mut pending, mut held, mut not_possible) = (false, Vec::new(), Vec::new());
     for step in steps {
         records::expanded(&mut batch, &step.record, step.cursor(), cx.now);
         if let Some(last) = &step.last {
             backchannel::over(&mut batch, &step.record, last, cx.now);
         }
         for row in &step.rows {
-            let id = ids.next(cx);
-            deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));
-            pending |= row.state == State::Pending;
-            held |= row.state == State::Held;
-            if row.state == State::NotPossible {
-                not_possible.push(row.kind);
+            let delivery = delivery(cx, &step.record, row, ids.next(cx));
+            deliveries::insert(&mut batch, &delivery);
+            match row.state {
+                State::Pending => pending = true,
+                State::Held => held.push(delivery.lane()),
+                State::NotPossible => not_possible.push(row.kind),
+                State::Done | State::Dead => {}
             }
         }
     }
@@ -238,9 +239,7 @@ fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
         if pending {
             app.wakes.deliver.notify_one();
         }
-        if held {
-            app.wakes.held.notify_waiters();
-        }
+        held.iter().for_each(|lane| app.wakes.held.tell(lane));
     });
     batch
 }

@@ -24,6 +24,11 @@ pub enum Outcome {
         status: Option<u16>,
         why: String,
     },
+    /// Nobody is there who could be told, and nobody has to mend anything: it raises no alarm and is not sent again.
+    NotPossible {
+        status: Option<u16>,
+        why: String,
+    },
     /// It waits for its receiver to fetch it.
     Held,
 }
@@ -41,6 +46,10 @@ pub enum Blame {
 impl Outcome {
     pub fn dead(why: impl Into<String>) -> Outcome {
         Outcome::Dead { status: None, why: why.into() }
+    }
+
+    pub fn not_possible(why: impl Into<String>) -> Outcome {
+        Outcome::NotPossible { status: None, why: why.into() }
     }
 
     /// An error of this server before anything was sent. One of the database passes, any other does not.

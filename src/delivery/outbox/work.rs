@@ -230,6 +230,13 @@ impl<'a> Hand<'a> {
                 self.bury(cx, delivery, status, &why);
                 Ok(true)
             }
+            Outcome::NotPossible { status, why } => {
+                if status.is_some() && breakers.answered(self.lane, cx.now) {
+                    rows::hurry(&mut self.unwritten, self.lane, cx.now);
+                }
+                self.write(cx, delivery, State::NotPossible, status, &why, cx.now);
+                Ok(true)
+            }
             Outcome::Retry { status, after_ms, why, blame } => {
                 let not_before_ms = after_ms.map(|after_ms| cx.now + after_ms);
                 match blame {

@@ -14,11 +14,6 @@ use crate::pool::target::stream::{
 use crate::store::records::Recorded;
 use crate::tokens::claims;
 
-/// The status of a stream, and the proof that it works (SSF 1.0, 8.1.4 and 8.1.5).
-pub const STREAM_UPDATED: &str =
-    "https://schemas.openid.net/secevent/ssf/event-type/stream-updated";
-pub const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
-
 /// One event, for any stream.
 pub struct Event {
     pub uri: &'static str,
@@ -33,55 +28,18 @@ pub struct Event {
 
 impl Event {
     pub fn claims(&self, audience: &str) -> Value {
-        claims_of(
-            &self.iss,
-            audience,
-            self.iat_ms,
-            &self.txn,
-            &self.sub_id,
-            self.uri,
-            &self.payload,
-        )
+        json!({
+            "iss": self.iss,
+            "aud": audience,
+            "iat": self.iat_ms / SECOND,
+            "txn": self.txn,
+            "sub_id": self.sub_id,
+            "events": { self.uri: self.payload },
+        })
     }
 }
 
-fn claims_of(
-    iss: &str,
-    audience: &str,
-    iat_ms: Ms,
-    txn: &str,
-    sub_id: &Value,
-    uri: &str,
-    payload: &Value,
-) -> Value {
-    let mut claims = json!({
-        "iss": iss,
-        "aud": audience,
-        "iat": iat_ms / SECOND,
-        "sub_id": sub_id,
-        "events": { uri: payload },
-    });
-    if !txn.is_empty() {
-        add(&mut claims, "txn", json!(txn));
-    }
-    claims
-}
-
-/// An event about a stream itself, which its subject names.
-pub fn of_stream(
-    cx: &Cx,
-    pool: &Pool,
-    stream: &str,
-    audience: &str,
-    uri: &str,
-    payload: &Value,
-) -> Value {
-    let iss = claims::issuer(&cx.app.settings, pool);
-    let sub_id = json!({ "format": "opaque", "id": stream });
-    claims_of(&iss, audience, cx.now, "", &sub_id, uri, payload)
-}
-
-/// What a record says; nothing where it is about no person.
+/// What a record says; nothing where nobody's session ends by it: the record of a signing key has that of its pool beside it.
 pub fn of(cx: &Cx, pool: &Pool, record: &Recorded) -> Vec<Event> {
     let iss = claims::issuer(&cx.app.settings, pool);
     let of = |uri, name, sub_id, payload| Event {
@@ -107,24 +65,18 @@ pub fn of(cx: &Cx, pool: &Pool, record: &Recorded) -> Vec<Event> {
         "reason_admin": { "en": record.reason },
     });
     let revoked = |sub_id: Value| of(SESSION_REVOKED, "", sub_id, told.clone());
+    let password_changed = |user: Value| {
+        let mut payload = told.clone();
+        add(&mut payload, "credential_type", json!("password"));
+        add(&mut payload, "change_type", json!("update"));
+        of(CREDENTIAL_CHANGE, "credential-change", user, payload)
+    };
+    let of_itself = json!({ "format": "opaque", "id": record.subject });
     match (record.kind.as_str(), user) {
         ("U", Some(user)) => {
             let mut events = vec![revoked(json!({ "format": "complex", "user": user }))];
-            let changed = |kind: &str| {
-                let mut payload = told.clone();
-                add(&mut payload, "credential_type", json!("password"));
-                add(&mut payload, "change_type", json!(kind));
-                payload
-            };
             match record.reason.as_str() {
-                "password_changed" | "password_reset" => {
-                    events.push(of(
-                        CREDENTIAL_CHANGE,
-                        "credential-change",
-                        user,
-                        changed("update"),
-                    ));
-                }
+                "password_changed" | "password_reset" => events.push(password_changed(user)),
                 "user_disabled" => {
                     events.push(of(ACCOUNT_DISABLED, "account-disabled", user, json!({})));
                 }
@@ -141,17 +93,12 @@ pub fn of(cx: &Cx, pool: &Pool, record: &Recorded) -> Vec<Event> {
                 vec![revoked(json!({ "format": "complex", "session": session, "user": user }))];
             // A changed password ends the other browsers one by one; the first of them tells it.
             if record.reason == "password_changed" && record.n == 0 {
-                let mut payload = told.clone();
-                add(&mut payload, "credential_type", json!("password"));
-                add(&mut payload, "change_type", json!("update"));
-                events.push(of(CREDENTIAL_CHANGE, "credential-change", user, payload));
+                events.push(password_changed(user));
             }
             events
         }
-        ("P", _) => {
-            let tenant = json!({ "format": "opaque", "id": record.subject });
-            vec![revoked(json!({ "format": "complex", "tenant": tenant }))]
-        }
+        ("C", _) => vec![revoked(json!({ "format": "complex", "application": of_itself }))],
+        ("P", _) => vec![revoked(json!({ "format": "complex", "tenant": of_itself }))],
         _ => Vec::new(),
     }
 }

@@ -12,6 +12,16 @@ use crate::tokens::claims;
 /// How often a receiver may ask for a verification.
 pub const VERIFY_SECS: i64 = 60;
 
+/// What the transmitter alone says of a stream.
+const OURS: [&str; 6] = [
+    "iss",
+    "aud",
+    "events_supported",
+    "events_delivered",
+    "min_verification_interval",
+    "inactivity_timeout",
+];
+
 pub fn shown(cx: &Cx, pool: &Pool, target: &Target, about: &StreamDoc) -> Value {
     let here = format!("{}/{}", cx.app.settings.public_url, pool.id);
     let endpoint = match about.method {
@@ -49,8 +59,8 @@ pub fn read(
     whole: bool,
 ) -> Result<(), Refused> {
     if let Some(shown) = shown {
-        for name in ["iss", "aud", "events_supported", "min_verification_interval"] {
-            if body.get(name).is_some_and(|said| Some(said) != shown.get(name)) {
+        for name in OURS {
+            if body.get(name).is_some_and(|said| !is_same(said, shown.get(name))) {
                 return Err(Refused::invalid(format!(
                     "{name} is the transmitter's to say; leave it out."
                 )));
@@ -88,6 +98,16 @@ pub fn read(
     }
     about.check()?;
     Ok(())
+}
+
+/// Lists of events have no order.
+fn is_same(said: &Value, shown: Option<&Value>) -> bool {
+    match (said, shown) {
+        (Value::Array(said), Some(Value::Array(shown))) => {
+            said.len() == shown.len() && said.iter().all(|one| shown.contains(one))
+        }
+        (said, shown) => Some(said) == shown,
+    }
 }
 
 fn read_delivery(

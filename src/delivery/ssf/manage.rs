@@ -21,7 +21,8 @@ use crate::error::{Error, Result};
 use crate::pool::target::stream::{MAX_WITHOUT, Status};
 use crate::pool::target::{self, Doc, StreamDoc, StreamSecret};
 use crate::pool::{Pool, Target};
-use crate::store::{Batch, pools, targets, users};
+use crate::store::{Batch, deliveries, pools, targets, users};
+use crate::targets::streams;
 use crate::tokens::claims;
 use crate::{http, ids};
 
@@ -123,6 +124,7 @@ async fn run(
         }
         What::Status if reads => {
             let (target, about) = own(cx, &caller, query.as_deref()).await?;
+            stream::seen(cx, &target).await?;
             Ok(Done(StatusCode::OK, Some(status_of(&target, &about))))
         }
         What::Status => set_status(cx, &caller, &json_of(body)?).await,
@@ -183,6 +185,7 @@ async fn read(cx: &Cx, caller: &Caller, id: Option<&str>) -> Result<Done, Refuse
     let body = match id {
         Some(_) => {
             let (target, about) = own(cx, caller, id).await?;
+            stream::seen(cx, &target).await?;
             form::shown(cx, &caller.pool, &target, &about)
         }
         None => {
@@ -219,7 +222,7 @@ async fn create(cx: &Cx, caller: &Caller, body: &Map<String, Value>) -> Result<D
     let mut batch = Batch::new();
     // The counts hold only while the pool's version does, and its client is there.
     pools::hold(&mut batch, &caller.pool);
-    pools::hold_client(&mut batch, &caller.client);
+    pools::touch_client(&mut batch, &caller.client);
     targets::insert(&mut batch, &target)?;
     note(cx, &mut batch, caller, "CreateStream", &target);
     cx.db().commit(batch).await?;
@@ -249,7 +252,7 @@ async fn change(
     target.doc = Doc::Stream(about.clone());
     let mut batch = Batch::new();
     targets::update(&mut batch, &target, cx.now, Error::conflict())?;
-    stream::go_on(cx, &mut batch, &target, &about);
+    streams::settle(cx, &mut batch, &target, &about);
     note(cx, &mut batch, caller, "UpdateStream", &target);
     cx.db().commit(batch).await?;
     Ok(Done(StatusCode::OK, Some(form::shown(cx, &caller.pool, &target, &about))))
@@ -259,7 +262,7 @@ async fn delete(cx: &Cx, caller: &Caller, id: Option<&str>) -> Result<Done, Refu
     let (target, _) = own(cx, caller, id).await?;
     let mut batch = Batch::new();
     targets::delete(&mut batch, &target, Error::conflict());
-    stream::bury(cx, &mut batch, &target);
+    streams::bury(cx, &mut batch, &target, "The stream was deleted.");
     note(cx, &mut batch, caller, "DeleteStream", &target);
     cx.db().commit(batch).await?;
     Ok(Done(StatusCode::NO_CONTENT, None))
@@ -287,18 +290,7 @@ async fn set_status(cx: &Cx, caller: &Caller, body: &Map<String, Value>) -> Resu
     target.doc = Doc::Stream(about.clone());
     let mut batch = Batch::new();
     targets::update(&mut batch, &target, cx.now, Error::conflict())?;
-    match about.status {
-        Status::Disabled => {
-            let lane = stream::lane(&target);
-            crate::store::deliveries::bury_held(
-                &mut batch,
-                &lane,
-                "The stream was disabled.",
-                cx.now,
-            );
-        }
-        _ => stream::go_on(cx, &mut batch, &target, &about),
-    }
+    streams::settle(cx, &mut batch, &target, &about);
     note(cx, &mut batch, caller, "UpdateStreamStatus", &target);
     cx.db().commit(batch).await?;
     Ok(Done(StatusCode::OK, Some(status_of(&target, &about))))
@@ -376,11 +368,19 @@ async fn ask(cx: &Cx, caller: &Caller, body: &Map<String, Value>) -> Result<Done
     if about.status == Status::Disabled {
         return Err(Refused::Conflict("The stream is disabled; enable it first."));
     }
+    // Nobody fetches them, so one more would prove nothing.
+    let lane = streams::lane(&target);
+    if deliveries::count_held(cx.db(), &lane, super::MOST_HELD).await? >= super::MOST_HELD {
+        return Err(Refused::Conflict(
+            "10000 events wait in the stream already; acknowledge some first.",
+        ));
+    }
     about.verified_ms = Some(cx.now);
     target.doc = Doc::Stream(about.clone());
     let mut batch = Batch::new();
     targets::update(&mut batch, &target, cx.now, Error::conflict())?;
-    stream::verification(cx, &mut batch, &caller.pool, &target, &about, state);
+    let iss = claims::issuer(&cx.app.settings, &caller.pool);
+    streams::verification(cx, &mut batch, &iss, &target, &about, state);
     cx.db().commit(batch).await?;
     Ok(Done(StatusCode::NO_CONTENT, None))
 }

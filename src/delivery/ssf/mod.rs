@@ -27,6 +27,7 @@ use crate::pool::target::{Doc, StreamDoc, StreamSecret};
 use crate::pool::{Pool, Target};
 use crate::store::deliveries;
 use crate::store::records::Recorded;
+use crate::targets::streams;
 use crate::tokens::mint;
 
 /// What is held for one stream, and for how long nobody may have come for it. Then it is paused.
@@ -85,7 +86,7 @@ pub async fn expand(
         {
             continue;
         }
-        let (state, detail) = held_or_sent(cx, pool, target, about).await?;
+        let (state, detail) = held_or_sent(cx, target, about).await?;
         for event in events.iter().filter(|event| about.is_told(event.uri)) {
             rows.push(NewDelivery {
                 kind: Kind::Ssf,
@@ -105,19 +106,16 @@ pub async fn expand(
 /// Whether an event waits for its receiver, is sent, or is one too many.
 async fn held_or_sent(
     cx: &Cx,
-    pool: &Pool,
     target: &Target,
     about: &StreamDoc,
 ) -> Result<(State, &'static str)> {
     if about.method == Method::Push && about.status == Status::Enabled {
         return Ok((State::Pending, ""));
     }
-    let lane = deliveries::lane(Kind::Ssf, &pool.id, &target.id);
-    if about.status == Status::Enabled {
+    let lane = streams::lane(target);
+    if about.status == Status::Enabled && stream::is_inactive(cx, target, about, INACTIVE_MS) {
         let oldest = deliveries::held(cx.db(), &lane, None, 1).await?;
-        let unread = oldest.first().is_some_and(|first| first.created_ms + INACTIVE_MS <= cx.now);
-        // One that was enabled again has as long to fetch what waited for it.
-        if unread && target.modified_ms + INACTIVE_MS <= cx.now {
+        if oldest.first().is_some_and(|first| first.created_ms + INACTIVE_MS <= cx.now) {
             stream::pause(cx, target, "Nobody has polled it for seven days.").await?;
         }
     }
@@ -125,7 +123,7 @@ async fn held_or_sent(
         return Ok((State::Held, ""));
     }
     if about.status == Status::Enabled && target.modified_ms + GRACE_MS <= cx.now {
-        stream::pause(cx, target, "10000 events wait, and nobody polls them.").await?;
+        stream::pause(cx, target, "10000 events wait, and nobody acknowledges them.").await?;
     }
     Ok((State::NotPossible, "10000 events wait for the receiver of this stream already."))
 }
@@ -144,22 +142,23 @@ pub async fn attempt(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Outcome {
 async fn push(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Outcome> {
     let Some(target) = crate::store::targets::find(cx.db(), &pool.id, &delivery.target).await?
     else {
-        return Ok(Outcome::dead("The stream was deleted."));
+        return Ok(Outcome::not_possible("The stream was deleted."));
     };
     let Doc::Stream(about) = &target.doc else {
         return Ok(Outcome::dead("The target is no event stream."));
     };
     if !stream::has_client(cx, pool, about).await? {
-        return Ok(Outcome::dead("The app client of the stream was deleted."));
+        return Ok(Outcome::not_possible(stream::CLIENT_GONE));
     }
-    let own = is_about_stream(delivery);
+    let own = streams::is_about_stream(delivery);
     let (Method::Push, Some(url)) = (about.method, &about.endpoint_url) else {
         return Ok(Outcome::Held);
     };
     match about.status {
-        Status::Disabled => return Ok(Outcome::dead("The stream is disabled.")),
+        // Not later either: what waited is no dead letter, which would be sent once the stream is enabled again.
+        Status::Disabled if !own => return Ok(Outcome::not_possible("The stream was disabled.")),
         Status::Paused if !own => return Ok(Outcome::Held),
-        Status::Paused | Status::Enabled => {}
+        _ => {}
     }
     let set = signed(cx, pool, std::slice::from_ref(delivery)).await?.pop();
     let (_, set) = set.ok_or_else(|| Error::internal("an event was not signed"))?;
@@ -178,11 +177,6 @@ async fn push(cx: &Cx, pool: &Pool, delivery: &Delivery) -> Result<Outcome> {
         return Ok(Outcome::Held);
     }
     Ok(outcome)
-}
-
-/// Of the stream itself, not of a sign-out: told also while it is paused.
-fn is_about_stream(delivery: &Delivery) -> bool {
-    delivery.signout_id.is_empty()
 }
 
 /// The events as they are sent, each with its `jti`: always the same, however often it is sent (RFC 8935, 2).

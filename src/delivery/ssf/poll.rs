@@ -20,6 +20,7 @@ use crate::pool::target::Doc;
 use crate::pool::target::stream::{Method, Status};
 use crate::store::deliveries::{self, State as Told};
 use crate::store::{Batch, targets};
+use crate::targets::streams;
 
 const MAX_BODY: usize = 256 << 10;
 
@@ -77,6 +78,7 @@ async fn run(
     let caller = access::admit(cx, pool_id, headers, false).await?;
     let owner = caller.client.id.as_str();
     let (target, _) = find(cx, pool_id, stream_id, owner).await?;
+    stream::seen(cx, &target).await?;
     let asked: Poll = serde_json::from_slice(body).map_err(|_| {
         Refused::invalid(
             "The body is not a JSON object with maxEvents, returnImmediately, ack and setErrs (RFC 8936, 2.2).",
@@ -99,18 +101,18 @@ async fn run(
         && !asked.return_immediately
         && let Ok(_place) = WAITING.try_acquire()
     {
+        let lane = streams::lane(&target);
+        let mut held = cx.app.wakes.held.listen();
         let wait = async {
             loop {
-                let woken = cx.app.wakes.held.notified();
-                tokio::pin!(woken);
-                // From here on nothing is missed, and what came before is seen now.
-                woken.as_mut().enable();
+                // What came before somebody listened is seen now.
                 let found = look(cx, pool_id, stream_id, owner, most).await?;
-                if !found.is_empty() {
+                // A server that stops sends its receivers to another one, which has what they wait for.
+                if !found.is_empty() || cx.app.meters.is_draining() {
                     return Ok::<_, Refused>(found);
                 }
                 // Another server may have written it.
-                let _ = tokio::time::timeout(LOOK, woken).await;
+                let _ = tokio::time::timeout(LOOK, held.hears(&lane)).await;
             }
         };
         if let Ok(waited) = tokio::time::timeout(WAIT, wait).await {
@@ -160,7 +162,7 @@ async fn look(
     most: i64,
 ) -> Result<Vec<Delivery>, Refused> {
     let (target, status) = find(cx, pool_id, stream_id, owner).await?;
-    let lane = stream::lane(&target);
+    let lane = streams::lane(&target);
     if status == Status::Enabled {
         return Ok(deliveries::held(cx.db(), &lane, None, most + 1).await?);
     }
@@ -172,7 +174,7 @@ async fn settle(cx: &Cx, target: &Target, asked: &Poll) -> Result<(), Refused> {
     if asked.ack.is_empty() && asked.set_errs.is_empty() {
         return Ok(());
     }
-    let (lane, pool) = (stream::lane(target), target.pool_id.as_str());
+    let (lane, pool) = (streams::lane(target), target.pool_id.as_str());
     let mut batch = Batch::new();
     for jti in &asked.ack {
         deliveries::settle_held(&mut batch, &lane, (pool, jti), Told::Done, "", cx.now);

@@ -1,28 +1,24 @@
-//! What happens to a stream: events about itself, pausing and going on.
+//! What the workers and its receiver's visits do to a stream: pausing it, remembering when it was seen, looking after what is held.
 
-use serde_json::json;
-
-use super::answer::add;
-use super::event::{self, STREAM_UPDATED, VERIFICATION};
-use super::{Delivery, Kind, State};
-use crate::ambient::{MINUTE, Ms};
+use crate::ambient::{HOUR, MINUTE, Ms};
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
-use crate::ids;
 use crate::pool::target::Doc;
 use crate::pool::target::StreamDoc;
 use crate::pool::target::stream::{Method, Status};
 use crate::pool::{Pool, Target};
-use crate::store::{Batch, deliveries, targets};
-
-pub fn lane(target: &Target) -> String {
-    deliveries::lane(Kind::Ssf, &target.pool_id, &target.id)
-}
+use crate::store::deliveries::{self, Delivery};
+use crate::store::{Batch, targets};
+use crate::targets::streams;
+use crate::tokens::claims;
 
 /// What was written as held while its stream was enabled, changed or deleted by somebody else is found this soon.
 const EVERY_MS: Ms = MINUTE;
 const LANES: i64 = 500;
+
+/// How exactly it is remembered when a receiver was last seen.
+const SEEN_EVERY_MS: Ms = HOUR;
 
 /// Sends what is held for streams that are pushed and enabled, and buries what is held for those that are gone.
 pub async fn tend(cx: Cx) -> Result<Ms> {
@@ -37,6 +33,10 @@ pub async fn tend(cx: Cx) -> Result<Ms> {
             match now(&cx, &held).await? {
                 Now::Waits => continue,
                 Now::Sent => deliveries::send_held(&mut batch, &lane, cx.now),
+                Now::Dropped => {
+                    let why = "The stream was disabled.";
+                    deliveries::drop_held(&mut batch, &lane, why, cx.now);
+                }
                 Now::Gone(why) => deliveries::bury_held(&mut batch, &lane, why, cx.now),
             }
             cx.db().commit(batch).await?;
@@ -44,10 +44,14 @@ pub async fn tend(cx: Cx) -> Result<Ms> {
     }
 }
 
+pub const CLIENT_GONE: &str = "The app client of the stream was deleted.";
+
 /// What is to become of what is held for a stream.
 enum Now {
     Waits,
     Sent,
+    /// It was disabled.
+    Dropped,
     /// Nobody will fetch it, and why.
     Gone(&'static str),
 }
@@ -62,10 +66,10 @@ async fn now(cx: &Cx, held: &Delivery) -> Result<Now> {
         return Ok(Now::Gone("The stream was deleted."));
     };
     if !has_client(cx, &pool, &about).await? {
-        return Ok(Now::Gone("The app client of the stream was deleted."));
+        return Ok(Now::Gone(CLIENT_GONE));
     }
     Ok(match (about.status, about.method) {
-        (Status::Disabled, _) => Now::Gone("The stream was disabled."),
+        (Status::Disabled, _) => Now::Dropped,
         (Status::Enabled, Method::Push) => Now::Sent,
         _ => Now::Waits,
     })
@@ -78,13 +82,34 @@ pub async fn has_client(cx: &Cx, pool: &Pool, about: &StreamDoc) -> Result<bool>
     Ok(found.is_some_and(|(of, _)| of.id == pool.id))
 }
 
+/// Remembers that its receiver is there, which makes `inactivity_timeout` begin anew (SSF 1.0, 8.1.1). Once an hour is often enough.
+pub async fn seen(cx: &Cx, target: &Target) -> Result<()> {
+    let Doc::Stream(about) = &target.doc else { return Ok(()) };
+    if last_seen_ms(target, about) + SEEN_EVERY_MS > cx.now {
+        return Ok(());
+    }
+    let about = StreamDoc { seen_ms: Some(cx.now), ..about.clone() };
+    let mut batch = Batch::new();
+    targets::remember(&mut batch, &Target { doc: Doc::Stream(about), ..target.clone() })?;
+    cx.db().commit(batch).await
+}
+
+fn last_seen_ms(target: &Target, about: &StreamDoc) -> Ms {
+    about.seen_ms.unwrap_or_default().max(target.modified_ms)
+}
+
+/// Whether nobody has come for what waits in the stream for that long. One that was enabled again has as long to fetch it.
+pub fn is_inactive(cx: &Cx, target: &Target, about: &StreamDoc, for_ms: Ms) -> bool {
+    last_seen_ms(target, about) + for_ms + SEEN_EVERY_MS <= cx.now
+}
+
 /// Pauses a stream that nobody reads, and says so on it. Of several servers that find it one does; whoever changed it meanwhile is right.
 pub async fn pause(cx: &Cx, target: &Target, why: &str) -> Result<()> {
     let Doc::Stream(about) = &target.doc else { return Ok(()) };
     let Some(pool) = cx.app.directory.pool(cx.db(), &target.pool_id).await? else { return Ok(()) };
     let about = StreamDoc { status: Status::Paused, reason: Some(why.to_owned()), ..about.clone() };
     let mut batch = Batch::new();
-    updated(cx, &mut batch, &pool, target, &about);
+    streams::updated(cx, &mut batch, &claims::issuer(&cx.app.settings, &pool), target, &about);
     let paused = Target { doc: Doc::Stream(about), ..target.clone() };
     targets::update(&mut batch, &paused, cx.now, Error::conflict())?;
     audit::note(&mut batch, cx, &pool.id, &Actor::Operator, "PauseStream", &target.id, "ok", why);
@@ -96,91 +121,4 @@ pub async fn pause(cx: &Cx, target: &Target, why: &str) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// Adds the event that says what the stream's status is now (SSF 1.0, 8.1.5).
-pub fn updated(cx: &Cx, batch: &mut Batch, pool: &Pool, target: &Target, about: &StreamDoc) {
-    let mut payload = json!({ "status": about.status.as_str() });
-    if let Some(reason) = &about.reason {
-        add(&mut payload, "reason", json!(reason));
-    }
-    tell(cx, batch, pool, target, about, STREAM_UPDATED, &payload);
-}
-
-/// Adds the event by which a receiver sees that its stream works.
-pub fn verification(
-    cx: &Cx,
-    batch: &mut Batch,
-    pool: &Pool,
-    target: &Target,
-    about: &StreamDoc,
-    state: Option<&str>,
-) {
-    let payload = match state {
-        Some(state) => json!({ "state": state }),
-        None => json!({}),
-    };
-    tell(cx, batch, pool, target, about, VERIFICATION, &payload);
-}
-
-fn tell(
-    cx: &Cx,
-    batch: &mut Batch,
-    pool: &Pool,
-    target: &Target,
-    about: &StreamDoc,
-    uri: &str,
-    payload: &serde_json::Value,
-) {
-    let id = ids::uuid_v7(cx.now, cx.rng()).to_string();
-    let doc = event::of_stream(cx, pool, &target.id, about.audience(), uri, payload).to_string();
-    let state = if about.method == Method::Push { State::Pending } else { State::Held };
-    let delivery = Delivery {
-        pool_id: pool.id.clone(),
-        // No sign-out: it is about the stream.
-        signout_id: String::new(),
-        n: 0,
-        kind: Kind::Ssf,
-        target: target.id.clone(),
-        sid: id.clone(),
-        id,
-        sub: String::new(),
-        doc,
-        state,
-        attempts: 0,
-        due_ms: cx.now,
-        lease_ms: 0,
-        since_ms: cx.now,
-        status: None,
-        detail: String::new(),
-        created_ms: cx.now,
-        first_ms: None,
-        done_ms: None,
-    };
-    deliveries::insert(batch, &delivery);
-    let app = cx.app.clone();
-    batch.then(move || match state {
-        State::Pending => app.wakes.deliver.notify_one(),
-        _ => app.wakes.held.notify_waiters(),
-    });
-}
-
-/// After a change: what was held for a stream that is pushed and enabled is sent.
-pub fn go_on(cx: &Cx, batch: &mut Batch, target: &Target, about: &StreamDoc) {
-    if about.status != Status::Enabled {
-        return;
-    }
-    if about.method == Method::Push {
-        deliveries::send_held(batch, &lane(target), cx.now);
-    }
-    let app = cx.app.clone();
-    batch.then(move || {
-        app.wakes.deliver.notify_one();
-        app.wakes.held.notify_waiters();
-    });
-}
-
-/// The stream is gone, and what was held for it with it.
-pub fn bury(cx: &Cx, batch: &mut Batch, target: &Target) {
-    deliveries::bury_held(batch, &lane(target), "The stream was deleted.", cx.now);
 }

@@ -4,15 +4,20 @@ use serde_json::{Map, Value};
 
 use super::subject::Subject;
 use super::{Code, Ending, Refused, Transmitter, audiences, signed};
-use crate::ambient::{DAY, Ms};
+use crate::ambient::{DAY, MINUTE, Ms};
 use crate::cx::Cx;
 use crate::error::Result;
 use crate::federation::oidc::id_token::{SKEW, id, moment};
+use crate::federation::sign_out::inward::Named;
 use crate::keys::foreign;
+use crate::pool::provider::Kind;
 use crate::pool::{Pool, Provider};
 
 /// How old an event may be when it comes: a transmitter sends again what it could not deliver. As long its `jti` is remembered.
 const OLDEST: Ms = 30 * DAY;
+
+/// A provider that signs an ID token so much later than an event knew of the event. Until then its own servers may not have.
+const KNOWN_WITHIN: Ms = 5 * MINUTE;
 
 /// Different things that one SET may say of one event.
 const MAX_EVENTS: usize = 8;
@@ -57,6 +62,11 @@ const EVENTS: &[(&str, Reach, &str)] = &[
         "risc_credential_change_required",
     ),
     (
+        "https://schemas.openid.net/secevent/risc/event-type/credential-compromise",
+        Reach::Person,
+        "risc_credential_compromise",
+    ),
+    (
         "https://schemas.openid.net/secevent/risc/event-type/sessions-revoked",
         Reach::Person,
         "risc_sessions_revoked",
@@ -76,21 +86,18 @@ pub struct Event {
     pub until_ms: Ms,
     /// What it says that ends something: why, of whom, and whether a session that is named narrows it.
     says: Vec<(&'static str, Subject, bool)>,
-    transmitter: Issuers,
+    /// Whose `sub` a subject may be.
+    issuers: Vec<String>,
+    /// What the provider signed after this moment, of its own clock, is not meant. `None`: all is.
+    signed_until_ms: Option<Ms>,
 }
-
-/// Whose `sub` a subject may be.
-#[derive(Debug)]
-struct Issuers(Vec<String>);
 
 /// Verifies a SET of this provider.
 pub async fn believe(cx: &Cx, provider: &Provider, token: &str) -> Result<Event, Refused> {
     let transmitter = Transmitter::of(cx, provider).await?;
     let parsed =
         foreign::parse(token).map_err(|malformed| Code::Request.because(malformed.to_string()))?;
-    // The type alone tells it from an ID token or an access token of the same issuer (RFC 8417, 2.3 and 4.5).
-    let typ = parsed.typ.as_deref().map(str::to_ascii_lowercase);
-    if !matches!(typ.as_deref(), Some("secevent+jwt" | "application/secevent+jwt")) {
+    if !is_typed(provider.kind, parsed.typ.as_deref()) {
         return Err(Code::Request.because("its typ is not secevent+jwt"));
     }
     let claims = signed(cx, provider, &parsed).await?;
@@ -108,9 +115,27 @@ pub async fn believe(cx: &Cx, provider: &Provider, token: &str) -> Result<Event,
             "its aud is not the client_id of this provider, nor what ssf_audience of ProviderDetails says",
         ));
     }
-    let (jti, until_ms) = in_time(&claims, cx.now)?;
-    let says = read(&claims)?;
-    Ok(Event { jti, until_ms, says, transmitter: Issuers(transmitter.issuers) })
+    let (jti, issued_ms) = in_time(&claims, cx.now)?;
+    // An event that comes late ends what it would have ended in time. What comes from another transmitter has another clock, which may
+    // be slow, so that is not asked.
+    let one_clock = ["ssf_issuer", "ssf_jwks_uri"].iter().all(|own| provider.detail(own).is_none());
+    Ok(Event {
+        jti,
+        until_ms: issued_ms.saturating_add(OLDEST),
+        says: read(&claims)?,
+        issuers: transmitter.issuers,
+        signed_until_ms: one_clock.then(|| issued_ms.saturating_add(KNOWN_WITHIN)),
+    })
+}
+
+/// The type tells it from an ID token or an access token of the same issuer (RFC 8417, 2.3 and 4.5). Google does not promise one: of its
+/// tokens no other kind has `events`.
+fn is_typed(kind: Kind, typ: Option<&str>) -> bool {
+    match typ.map(str::to_ascii_lowercase).as_deref() {
+        Some("secevent+jwt" | "application/secevent+jwt") => true,
+        None | Some("jwt") => kind == Kind::Google,
+        Some(_) => false,
+    }
 }
 
 impl Event {
@@ -128,14 +153,17 @@ impl Event {
     pub async fn endings(&self, cx: &Cx, pool: &Pool, provider: &Provider) -> Result<Vec<Ending>> {
         let mut endings = Vec::new();
         for (reason, subject, narrow) in &self.says {
-            let named = subject.named(cx, pool, provider, &self.transmitter.0, *narrow).await?;
-            endings.extend(named.into_iter().map(|named| Ending { reason, named }));
+            let named = subject.named(cx, pool, provider, &self.issuers, *narrow).await?;
+            endings.extend(named.into_iter().map(|named| Ending {
+                reason,
+                named: Named { signed_until_ms: self.signed_until_ms, ..named },
+            }));
         }
         Ok(endings)
     }
 }
 
-/// `jti`, `iat` and, where it is there against the advice of RFC 8417, `exp`.
+/// `jti` and `iat`; and, where it is there against the advice of RFC 8417, `exp`.
 fn in_time(claims: &Map<String, Value>, now: Ms) -> Result<(String, Ms), Refused> {
     let refuse = |why: &'static str| Code::Request.because(why);
     let jti = id(claims, "jti").ok_or_else(|| refuse("its jti is missing, empty or too long"))?;
@@ -152,7 +180,7 @@ fn in_time(claims: &Map<String, Value>, now: Ms) -> Result<(String, Ms), Refused
             return Err(refuse("it has expired"));
         }
     }
-    Ok((jti, issued.saturating_add(OLDEST)))
+    Ok((jti, issued))
 }
 
 /// What its events say.
@@ -204,12 +232,9 @@ mod tests {
     #[test]
     fn an_event_may_be_old_but_not_older_than_what_is_remembered() {
         let at = |seconds: i64| NOW / SECOND + seconds;
-        let check = |value| in_time(&map(value), NOW).map(|(_, until)| until);
-        assert_eq!(check(json!({ "jti": "1", "iat": at(0) })), Ok(NOW + OLDEST));
-        assert_eq!(
-            check(json!({ "jti": "1", "iat": at(-86_400), "exp": at(5) })),
-            Ok(NOW - DAY + OLDEST)
-        );
+        let check = |value| in_time(&map(value), NOW).map(|(_, issued)| issued);
+        assert_eq!(check(json!({ "jti": "1", "iat": at(0) })), Ok(NOW));
+        assert_eq!(check(json!({ "jti": "1", "iat": at(-86_400), "exp": at(5) })), Ok(NOW - DAY));
         for wrong in [
             json!({ "iat": at(0) }),
             json!({ "jti": "", "iat": at(0) }),
@@ -223,6 +248,22 @@ mod tests {
             json!({ "jti": "1", "iat": at(0), "exp": "soon" }),
         ] {
             assert_eq!(check(wrong.clone()).map_err(|no| no.code), Err(Code::Request), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_google_may_leave_out_the_type() {
+        for typ in ["secevent+jwt", "application/secevent+jwt", "SecEvent+JWT"] {
+            assert!(is_typed(Kind::Oidc, Some(typ)) && is_typed(Kind::Google, Some(typ)), "{typ}");
+        }
+        for typ in [None, Some("JWT")] {
+            assert!(!is_typed(Kind::Oidc, typ) && is_typed(Kind::Google, typ), "{typ:?}");
+        }
+        for typ in ["logout+jwt", "at+jwt", "", "secevent"] {
+            assert!(
+                !is_typed(Kind::Oidc, Some(typ)) && !is_typed(Kind::Google, Some(typ)),
+                "{typ}"
+            );
         }
     }
 

@@ -41,12 +41,12 @@ pub enum Subject {
 impl Subject {
     /// What is not understood is another matter than what is malformed.
     pub fn parse(value: &Value) -> Result<Subject, &'static str> {
-        parse(value, true)
+        parse(value, May::Complex)
     }
 
     /// The same for what names one person and nothing else: `iss_sub`, `opaque`, `email`.
     pub fn parse_simple(value: &Value) -> Result<Subject, &'static str> {
-        match parse(value, false)? {
+        match parse(value, May::Simple)? {
             Subject::Other => Err("its format is none of iss_sub, opaque and email"),
             simple => Ok(simple),
         }
@@ -135,12 +135,27 @@ fn is_one_of(issuers: &[String], iss: &str) -> bool {
     issuers.iter().any(|own| own.trim_end_matches('/') == iss.trim_end_matches('/'))
 }
 
-fn parse(value: &Value, compound: bool) -> Result<Subject, &'static str> {
+/// What a subject may be where it stands. Names are not nested in names, nor complex subjects in anything.
+#[derive(Clone, Copy, PartialEq)]
+enum May {
+    Complex,
+    Aliases,
+    Simple,
+}
+
+fn parse(value: &Value, may: May) -> Result<Subject, &'static str> {
     let members = value.as_object().ok_or("its subject is no object")?;
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     // `subject_type` is what the drafts called it, and Google does.
     let format = text("format").or_else(|| text("subject_type")).map(|name| name.replace('-', "_"));
-    let part = |name: &str| members.get(name).map(|part| parse(part, false).map(Box::new));
+    let part = |name: &str, may| members.get(name).map(|part| parse(part, may).map(Box::new));
+    let complex = || {
+        let (user, session) = (part("user", May::Aliases), part("session", May::Simple));
+        Ok::<_, &'static str>(Subject::Complex {
+            user: user.transpose()?,
+            session: session.transpose()?,
+        })
+    };
     let needed = |name: &str, why: &'static str| id(members, name).ok_or(why);
     Ok(match format.as_deref() {
         Some("iss_sub" | "id_token_claims") => Subject::IssSub {
@@ -149,25 +164,21 @@ fn parse(value: &Value, compound: bool) -> Result<Subject, &'static str> {
         },
         Some("opaque") => Subject::Opaque(needed("id", "its subject has no id, or one too long")?),
         Some("email") => Subject::Email(email(members)?),
-        Some("aliases") if compound => {
+        Some("aliases") if may != May::Simple => {
             let all = members.get("identifiers").and_then(Value::as_array);
             let all = all.ok_or("its subject has no identifiers")?;
             if all.is_empty() || all.len() > MAX_ALIASES {
                 return Err("its subject has no identifiers, or more than 10");
             }
-            let all: Result<_, _> = all.iter().map(|one| parse(one, false)).collect();
+            let all: Result<_, _> = all.iter().map(|one| parse(one, May::Simple)).collect();
             Subject::Aliases(all?)
         }
-        Some("complex") if compound => Subject::Complex {
-            user: part("user").transpose()?,
-            session: part("session").transpose()?,
-        },
+        Some("complex") if may == May::Complex => complex()?,
         // So the drafts of CAEP had it.
-        None if compound && (members.contains_key("user") || members.contains_key("session")) => {
-            Subject::Complex {
-                user: part("user").transpose()?,
-                session: part("session").transpose()?,
-            }
+        None if may == May::Complex
+            && (members.contains_key("user") || members.contains_key("session")) =>
+        {
+            complex()?
         }
         Some(_) => Subject::Other,
         None => return Err("its subject has no format"),
@@ -249,6 +260,15 @@ mod tests {
                 both(&ann, &opaque("s1")),
             ),
             (json!({ "user": iss_sub, "session": session }), both(&ann, &opaque("s1"))),
+            (
+                json!({ "format": "complex", "session": session,
+                    "user": { "format": "aliases", "identifiers": [iss_sub] } }),
+                both(&Subject::Aliases(vec![ann.clone()]), &opaque("s1")),
+            ),
+            (
+                json!({ "format": "complex", "user": { "format": "complex", "user": iss_sub }, "session": session }),
+                both(&Subject::Other, &opaque("s1")),
+            ),
         ] {
             assert_eq!(Subject::parse(&value), Ok(wanted), "{value}");
         }

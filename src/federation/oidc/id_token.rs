@@ -32,6 +32,7 @@ pub struct IdToken {
     pub sub: String,
     pub sid: Option<String>,
     pub auth_ms: Option<Ms>,
+    pub signed_ms: Option<Ms>,
 }
 
 /// Verifies the ID token that came for a code.
@@ -197,8 +198,8 @@ fn answers(believed: &Believed, nonce: &str, access_token: Option<&str>) -> Resu
     }
     let sub = id(claims, "sub").ok_or("its sub is missing, empty or too long")?;
     let sid = id(claims, "sid");
-    let auth_ms = moment(claims, "auth_time");
-    Ok(IdToken { claims: claims.clone(), sub, sid, auth_ms })
+    let (auth_ms, signed_ms) = (moment(claims, "auth_time"), moment(claims, "iat"));
+    Ok(IdToken { claims: claims.clone(), sub, sid, auth_ms, signed_ms })
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub async fn redeem(
     let lacks =
         |what: &str| Trouble::refused(format!("{} gave no {what} for the code.", provider.name));
 
-    let (subject, sid, auth_ms, claims) = match provider.kind {
+    let (subject, sid, auth_ms, signed_ms, claims) = match provider.kind {
         Kind::Saml => return Err(Trouble::refused("SAML providers give no codes.")),
         Kind::Oidc | Kind::Google | Kind::SignInWithApple => {
             let id_token = tokens
@@ -70,7 +70,7 @@ pub async fn redeem(
                 }
             };
             let claims = merged(verified.claims, more);
-            (verified.sub, verified.sid, verified.auth_ms, claims)
+            (verified.sub, verified.sid, verified.auth_ms, verified.signed_ms, claims)
         }
         Kind::Facebook | Kind::LoginWithAmazon => {
             let access_token = access_token.ok_or_else(|| lacks("access token"))?;
@@ -88,7 +88,7 @@ pub async fn redeem(
                     &format!("its {name} is missing, empty or too long"),
                 )
             })?;
-            (subject, None, None, claims)
+            (subject, None, None, None, claims)
         }
     };
     Ok(Identity {
@@ -99,7 +99,7 @@ pub async fn redeem(
         issuer: None,
         claims: mapped_tokens(provider, &tokens).into_iter().chain(flat(claims)).collect(),
         auth_ms,
-        upstream: kept(provider, &endpoints, tokens, sid),
+        upstream: UpstreamDoc { signed_ms, ..kept(provider, &endpoints, tokens, sid) },
     })
 }
 

@@ -1,6 +1,7 @@
 //! A provider signed somebody out: ends our sessions that came from there, and nothing else. Whom and which session it means is what
 //! it calls them; no cookie says anything.
 
+use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub struct Named {
     pub name_id: Option<NameId>,
     /// SessionIndex or `sid`; none means all of the subject.
     pub sessions: Vec<String>,
+    /// Where no session is named: those alone for which the provider signed no ID token later than this.
+    pub signed_until_ms: Option<Ms>,
 }
 
 /// The message that said it, which is taken once.
@@ -148,14 +151,22 @@ async fn find(
         let Some(last) = page.last() else { return Ok(found) };
         after.clone_from(&last.id);
         for session in page {
-            // One that the provider never gave a name cannot be told from the one that it means.
-            let is_named =
-                wanted.is_empty() || session.session_key.is_none_or(|key| wanted.contains(&key));
-            if is_named && is_same_name(cx, named, &session)? {
+            let is_meant = match session.session_key {
+                Some(key) if !wanted.is_empty() => wanted.contains(&key),
+                // One that the provider never gave a name cannot be told from the one that it means.
+                _ => !is_later(cx, named, &session)?,
+            };
+            if is_meant && is_same_name(cx, named, &session)? {
                 found.push(session);
             }
         }
     }
+}
+
+/// A sign-in of which the provider can have known when it spoke is not what it speaks of. What cannot be told is meant.
+fn is_later(cx: &Cx, named: &Named, session: &UpstreamSession) -> Result<bool> {
+    let Some(signed_until_ms) = named.signed_until_ms else { return Ok(false) };
+    Ok(upstream::open(cx, session)?.signed_ms.is_some_and(|signed_ms| signed_ms > signed_until_ms))
 }
 
 /// The values are equal; format and qualifiers must not contradict each other where both say them.

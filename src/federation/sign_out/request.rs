@@ -39,6 +39,7 @@ impl Asked {
                 sp_name_qualifier: name.sp_name_qualifier.clone(),
             }),
             sessions: self.request.session_indexes.clone(),
+            signed_until_ms: None,
         }
     }
 }

@@ -50,7 +50,13 @@ pub struct StreamDoc {
     /// When its receiver last asked for a verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified_ms: Option<Ms>,
+    /// When its receiver was last seen to poll or read it, to the hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_ms: Option<Ms>,
 }
+
+/// What is nobody's to write or read: members that remember how a stream is used.
+pub const OWN: [&str; 2] = ["VerifiedMs", "SeenMs"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -80,6 +80,15 @@ pub fn send_held(batch: &mut Batch, lane: &str, now: Ms) {
     );
 }
 
+/// Of what is held for a receiver, what is of sign-outs will not be told; what is about the receiver itself still is.
+pub fn drop_held(batch: &mut Batch, lane: &str, detail: &str, now: Ms) {
+    batch.any(
+        Rank::Job,
+        "UPDATE deliveries SET state = 'not_possible', detail = ?2, done_ms = ?3 WHERE state = 'held' AND lane = ?1 AND signout_id <> ''",
+        params![lane, detail, now],
+    );
+}
+
 /// Its receiver is gone.
 pub fn bury_held(batch: &mut Batch, lane: &str, detail: &str, now: Ms) {
     batch.any(
