@@ -167,12 +167,12 @@ pub struct Config {
     /// The sender of mail, as in "Example <no-reply@example.com>". Required with smtp_url
     #[arg(long, env = "CENOTE_MAIL_FROM", value_name = "ADDRESS")]
     pub mail_from: Option<String>,
-    /// Identity providers that are not at public addresses: hosts (idp.internal), hosts with their port (idp.internal:8443), addresses and
-    /// networks (10.0.0.0/8). They may be reached there, and by plain http. Default: none, so that nobody who configures a provider can make
-    /// this server ask its neighbours
+    /// Identity providers, and receivers of sign-outs (webhooks, back-channel logout, event streams, token revocation), that are not at
+    /// public addresses: hosts (idp.internal), hosts with their port (idp.internal:8443), addresses and networks (10.0.0.0/8). They may be
+    /// reached there, and by plain http. Default: none, so that nobody who configures one can make this server ask its neighbours
     #[arg(long, env = "CENOTE_OUTGOING_ALLOW", value_name = "HOST", value_delimiter = ',')]
     pub outgoing_allow: Option<Vec<Allowed>>,
-    /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
+    /// PEM file of authorities that may vouch for the certificates of identity providers and receivers, besides the public ones
     #[arg(long, env = "CENOTE_OUTGOING_CA_FILE", value_name = "FILE")]
     pub outgoing_ca_file: Option<PathBuf>,
     /// Limits that differ from those in the list below: as a flag or variable Name=number pairs with commas, as in

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
 
-/// Turns at once; a target that finds no place has its turn a little later.
-const AT_ONCE: usize = 512;
+/// Turns at once; a target that finds no place has its turn a little later. Fewer than requests may leave at once (`outgoing`), so that
+/// who is signing in through a provider is not kept waiting by those who are told of sign-outs, even if all of them hang.
+const AT_ONCE: usize = 224;
 
 #[derive(Clone, Default)]
 pub struct Turns(Arc<Mutex<HashSet<String>>>);

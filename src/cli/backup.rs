@@ -22,12 +22,13 @@ pub struct BackupArgs {
 
 /// Fill an empty database from a backup, and sign everybody out of it: sign-outs that came after the backup must not be forgotten
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("source").args(["from", "in_place"]).required(true))]
 pub struct RestoreArgs {
     /// The file that `cenote backup` wrote
-    #[arg(long, value_name = "FILE", required_unless_present = "in_place")]
+    #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// The database was restored by other means (a snapshot of the disk, pg_restore, a failover that lost commits): only sign everybody out
-    #[arg(long, conflicts_with = "from")]
+    #[arg(long)]
     in_place: bool,
     #[command(flatten)]
     access: Access,
@@ -67,7 +68,7 @@ pub async fn restore(args: RestoreArgs) -> Result<()> {
     backup::finish(cx.db()).await?;
     cx.db().close().await;
     out::say(&format!(
-        "The database is restored, and everybody is signed out of its {count} pools.\n"
+        "The database is restored, and everybody is signed out of all its pools ({count}).\n"
     ));
     Ok(())
 }

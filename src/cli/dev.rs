@@ -46,13 +46,14 @@ pub struct Args {
     /// Keep everything in a temporary directory that is removed at the end
     #[arg(long, conflicts_with = "data")]
     ephemeral: bool,
-    /// Limit requests as `cenote serve` would: Name=number pairs with commas, of the list above. Default: no limits
+    /// Limit requests as `cenote serve` would: Name=number pairs with commas, as `cenote serve --rate-limits` takes them. Default: no limits
     #[arg(long, value_name = "LIMITS")]
     rate_limits: Option<Given>,
-    /// Identity providers that are neither on this machine nor at public addresses: hosts, host:port, addresses or networks, with commas
+    /// Identity providers, and receivers of sign-outs, that are neither on this machine nor at public addresses: hosts, host:port, addresses
+    /// or networks, with commas
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     outgoing_allow: Vec<Allowed>,
-    /// PEM file of authorities that may vouch for the certificates of identity providers, besides the public ones
+    /// PEM file of authorities that may vouch for the certificates of identity providers and receivers, besides the public ones
     #[arg(long, value_name = "FILE")]
     outgoing_ca_file: Option<PathBuf>,
     /// Serve an identity provider for demonstration at /dev/idp, and offer it on the sign-in page by OpenID Connect and by SAML

@@ -58,6 +58,13 @@ impl Cx {
         Ok(())
     }
 
+    /// One of those who follow a pool's revocation feed, and then the feed.
+    pub fn admit_consumer(&self, pool: &str, owner: &str, consumer: &str) -> Result<()> {
+        let feed = Some(Limit::Feed);
+        self.take(feed, Limit::PerConsumer, "consumer", &[pool, owner, consumer])?;
+        self.take(feed, Limit::Feed, "pool", &[pool])
+    }
+
     /// What a token or a Session says, once it is known to be genuine.
     pub fn admit_token(&self, pool: &str, sub: &str) -> Result<()> {
         let Some(category) = self.category else { return Ok(()) };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
+use super::outbox::{Delivery, Kind, NewDelivery, Outcome, State, judge};
 use crate::ambient::{Ms, SECOND};
 use crate::cx::Cx;
 use crate::error::Result;
@@ -27,19 +27,42 @@ const TOKEN_SECS: i64 = 120;
 /// Rows of a page. Of a client that is told once for all its sessions there are fewer.
 const ROWS: i64 = 500;
 
-/// Who is to be told of a record.
-pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>) -> Result<Page> {
-    match record.kind.as_str() {
-        "S" => session(cx, pool, record).await,
-        "X" => several(cx, pool, record, Whose::Browser(&record.subject), Ms::MAX, after).await,
-        "U" => {
-            let whose = Whose::User(&record.subject);
-            several(cx, pool, record, whose, record.not_before_ms, after).await
-        }
-        "P" => several(cx, pool, record, Whose::Everybody, record.not_before_ms, after).await,
-        "C" => deleted(cx, pool, record).await,
+/// Some of those who are to be told of a record.
+#[derive(Default)]
+pub struct Page {
+    pub rows: Vec<NewDelivery>,
+    /// The last participation among them: up to it they are `over` with the commit of the rows.
+    pub last: Option<String>,
+    /// More come after `last`.
+    pub goes_on: bool,
+}
+
+/// Who is to be told of a record, after the participation that its cursor names.
+pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
+    match (record.kind.as_str(), whose(record)) {
+        ("S", _) => session(cx, pool, record).await,
+        ("C", _) => deleted(cx, pool, record).await,
+        (_, Some(of)) => several(cx, pool, record, of).await,
         // A key that is not trusted any more ends no session; the sign-out of everybody that follows does.
         _ => Ok(Page::default()),
+    }
+}
+
+/// Whose participations a record ends, and below which boundary.
+fn whose(record: &Recorded) -> Option<(Whose<'_>, Ms)> {
+    match record.kind.as_str() {
+        "X" => Some((Whose::Browser(&record.subject), Ms::MAX)),
+        "U" => Some((Whose::User(&record.subject), record.not_before_ms)),
+        "P" => Some((Whose::Everybody, record.not_before_ms)),
+        _ => None,
+    }
+}
+
+/// The page up to `last` is over, so that no later sign-out says it again.
+pub fn over(batch: &mut Batch, record: &Recorded, last: &str, now: Ms) {
+    let from = record.expand_cursor.as_deref().unwrap_or_default();
+    if let Some((whose, below_ms)) = whose(record) {
+        participations::end_page(batch, &record.pool_id, whose, below_ms, (from, last), now);
     }
 }
 
@@ -55,24 +78,17 @@ async fn session(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
             telling.nameless(client_id, None).await?;
         }
     }
-    Ok(Page { rows: telling.rows, next: None })
+    Ok(Page { rows: telling.rows, ..Page::default() })
 }
 
-/// The clients of a browser session, a user or a pool, a page at a time. Where the page goes on after a `sid`, what is up to there is
-/// committed; so it is over, and no later sign-out says it again.
+/// The clients of a browser session, a user or a pool, a page at a time.
 async fn several(
     cx: &Cx,
     pool: &Pool,
     record: &Recorded,
-    whose: Whose<'_>,
-    below_ms: Ms,
-    after: Option<&str>,
+    (whose, below_ms): (Whose<'_>, Ms),
 ) -> Result<Page> {
-    if let Some(after) = after {
-        let mut batch = Batch::new();
-        participations::end_up_to(&mut batch, &pool.id, whose, below_ms, after, cx.now);
-        cx.db().commit(batch).await?;
-    }
+    let after = record.expand_cursor.as_deref();
     // One token for all of a user's sessions cannot stand for those of several users.
     let mut telling = Telling::new(cx, pool, matches!(whose, Whose::User(_)));
     if after.is_none() {
@@ -84,13 +100,13 @@ async fn several(
             telling.nameless(&client_id, sub).await?;
         }
     }
-    let parties =
-        participations::living(cx.db(), &pool.id, whose, below_ms, after.unwrap_or_default(), ROWS)
-            .await?;
+    let from = after.unwrap_or_default();
+    let parties = participations::living(cx.db(), &pool.id, whose, below_ms, from, ROWS).await?;
     for party in &parties {
         telling.party(party).await?;
     }
-    Ok(Page { rows: telling.rows, next: parties.last().map(|last| last.sid.clone()) })
+    let last = parties.last().map(|last| last.sid.clone());
+    Ok(Page { rows: telling.rows, last, goes_on: parties.len() as i64 >= ROWS })
 }
 
 /// A client that is gone has no address.
@@ -100,7 +116,7 @@ async fn deleted(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
         let why = "The app client was deleted, and its address with it.";
         rows.push(row(&record.subject, "", "", State::NotPossible, why));
     }
-    Ok(Page { rows, next: None })
+    Ok(Page { rows, ..Page::default() })
 }
 
 /// The rows of a page, while they are found.

@@ -10,8 +10,8 @@ use crate::signout;
 use crate::store::Batch;
 use crate::store::feed::{self, Head};
 
-/// Records of one batch.
-const BATCH: i64 = 500;
+/// Records of one batch: those who write deliveries of the same records, and whoever signs out, wait for its commit.
+const BATCH: i64 = 64;
 /// How often a server looks by itself for what another has left: one that was killed between the commit and the numbering.
 const IDLE_MS: Ms = SECOND;
 /// After a pass in which others were quicker everywhere.

@@ -3,13 +3,13 @@
 
 use serde_json::{Value, json};
 
-use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
+use super::outbox::{Delivery, Kind, NewDelivery, Outcome, State, judge};
 use crate::ambient::SECOND;
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::outgoing::Request;
-use crate::pool::target::{self, Doc, SubjectFormat, TokenRevocationDoc};
+use crate::pool::target::{Doc, SubjectFormat, Target, TokenRevocationDoc};
 use crate::pool::{Pool, User};
 use crate::store::records::Recorded;
 use crate::store::{targets, users};
@@ -18,29 +18,30 @@ use crate::tokens::{claims, mint};
 /// How long the token lives that authorises a request.
 const TOKEN_SECS: i64 = 120;
 
-/// A row for each endpoint that is enabled now, where everything of a user ended.
-pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>) -> Result<Page> {
+/// A row for each of the pool's endpoints that is enabled, where everything of a user ended.
+pub async fn expand(
+    cx: &Cx,
+    pool: &Pool,
+    targets: &[Target],
+    record: &Recorded,
+) -> Result<Vec<NewDelivery>> {
     let Some(sub) = record.sub.as_deref().filter(|_| record.kind == "U") else {
-        return Ok(Page::default());
+        return Ok(Vec::new());
     };
-    let limit = target::MAX_OF_A_KIND;
-    let endpoints =
-        targets::list(cx.db(), &pool.id, target::Kind::TokenRevocation, after, limit).await?;
-    let next =
-        (endpoints.len() as i64 == limit).then(|| endpoints.last().map(|last| last.id.clone()));
-    let by_email = |endpoint: &target::Target| matches!(&endpoint.doc, Doc::TokenRevocation(about) if about.subject == SubjectFormat::Email);
+    let endpoints = targets.iter().filter_map(|target| match &target.doc {
+        Doc::TokenRevocation(about) if about.enabled => Some((target, about)),
+        _ => None,
+    });
+    let endpoints: Vec<_> = endpoints.collect();
     // Who was deleted has no address any more.
-    let user = match endpoints.iter().any(by_email) {
+    let user = match endpoints.iter().any(|(_, about)| about.subject == SubjectFormat::Email) {
         true => users::find(cx.db(), &pool.id, sub).await?,
         false => None,
     };
-    let rows = endpoints.iter().filter_map(|endpoint| match &endpoint.doc {
-        Doc::TokenRevocation(about) if about.enabled => {
-            Some(row(&endpoint.id, sub, subject(cx, pool, about, sub, user.as_ref())))
-        }
-        _ => None,
-    });
-    Ok(Page { rows: rows.collect(), next: next.flatten() })
+    let rows = endpoints
+        .iter()
+        .map(|(target, about)| row(&target.id, sub, subject(cx, pool, about, sub, user.as_ref())));
+    Ok(rows.collect())
 }
 
 fn row(target: &str, sub: &str, subject: Option<Value>) -> NewDelivery {

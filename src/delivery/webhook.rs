@@ -6,37 +6,34 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
+use super::outbox::{Delivery, Kind, NewDelivery, Outcome, State, judge};
 use crate::ambient::{Ms, SECOND, rfc3339};
 use crate::cx::Cx;
 use crate::error::{Error, Result};
 use crate::outgoing::Request;
-use crate::pool::target::{self, Doc, WebhookSecret};
+use crate::pool::target::{Doc, Target, WebhookSecret};
 use crate::store::records::Recorded;
 use crate::targets;
 
-/// A row for each webhook that is enabled now.
-pub async fn expand(cx: &Cx, record: &Recorded, after: Option<&str>) -> Result<Page> {
-    let limit = target::MAX_OF_A_KIND;
-    let webhooks =
-        crate::store::targets::list(cx.db(), &record.pool_id, target::Kind::Webhook, after, limit)
-            .await?;
-    let next =
-        (webhooks.len() as i64 == limit).then(|| webhooks.last().map(|last| last.id.clone()));
+/// A row for each of the pool's webhooks that is enabled.
+pub fn expand(targets: &[Target], record: &Recorded) -> Vec<NewDelivery> {
+    let enabled = |target: &&Target| matches!(&target.doc, Doc::Webhook(about) if about.enabled);
+    let mut webhooks = targets.iter().filter(enabled).peekable();
+    if webhooks.peek().is_none() {
+        return Vec::new();
+    }
     let doc = event(record).to_string();
-    let rows = webhooks.into_iter().filter_map(|webhook| match webhook.doc {
-        Doc::Webhook(ref about) if about.enabled => Some(NewDelivery {
+    webhooks
+        .map(|webhook| NewDelivery {
             kind: Kind::Webhook,
-            target: webhook.id,
+            target: webhook.id.clone(),
             sid: String::new(),
             sub: record.sub.clone().unwrap_or_default(),
             doc: doc.clone(),
             state: State::Pending,
             detail: String::new(),
-        }),
-        _ => None,
-    });
-    Ok(Page { rows: rows.collect(), next: next.flatten() })
+        })
+        .collect()
 }
 
 /// What a webhook is told, but for the delivery's id.

@@ -2,26 +2,21 @@
 //! is over before. Whatever a provider does or does not do, the browser ends at the address that was checked before it left, or at a
 //! page that says what happened and links there. No cookie is needed on the way back: a POST from a provider's site carries none.
 
-use std::collections::BTreeSet;
-
-use axum::http::StatusCode;
 use axum::response::Response;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cenote_saml::{Fault, Incoming};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
 use super::logout::Ended;
+use super::logout_told::{self, How, Told, lost};
 use super::pages::{Allow, Frames};
-use super::{fields, form, pages, texts};
+use super::{fields, pages, texts};
 use crate::ambient::{MINUTE, Ms};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::federation::handshake::{self, Found, Handshake, State};
 use crate::federation::sign_out::browser::{self, Hop, Way};
 use crate::federation::sign_out::{self, saml};
 use crate::federation::upstream;
-use crate::keys::Place;
 use crate::pool::provider::Kind;
 use crate::site::{Params, Visit};
 use crate::store::Batch;
@@ -32,7 +27,7 @@ pub const SAML: &str = "/saml2/logout";
 /// Where an OpenID provider sends the browser back to.
 pub const RETURN: &str = "/oauth2/idplogout";
 /// Where a browser goes that a provider keeps waiting, and where it is told what happened.
-const AFTERWARDS: &str = "/federation/logout";
+pub const AFTERWARDS: &str = "/federation/logout";
 
 /// The script of the page on which a browser waits for a provider: it goes there, and after 30 s without an answer it goes on.
 const GO: &str = "(function(){var d=document,g=d.getElementById('go'),a=d.getElementById('after');\
@@ -47,9 +42,6 @@ const GO_AFTER_FRAMES: &str = "(function(){var d=document,g=d.getElementById('go
     setTimeout(on,2000);\
     for(var i=0;i<a.length;i++){var f=d.createElement('iframe');f.hidden=true;f.setAttribute('sandbox','allow-scripts allow-same-origin allow-forms');\
     f.referrerPolicy='no-referrer';f.addEventListener('load',function(){if(!--n)on()});f.src=a[i].href;p.appendChild(f)}})()";
-
-/// How long what happened can be read.
-const TOLD_MS: Ms = 10 * MINUTE;
 
 /// A sign-out that is under way: what its one-time handle stands for.
 #[derive(Clone, Serialize, Deserialize)]
@@ -74,41 +66,6 @@ impl Handshake for SignOut {
 struct Stop {
     provider: String,
     rows: Vec<String>,
-}
-
-/// How it went at one provider.
-#[derive(Clone, Serialize, Deserialize)]
-struct Told {
-    provider: String,
-    how: How,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum How {
-    Done,
-    /// It could not sign the user out everywhere else.
-    Partly,
-    /// Nobody is there.
-    Away,
-    /// It did not answer in time.
-    Late,
-    /// It answered that it did not.
-    Refused,
-    /// Nobody can tell whether the answer is its own, or it is none.
-    Unproven,
-}
-
-impl How {
-    fn text(self) -> &'static str {
-        match self {
-            How::Done => "signed_out_done",
-            How::Partly => "signed_out_partly",
-            How::Away => "signed_out_away",
-            How::Late => "signed_out_late",
-            How::Refused => "signed_out_refused",
-            How::Unproven => "signed_out_unproven",
-        }
-    }
 }
 
 /// Leads a browser whose session has ended through the providers that it came from, and to `to`. What goes wrong from here on cannot
@@ -217,7 +174,7 @@ impl Journey {
         if self.told.iter().all(|told| told.how == How::Done) {
             return Ok(see(visit, &self.to));
         }
-        Ok(see(visit, &told_page(visit, self.told, self.to)?))
+        Ok(see(visit, &logout_told::address(visit, self.told, self.to)?))
     }
 
     fn leave_to_worker(&self, visit: &Visit, batch: &mut Batch, stop: &Stop) {
@@ -370,10 +327,7 @@ pub async fn returned(visit: &Visit) -> Result<Response> {
 /// `/federation/logout`: with `state`, the browser has waited long enough; with `told`, what happened.
 pub async fn afterwards(visit: &Visit) -> Result<Response> {
     if let Some(sealed) = visit.query.get("told") {
-        return match open(visit, sealed) {
-            Some(ending) => show(visit, &ending).await,
-            None => lost(visit).await,
-        };
+        return logout_told::page(visit, sealed).await;
     }
     let found = match visit.query.get("state") {
         Some(handle) => find(visit, handle).await?,
@@ -418,61 +372,5 @@ fn closed(visit: &Visit, found: Found<SignOut>) -> Result<Response> {
     if found.state == State::Over {
         told.push(Told { provider: at.provider, how: How::Late });
     }
-    Ok(see(visit, &told_page(visit, told, to)?))
-}
-
-/// What happened, for a page that can be reloaded: sealed, since it holds the address that the page links to.
-#[derive(Serialize, Deserialize)]
-struct Ending {
-    told: Vec<Told>,
-    to: String,
-    made_ms: Ms,
-}
-
-fn told_page(visit: &Visit, told: Vec<Told>, to: String) -> Result<String> {
-    let ending = Ending { told, to, made_ms: visit.cx.now };
-    let plain = serde_json::to_vec(&ending).map_err(Error::internal)?;
-    let sealed = visit.cx.app.vault.seal(visit.cx.rng(), &place(visit), &plain)?;
-    let mut query = Params::default();
-    query.set("told", &BASE64_URL_SAFE_NO_PAD.encode(sealed.0));
-    Ok(visit.page(AFTERWARDS, &query))
-}
-
-fn open(visit: &Visit, sealed: &str) -> Option<Ending> {
-    let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok()?;
-    let plain = visit.cx.app.vault.open(&place(visit), &sealed).ok()?;
-    let ending: Ending = serde_json::from_slice(&plain).ok()?;
-    (visit.cx.now < ending.made_ms + TOLD_MS).then_some(ending)
-}
-
-fn place(visit: &Visit) -> Place<'_> {
-    Place { table: "pages", pool: &visit.site.pool.id, row: "sign-out", column: "told" }
-}
-
-async fn show(visit: &Visit, ending: &Ending) -> Result<Response> {
-    let texts = &texts::of(visit);
-    let mut seen = BTreeSet::new();
-    let lines: Vec<Value> = ending
-        .told
-        .iter()
-        .filter(|told| seen.insert((told.provider.as_str(), told.how.text())))
-        .map(|told| {
-            let name = fields::isolated(&told.provider);
-            context! { text => texts.say(told.how.text(), &[("name", &name)]), good => told.how == How::Done }
-        })
-        .collect();
-    let all = ending.told.iter().all(|told| matches!(told.how, How::Done | How::Partly));
-    let values = context! { lines, all, link => ending.to.as_str() };
-    pages::page(visit, "signed-out.html", values, &Allow::default()).await
-}
-
-/// Nothing that this server began, for this pool, lately.
-async fn lost(visit: &Visit) -> Result<Response> {
-    form::message(
-        visit,
-        StatusCode::BAD_REQUEST,
-        ("signed_out_lost_title", "signed_out_lost"),
-        None,
-    )
-    .await
+    Ok(see(visit, &logout_told::address(visit, told, to)?))
 }

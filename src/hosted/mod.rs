@@ -19,6 +19,7 @@ mod logo;
 mod logout;
 mod logout_hop;
 mod logout_inward;
+mod logout_told;
 mod looks;
 mod new_password;
 mod pages;

@@ -50,6 +50,7 @@ limits! {
     PerAddressSignIn, "per_address_sign_in", 50, "of these, unsigned sign-ins, sign-ups and recoveries, which cost arithmetic or a message";
     PerClient, "per_client", 3_000, "unsigned requests that name one app client";
     PerUser, "per_user", 100, "requests of one category that concern one user, or one name that nobody has";
+    PerConsumer, "per_consumer", 1_000, "requests of one consumer of a revocation feed; snapshots have no consumer's name, so those of one app client or certificate count together";
     MessagesPerAddress, "messages_per_address", 20, "in an hour: messages to one mail address or phone number that other people than administrators cause";
 }
 

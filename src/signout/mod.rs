@@ -144,6 +144,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
             }
             End::Deletion { user } => {
                 let record = ending.next("U", &user.sub, Some(&user.sub), None);
+                let record = ending.lasts(record, user.clock_ms);
                 // A `sub` never comes back, so a boundary ahead of every clock kills whatever raced with the deletion.
                 records::insert(batch, &record, cx.now.max(user.clock_ms) + DAY);
                 ending.owe(batch, Whose::User { sub: &user.sub, spare: None });
@@ -161,7 +162,7 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
                 let epoch_ms = ahead(pool.epoch_ms, cx.now.max(*latest_ms));
                 pools::raise_epoch(batch, pool, epoch_ms);
                 let record = ending.next("P", &pool.id, None, None);
-                records::insert(batch, &record, epoch_ms);
+                records::insert(batch, &ending.lasts(record, *latest_ms), epoch_ms);
                 ending.owe(batch, Whose::Everybody);
             }
             End::Key { kid } => {
@@ -204,7 +205,7 @@ impl Records<'_> {
             participations::end(batch, &self.pool.id, sid, &session.id, self.cx.now);
         }
         let record = self.next("S", &session.id, Some(&session.sub), Some(&session.client_id));
-        records::insert(batch, &record, 0);
+        records::insert(batch, &self.lasts(record, session.birth_ms), 0);
     }
 
     fn browser_session(&mut self, batch: &mut Batch, session: &SsoSession) {
@@ -227,6 +228,13 @@ impl Records<'_> {
         };
         let debt = Debt { pool_id: &self.pool.id, signout_id: self.signout_id, state, due_ms, not };
         upstream::owe(batch, &debt, whose, self.cx.now);
+    }
+
+    /// What was born by a clock that was ahead expires by that clock, too.
+    fn lasts(&self, record: Record, born_ms: Ms) -> Record {
+        let ahead_ms = born_ms - self.cx.now;
+        let more = if ahead_ms > records::SKEW_MS { ahead_ms } else { 0 };
+        Record { drop_after_ms: record.drop_after_ms + more, ..record }
     }
 
     fn next(

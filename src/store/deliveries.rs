@@ -1,12 +1,27 @@
-//! Deliveries: what is to be told to whom because of a record, how far that has come, and what nobody took (dead letters).
-//!
-//! The *lane* of a row is its kind, pool and target in one text: a worker steps from lane to lane, so that however much waits for one
-//! receiver, the others are found at once.
+//! Deliveries: what is to be told to whom because of a record, and how far that has come. Here is the row, and who only reads it; what the
+//! worker does is in `in_hand`, what waits for its receiver to fetch it in `held`.
 
 use super::{Batch, Db, Rank, Row};
-use crate::ambient::{DAY, Ms};
+use crate::ambient::Ms;
 use crate::error::{Error, Result};
 use crate::params;
+
+/// Before the modules that read rows, too.
+macro_rules! columns {
+    () => {
+        "SELECT pool_id, delivery_id, signout_id, n, kind, target, sid, sub, doc, state, attempts, due_ms, lease_ms, since_ms, status, detail, \
+         created_ms, first_ms, done_ms FROM deliveries "
+    };
+}
+
+mod held;
+mod in_hand;
+
+pub use held::{bury_held, count_held, held, held_lanes, held_of, send_held, settle_held};
+pub use in_hand::{
+    Lane, Tried, due, has_young_dead, hurry, lanes, lease, next, release, replay, replay_young,
+    tried, waited,
+};
 
 /// Who is told, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,15 +135,6 @@ pub fn lane(kind: Kind, pool_id: &str, target: &str) -> String {
     format!("{} {pool_id} {target}", kind.as_str())
 }
 
-macro_rules! columns {
-    () => {
-        "SELECT pool_id, delivery_id, signout_id, n, kind, target, sid, sub, doc, state, attempts, due_ms, lease_ms, since_ms, status, detail, \
-         created_ms, first_ms, done_ms FROM deliveries "
-    };
-}
-
-// What readers ask.
-
 pub async fn find(db: &Db, pool_id: &str, id: &str) -> Result<Option<Delivery>> {
     const SQL: &str = concat!(columns!(), "WHERE pool_id = ?1 AND delivery_id = ?2");
     db.one(SQL, &params![pool_id, id]).await?.map(|row| delivery(&row)).transpose()
@@ -227,8 +233,6 @@ pub async fn waiting(db: &Db) -> Result<Waiting> {
     })
 }
 
-// What expansion writes.
-
 /// A delivery of that record which is there already stays as it is.
 pub fn insert(batch: &mut Batch, delivery: &Delivery) {
     batch.any(
@@ -253,262 +257,6 @@ pub fn insert(batch: &mut Batch, delivery: &Delivery) {
             delivery.detail.as_str(),
             delivery.done_ms
         ],
-    );
-}
-
-// What the worker does.
-
-/// A target for which something waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lane {
-    pub text: String,
-    /// When the first of it is due.
-    pub due_ms: Ms,
-}
-
-/// The lanes in which something waits, in their order, after that one.
-pub async fn lanes(db: &Db, after: &str, limit: i64) -> Result<Vec<Lane>> {
-    // A step costs one look into an index, however much waits in a lane.
-    let sql = "WITH RECURSIVE steps (lane) AS ( \
-               SELECT MIN(lane) FROM deliveries WHERE state = 'pending' AND lane > ?1 \
-               UNION ALL SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.state = 'pending' AND d.lane > steps.lane) \
-               FROM steps WHERE steps.lane IS NOT NULL) \
-               SELECT lane, (SELECT MIN(d.due_ms) FROM deliveries d WHERE d.state = 'pending' AND d.lane = steps.lane) \
-               FROM steps WHERE lane IS NOT NULL LIMIT ?2";
-    let rows = db.scan(sql, params![after, limit]).await?;
-    rows.iter()
-        .filter_map(|row| {
-            // Gone since the step.
-            let due_ms = row.opt_i64(1).transpose()?;
-            Some(row.string(0).and_then(|text| Ok(Lane { text, due_ms: due_ms? })))
-        })
-        .collect()
-}
-
-/// What is due in a lane and nobody has, in order.
-pub async fn due(db: &Db, lane: &str, now: Ms, limit: i64) -> Result<Vec<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE state = 'pending' AND lane = ?1 AND due_ms <= ?2 AND lease_ms <= ?2 ORDER BY delivery_id LIMIT ?3"
-    );
-    db.scan(SQL, params![lane, now, limit]).await?.iter().map(delivery).collect()
-}
-
-/// What would be due next in a lane, whenever that is, and nobody has: with it a worker finds out whether the receiver is back.
-pub async fn next(db: &Db, lane: &str, now: Ms) -> Result<Option<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE state = 'pending' AND lane = ?1 AND lease_ms <= ?2 ORDER BY due_ms LIMIT 1"
-    );
-    db.one(SQL, &params![lane, now]).await?.map(|row| delivery(&row)).transpose()
-}
-
-/// What has waited in a lane since before `since_ms` and was not put off: its turn never came.
-pub async fn waited(
-    db: &Db,
-    lane: &str,
-    since_ms: Ms,
-    now: Ms,
-    limit: i64,
-) -> Result<Vec<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE state = 'pending' AND lane = ?1 AND due_ms <= ?2 AND since_ms <= ?2 AND lease_ms <= ?3 ORDER BY due_ms LIMIT ?4"
-    );
-    db.scan(SQL, params![lane, since_ms, now, limit]).await?.iter().map(delivery).collect()
-}
-
-/// Takes a delivery until `until_ms`; of several workers one gets it. Whoever dies with it leaves it to the next after that.
-pub fn lease(batch: &mut Batch, delivery: &Delivery, now: Ms, until_ms: Ms) {
-    batch.one(
-        Rank::Job,
-        "UPDATE deliveries SET lease_ms = ?4, due_ms = ?4, first_ms = CASE WHEN first_ms IS NULL THEN ?3 ELSE first_ms END \
-         WHERE pool_id = ?1 AND delivery_id = ?2 AND state = 'pending' AND lease_ms <= ?3",
-        params![delivery.pool_id.as_str(), delivery.id.as_str(), now, until_ms],
-        Error::conflict(),
-    );
-}
-
-/// Gives back what was taken and not tried.
-pub fn release(batch: &mut Batch, delivery: &Delivery, lease_ms: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET lease_ms = 0, due_ms = ?4 \
-         WHERE pool_id = ?1 AND delivery_id = ?2 AND state = 'pending' AND lease_ms = ?3",
-        params![delivery.pool_id.as_str(), delivery.id.as_str(), lease_ms, delivery.due_ms],
-    );
-}
-
-/// What came of an attempt. Nothing is written if the lease ran out and somebody else has taken it since.
-pub struct Tried<'a> {
-    pub delivery: &'a Delivery,
-    pub lease_ms: Ms,
-    pub state: State,
-    pub status: Option<u16>,
-    pub detail: &'a str,
-    /// When the next attempt is made, if there is one.
-    pub due_ms: Ms,
-}
-
-pub fn tried(batch: &mut Batch, tried: &Tried<'_>, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET state = ?4, attempts = attempts + 1, lease_ms = 0, due_ms = ?5, status = ?6, detail = ?7, done_ms = ?8 \
-         WHERE pool_id = ?1 AND delivery_id = ?2 AND state = 'pending' AND lease_ms = ?3",
-        params![
-            tried.delivery.pool_id.as_str(),
-            tried.delivery.id.as_str(),
-            tried.lease_ms,
-            tried.state.as_str(),
-            tried.due_ms,
-            tried.status.map(i64::from),
-            tried.detail,
-            tried.state.is_over().then_some(now)
-        ],
-    );
-}
-
-/// A receiver is back: what was put off in its lane is due, as far as one statement goes.
-pub fn hurry(batch: &mut Batch, lane: &str, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET due_ms = ?2 WHERE (pool_id, delivery_id) IN (SELECT pool_id, delivery_id FROM deliveries \
-         WHERE state = 'pending' AND lane = ?1 AND due_ms > ?2 AND lease_ms <= ?2 ORDER BY due_ms LIMIT 5000)",
-        params![lane, now],
-    );
-}
-
-// Dead letters.
-
-/// Makes a dead letter wait again, at once; `not_dead` is the answer where it is none.
-pub fn replay(batch: &mut Batch, pool_id: &str, id: &str, now: Ms, not_dead: Error) {
-    batch.one(
-        Rank::Job,
-        "UPDATE deliveries SET state = 'pending', attempts = 0, due_ms = ?3, lease_ms = 0, since_ms = ?3, replays = replays + 1, done_ms = NULL \
-         WHERE pool_id = ?1 AND delivery_id = ?2 AND state = 'dead'",
-        params![pool_id, id, now],
-        not_dead,
-    );
-}
-
-/// How often a dead letter is replayed by itself: what a receiver refuses for good is not sent again with each success.
-const REPLAYS: i64 = 3;
-
-/// Whether a target has dead letters that are replayed by themselves.
-pub async fn has_young_dead(db: &Db, delivery: &Delivery, now: Ms) -> Result<bool> {
-    let sql = "SELECT 1 FROM deliveries WHERE state = 'dead' AND pool_id = ?1 AND kind = ?2 AND target = ?3 AND done_ms > ?4 \
-               AND replays < ?5 LIMIT 1";
-    let params = params![
-        delivery.pool_id.as_str(),
-        delivery.kind.as_str(),
-        delivery.target.as_str(),
-        now - DAY,
-        REPLAYS
-    ];
-    Ok(db.one(sql, &params).await?.is_some())
-}
-
-/// The receiver of this one takes deliveries again: what died of it within a day is sent again, as far as one statement goes.
-pub fn replay_young(batch: &mut Batch, delivery: &Delivery, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET state = 'pending', attempts = 0, due_ms = ?4, lease_ms = 0, since_ms = ?4, replays = replays + 1, done_ms = NULL \
-         WHERE (pool_id, delivery_id) IN (SELECT pool_id, delivery_id FROM deliveries \
-         WHERE state = 'dead' AND pool_id = ?1 AND kind = ?2 AND target = ?3 AND done_ms > ?5 AND replays < ?6 \
-         ORDER BY delivery_id LIMIT 1000)",
-        params![
-            delivery.pool_id.as_str(),
-            delivery.kind.as_str(),
-            delivery.target.as_str(),
-            now,
-            now - DAY,
-            REPLAYS
-        ],
-    );
-}
-
-// What waits for its receiver.
-
-/// The first of what is held in each lane, in the order of the lanes, after that one.
-pub async fn held_lanes(db: &Db, after: &str, limit: i64) -> Result<Vec<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE (pool_id, delivery_id) IN (\
-         WITH RECURSIVE steps (lane) AS ( \
-         SELECT MIN(lane) FROM deliveries WHERE state = 'held' AND lane > ?1 \
-         UNION ALL SELECT (SELECT MIN(d.lane) FROM deliveries d WHERE d.state = 'held' AND d.lane > steps.lane) \
-         FROM steps WHERE steps.lane IS NOT NULL) \
-         SELECT d.pool_id, d.delivery_id FROM steps JOIN deliveries d ON d.state = 'held' AND d.lane = steps.lane \
-         AND d.delivery_id = (SELECT MIN(f.delivery_id) FROM deliveries f WHERE f.state = 'held' AND f.lane = steps.lane) \
-         ORDER BY d.lane LIMIT ?2) \
-         ORDER BY lane"
-    );
-    db.scan(SQL, params![after, limit]).await?.iter().map(delivery).collect()
-}
-
-/// What is held for a receiver, in order, after that one.
-pub async fn held(db: &Db, lane: &str, after: Option<&str>, limit: i64) -> Result<Vec<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE state = 'held' AND lane = ?1 AND delivery_id > ?2 ORDER BY delivery_id LIMIT ?3"
-    );
-    db.scan(SQL, params![lane, after.unwrap_or_default(), limit])
-        .await?
-        .iter()
-        .map(delivery)
-        .collect()
-}
-
-/// Of what is held for a receiver, that of one sign-out, or of none.
-pub async fn held_of(db: &Db, lane: &str, signout_id: &str, limit: i64) -> Result<Vec<Delivery>> {
-    const SQL: &str = concat!(
-        columns!(),
-        "WHERE state = 'held' AND lane = ?1 AND signout_id = ?2 ORDER BY delivery_id LIMIT ?3"
-    );
-    db.scan(SQL, params![lane, signout_id, limit]).await?.iter().map(delivery).collect()
-}
-
-/// How much is held for a receiver, counted up to `most`.
-pub async fn count_held(db: &Db, lane: &str, most: i64) -> Result<i64> {
-    let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE state = 'held' AND lane = ?1 LIMIT ?2) held";
-    let rows = db.scan(sql, params![lane, most]).await?;
-    rows.first().ok_or_else(|| Error::internal("a count has no row"))?.i64(0)
-}
-
-/// The receiver has taken what was held for it, or refused it. What is in another lane is not its own.
-pub fn settle_held(
-    batch: &mut Batch,
-    lane: &str,
-    (pool_id, id): (&str, &str),
-    state: State,
-    detail: &str,
-    now: Ms,
-) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET state = ?4, detail = ?5, attempts = attempts + 1, \
-         first_ms = CASE WHEN first_ms IS NULL THEN ?6 ELSE first_ms END, done_ms = ?6 \
-         WHERE pool_id = ?1 AND delivery_id = ?2 AND state = 'held' AND lane = ?3",
-        params![pool_id, id, lane, state.as_str(), detail, now],
-    );
-}
-
-/// What was held is told now, at once.
-pub fn send_held(batch: &mut Batch, lane: &str, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET state = 'pending', attempts = 0, due_ms = ?2, lease_ms = 0, since_ms = ?2 \
-         WHERE state = 'held' AND lane = ?1",
-        params![lane, now],
-    );
-}
-
-/// Its receiver is gone.
-pub fn bury_held(batch: &mut Batch, lane: &str, detail: &str, now: Ms) {
-    batch.any(
-        Rank::Job,
-        "UPDATE deliveries SET state = 'not_possible', detail = ?2, done_ms = ?3 WHERE state = 'held' AND lane = ?1",
-        params![lane, detail, now],
     );
 }
 

@@ -160,8 +160,9 @@ pub fn number(
 ) {
     batch.one(
         Rank::Record,
+        // By its key: PostgreSQL takes the index of what waits for `seq IS NULL`, and reads all of it for each row.
         "UPDATE records SET seq = ?4, key16 = ?5, chain = ?6, drop_after_ms = ?7 \
-         WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND seq IS NULL",
+         WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND COALESCE(seq, 0) = 0",
         params![
             pool_id,
             record.signout_id.as_str(),
@@ -326,16 +327,27 @@ pub async fn consumers(db: &Db, pool_id: &str) -> Result<Vec<Consumer>> {
         .collect()
 }
 
-/// Whether a name is known, or one more has room.
-pub async fn may_follow(db: &Db, pool_id: &str, owner: &str, consumer: &str) -> Result<bool> {
+/// What is known of a consumer's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is among those of the pool.
+    Yes,
+    /// Not yet.
+    New,
+    /// And it is one too many.
+    NoRoom,
+}
+
+pub async fn is_known(db: &Db, pool_id: &str, owner: &str, consumer: &str) -> Result<Known> {
     let known = "SELECT 1 FROM feed_consumers WHERE pool_id = ?1 AND owner = ?2 AND consumer = ?3";
     if db.one(known, &params![pool_id, owner, consumer]).await?.is_some() {
-        return Ok(true);
+        return Ok(Known::Yes);
     }
     let sql =
         "SELECT COUNT(*) FROM (SELECT 1 FROM feed_consumers WHERE pool_id = ?1 LIMIT ?2) counted";
     let row = db.one(sql, &params![pool_id, MAX_CONSUMERS]).await?;
-    Ok(row.map_or(Ok(0), |row| row.i64(0))? < MAX_CONSUMERS)
+    let all = row.map_or(Ok(0), |row| row.i64(0))?;
+    Ok(if all < MAX_CONSUMERS { Known::New } else { Known::NoRoom })
 }
 
 /// Writes down what a consumer said. In one incarnation `since` only grows: requests may overtake each other. What came later says

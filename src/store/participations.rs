@@ -126,21 +126,22 @@ pub async fn living(
     rows.iter().map(party).collect()
 }
 
-/// These are over up to the `sid` `to`: what is to be said of them is committed.
-pub fn end_up_to(
+/// Those of one page are over, after the `sid` `after` and up to `to`: what is to be said of them is committed with this. What lies before
+/// is not read again, of which a pool may have a million.
+pub fn end_page(
     batch: &mut Batch,
     pool_id: &str,
     whose: Whose<'_>,
     below_ms: Ms,
-    to: &str,
+    (after, to): (&str, &str),
     now: Ms,
 ) {
     macro_rules! of {
         ($key:literal) => {
             concat!(
-                "UPDATE participations SET ended_ms = ?5 WHERE pool_id = ?1 AND ",
+                "UPDATE participations SET ended_ms = ?6 WHERE pool_id = ?1 AND ",
                 $key,
-                " AND birth_ms < ?3 AND sid <= ?4 AND ended_ms IS NULL"
+                " AND birth_ms < ?3 AND sid > ?4 AND sid <= ?5 AND ended_ms IS NULL"
             )
         };
     }
@@ -149,7 +150,7 @@ pub fn end_up_to(
         Whose::User(_) => of!("sub = ?2"),
         Whose::Everybody => of!("?2 = ''"),
     };
-    batch.any(Rank::Job, sql, params![pool_id, whose.key(), below_ms, to, now]);
+    batch.any(Rank::Job, sql, params![pool_id, whose.key(), below_ms, after, to, now]);
 }
 
 /// Whether any is of this client and not over.

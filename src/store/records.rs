@@ -66,14 +66,19 @@ pub fn insert(batch: &mut Batch, record: &Record, not_before_ms: Ms) {
     );
 }
 
-/// A record whose boundary is the epoch that this very batch has just given the user.
+/// By so much servers' clocks may differ without a record having to last longer for it.
+pub const SKEW_MS: Ms = 60_000;
+
+/// A record whose boundary is the epoch that this very batch has just given the user. Where that is ahead, tokens were born by a clock
+/// that was, and expire by it.
 pub fn insert_for_user(batch: &mut Batch, record: &Record) {
     batch.one(
         Rank::Record,
         concat!(
             "INSERT INTO records (pool_id, signout_id, n, kind, subject, key16, sub, client_id, not_before_ms, drop_after_ms, \
              reason, initiator, origin, txn, committed_ms, seq) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, CAST(?9 AS BIGINT) + ",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, u.clock_ms, CAST(?9 AS BIGINT) + \
+             CASE WHEN u.clock_ms > CAST(?14 AS BIGINT) + 60000 THEN u.clock_ms - CAST(?14 AS BIGINT) ELSE 0 END + ",
             longer!("?15"),
             ", ?10, ?11, ?12, ?13, ?14, NULL FROM users u WHERE u.pool_id = ?1 AND u.sub = ?5"
         ),
@@ -153,8 +158,7 @@ pub async fn of_signout(db: &Db, pool_id: &str, signout_id: &str) -> Result<Vec<
 pub async fn unexpanded(db: &Db, after: Option<&Recorded>, limit: i64) -> Result<Vec<Recorded>> {
     const SQL: &str = concat!(
         columns!(),
-        "WHERE expanded_ms IS NULL AND committed_ms >= ?1 AND (committed_ms > ?1 OR signout_id > ?2 OR (signout_id = ?2 AND n > ?3)) \
-         ORDER BY committed_ms, signout_id, n LIMIT ?4"
+        "WHERE expanded_ms IS NULL AND (committed_ms, signout_id, n) > (?1, ?2, ?3) ORDER BY committed_ms, signout_id, n LIMIT ?4"
     );
     let after =
         after.map_or((0, "", 0), |last| (last.committed_ms, last.signout_id.as_str(), last.n));
@@ -165,8 +169,9 @@ pub async fn unexpanded(db: &Db, after: Option<&Recorded>, limit: i64) -> Result
 pub fn expanded(batch: &mut Batch, record: &Recorded, cursor: Option<&str>, now: Ms) {
     batch.one(
         Rank::Record,
+        // By its key, and not by the index of what waits, as PostgreSQL would for `expanded_ms IS NULL`.
         "UPDATE records SET expand_cursor = ?4, expanded_ms = ?5 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 \
-         AND expanded_ms IS NULL AND COALESCE(expand_cursor, '') = ?6",
+         AND COALESCE(expanded_ms, 0) = 0 AND COALESCE(expand_cursor, '') = ?6",
         params![
             record.pool_id.as_str(),
             record.signout_id.as_str(),

@@ -473,8 +473,8 @@ ALTER TABLE records ADD COLUMN expanded_ms BIGINT;
 ALTER TABLE records ADD COLUMN expand_cursor TEXT;
 UPDATE records SET expanded_ms = committed_ms;
 CREATE UNIQUE INDEX records_by_seq ON records (pool_id, seq) WHERE seq IS NOT NULL;
-CREATE INDEX records_unnumbered ON records (pool_id, committed_ms) WHERE seq IS NULL;
-CREATE INDEX records_unexpanded ON records (committed_ms) WHERE expanded_ms IS NULL;
+CREATE INDEX records_unnumbered ON records (pool_id, committed_ms, signout_id, n) WHERE seq IS NULL;
+CREATE INDEX records_unexpanded ON records (committed_ms, signout_id, n) WHERE expanded_ms IS NULL;
 
 CREATE TABLE feed_heads (
   pool_id TEXT PRIMARY KEY,

@@ -36,6 +36,12 @@ pub async fn list(
     db.scan(SQL, params).await?.iter().map(target).collect()
 }
 
+/// All of a pool, in the order of their ids: as many as `pool::target` allows.
+pub async fn all(db: &Db, pool_id: &str) -> Result<Vec<Target>> {
+    const SQL: &str = concat!(columns!(), "WHERE pool_id = ?1 ORDER BY target_id");
+    db.scan(SQL, params![pool_id]).await?.iter().map(target).collect()
+}
+
 /// How many of a kind a pool has.
 pub async fn count(db: &Db, pool_id: &str, kind: Kind) -> Result<i64> {
     let sql = "SELECT COUNT(*) FROM targets WHERE pool_id = ?1 AND kind = ?2";

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 use crate::backchannel::{sid, signs_in_again};
 use crate::browser::{BYE, Browser, code_client};
 use crate::house::{House, PASSWORD, houses_apart as houses, merge};
-use crate::provider::{Behaviour, Provider};
-use crate::relying_party::{RelyingParty, deliver, deliveries_of, expand, extend, states};
+use crate::relying_party::{RelyingParty, deliver, deliveries_of, expand, states};
 
 /// A pool with ann, and an app client that is told. What making ann has recorded is over.
-async fn given(house: &House, client: Value) -> (String, RelyingParty) {
+pub async fn given(house: &House, client: Value) -> (String, RelyingParty) {
     let pool = house.pool(json!({})).await;
     house.user(&pool, "ann").await;
     let mut more = code_client();
@@ -21,7 +20,7 @@ async fn given(house: &House, client: Value) -> (String, RelyingParty) {
     (pool, rp)
 }
 
-async fn sign_out(house: &House, pool: &str) {
+pub async fn sign_out(house: &House, pool: &str) {
     house.ok("AdminUserGlobalSignOut", json!({ "UserPoolId": pool, "Username": "ann" })).await;
     deliver(house, pool).await;
 }
@@ -161,94 +160,6 @@ async fn a_session_is_told_long_after_its_tokens_and_its_browser_session_have_ex
         cenote::store::purge::run(&house.app.db, house.app.clock.now_ms()).await.unwrap();
         sign_out(&house, &pool).await;
         assert_eq!(rp.sids(&house, &pool).await, sorted(vec![mine, api]));
-    }
-}
-
-#[tokio::test]
-async fn each_attempt_brings_a_new_token_and_a_receiver_that_comes_back_is_told_what_it_missed() {
-    for house in houses().await {
-        let (pool, rp) = given(&house, json!({})).await;
-        rp.answers(503);
-        let tokens = house.signs_in(&rp.client, "ann").await;
-        sign_out(&house, &pool).await;
-        assert_eq!(states(&house, &pool).await, [("pending", Some(503))]);
-        for _ in 0..4 {
-            house.advance(6_000);
-            deliver(&house, &pool).await;
-        }
-        house.advance(590_000);
-        rp.answers(200);
-        deliver(&house, &pool).await;
-        assert_eq!(states(&house, &pool).await, [("done", Some(200))]);
-        // `told` sees to it that each has a `jti` of its own.
-        let told = rp.told(&house, &pool).await;
-        assert!(told.len() >= 3, "{}", told.len());
-        assert!(told.iter().all(|claims| claims["sid"] == sid(&tokens).as_str()));
-        let (first, last) = (&told[0], told.last().unwrap());
-        assert!(last["iat"].as_i64().unwrap() >= first["iat"].as_i64().unwrap() + 600);
-        assert_eq!(first["txn"], last["txn"]);
-    }
-}
-
-#[tokio::test]
-async fn what_a_receiver_answers_says_what_becomes_of_it() {
-    for house in houses().await {
-        let (pool, rp) = given(&house, json!({})).await;
-        let cases = [(200, "done"), (204, "done"), (400, "dead"), (404, "dead"), (501, "pending")];
-        for (status, state) in cases {
-            rp.answers(status);
-            // Ids sort by the millisecond.
-            house.advance(1_000);
-            house.signs_in(&rp.client, "ann").await;
-            sign_out(&house, &pool).await;
-            let last = states(&house, &pool).await.pop().unwrap();
-            assert_eq!(last, (state, Some(i64::from(status))));
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed_and_says_so() {
-    for house in houses().await {
-        let (pool, rp) = given(&house, json!({})).await;
-        let other = Provider::start().await;
-        rp.provider.does("/backchannel-logout", Behaviour::Redirect(format!("{}/trap", other.url)));
-        house.signs_in(&rp.client, "ann").await;
-        sign_out(&house, &pool).await;
-        let delivery = deliveries_of(&house, &pool).await.pop().unwrap();
-        assert_eq!(delivery.state.as_str(), "dead");
-        assert!(delivery.detail.contains("give the final address"), "{}", delivery.detail);
-        assert_eq!(other.asked("/trap").len(), 0);
-    }
-}
-
-#[tokio::test]
-async fn of_a_deleted_client_the_receipt_says_that_it_could_not_be_told() {
-    for house in houses().await {
-        let (pool, rp) = given(&house, json!({})).await;
-        house.signs_in(&rp.client, "ann").await;
-        let delete = json!({ "UserPoolId": pool, "ClientId": rp.client });
-        house.ok("DeleteUserPoolClient", delete).await;
-        deliver(&house, &pool).await;
-        assert_eq!(states(&house, &pool).await, [("not_possible", None)]);
-        sign_out(&house, &pool).await;
-        assert_eq!((states(&house, &pool).await.len(), rp.asked().len()), (1, 0));
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_takes_its_address_away_before_it_is_told_is_a_dead_letter() {
-    for house in houses().await {
-        let (pool, rp) = given(&house, json!({})).await;
-        rp.answers(503);
-        house.signs_in(&rp.client, "ann").await;
-        sign_out(&house, &pool).await;
-        extend(&house, &rp.client, json!({})).await;
-        house.advance(10_000);
-        deliver(&house, &pool).await;
-        let delivery = deliveries_of(&house, &pool).await.pop().unwrap();
-        assert_eq!(delivery.state.as_str(), "dead");
-        assert!(delivery.detail.contains("BackchannelLogoutUri"), "{}", delivery.detail);
     }
 }
 
@@ -406,5 +317,44 @@ async fn more_sessions_of_one_user_than_fit_on_a_page_are_told_and_each_once() {
         assert_eq!(house.rows(sql, &pool).await, 521);
         let sql = "SELECT COUNT(*) FROM participations WHERE pool_id = ?1 AND ended_ms IS NULL";
         assert_eq!(house.rows(sql, &pool).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn one_that_joins_while_a_pool_is_signed_out_page_by_page_is_not_over_before_it_is_told() {
+    for house in houses().await {
+        let (pool, rp) = given(&house, json!({})).await;
+        let now = house.app.clock.now_ms();
+        let joins = async |sids: Vec<String>| {
+            let mut batch = cenote::store::Batch::new();
+            for sid in sids {
+                let party = cenote::store::participations::Participation {
+                    sid,
+                    sso_id: None,
+                    client_id: rp.client.clone(),
+                    sub: "somebody".to_owned(),
+                    birth_ms: now,
+                    created_ms: now,
+                    expires_ms: now + 86_400_000,
+                    ended_ms: None,
+                };
+                cenote::store::participations::join(&mut batch, &pool, &party);
+            }
+            house.app.db.commit(batch).await.unwrap();
+        };
+        joins((0..1_100).map(|n| format!("sid-{n:018}")).collect()).await;
+        let cx = cenote::cx::Cx::system(house.app.clone());
+        let found = cx.app.directory.pool(cx.db(), &pool).await.unwrap().unwrap();
+        cenote::admin::everybody::sign_out(&cx, &found).await.unwrap();
+        // One page of three is written, and over.
+        cenote::delivery::outbox::expand::round(&cx).await.unwrap();
+        let over =
+            "SELECT COUNT(*) FROM participations WHERE pool_id = ?1 AND ended_ms IS NOT NULL";
+        assert_eq!(house.rows(over, &pool).await, 500, "{}", house.url);
+        joins(vec!["sid".to_owned()]).await;
+        expand(&house, &pool).await;
+        assert_eq!(house.rows(over, &pool).await, 1_100);
+        let told = "SELECT COUNT(DISTINCT sid) FROM deliveries WHERE pool_id = ?1";
+        assert_eq!(house.rows(told, &pool).await, 1_100);
     }
 }

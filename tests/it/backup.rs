@@ -241,7 +241,10 @@ fn a_sign_out_that_the_backup_does_not_know_is_not_forgotten() {
     std::fs::remove_file(&wrong).unwrap();
     std::fs::copy(first.0.join("data/master.key"), second.0.join("data/master.key")).unwrap();
     let said = done(&["restore", "--from", &file, "--data", &data]);
-    assert_eq!(said, "The database is restored, and everybody is signed out of its 1 pools.\n");
+    assert_eq!(
+        said,
+        "The database is restored, and everybody is signed out of all its pools (1).\n"
+    );
     assert!(complaint(&["restore", "--from", &file, "--data", &data]).contains("already"));
 
     let server = Process::start_on(&second.0, port, &[]);

@@ -1,9 +1,11 @@
 //! The one promise that everything rests on, held under random interleavings on nodes whose clocks differ: what was signed in before a
 //! sign-out began is dead on every node once it has returned, and what signs in after it has returned lives.
 
+use cenote::ambient::{HOUR, Ms};
 use serde_json::{Value, json};
 
-use crate::house::{House, houses, together};
+use crate::house::{House, NOW, houses, together};
+use crate::oauth_machine::claims;
 
 struct Held {
     token: Value,
@@ -147,5 +149,40 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 % limit as u64) as usize
+    }
+}
+
+/// A verifier forgets a record when no token that it concerns can live: a token that was born by a clock that was ahead expires by it.
+#[tokio::test]
+async fn a_record_outlasts_the_tokens_that_a_server_made_while_its_clock_was_ahead() {
+    const AHEAD: Ms = 5 * HOUR;
+    for house in houses().await {
+        let ends = ["AdminUserGlobalSignOut", "AdminDeleteUser", "RevokeToken", "everybody"];
+        for end in ends {
+            let pool = house.pool(json!({})).await;
+            let client = house.client(&pool, json!({})).await;
+            house.user(&pool, "ann").await;
+            house.advance(AHEAD);
+            let tokens = house.signs_in(&client, "ann").await;
+            house.advance(-AHEAD);
+            match end {
+                "RevokeToken" => {
+                    let input = json!({ "ClientId": client, "Token": tokens["RefreshToken"] });
+                    house.ok(end, input).await;
+                }
+                "everybody" => {
+                    let path = format!("/pools/{pool}/sign-out-all");
+                    assert_eq!(house.ask("POST", &path, &[], "").await.status, 200);
+                }
+                _ => {
+                    house.ok(end, json!({ "UserPoolId": pool, "Username": "ann" })).await;
+                }
+            }
+            let expires_ms = claims(&tokens["AccessToken"])["exp"].as_i64().unwrap() * 1_000;
+            assert!(expires_ms > NOW + AHEAD);
+            let sql = "SELECT MIN(drop_after_ms) FROM records WHERE pool_id = ?1";
+            let lasts_ms = house.rows(sql, &pool).await;
+            assert!(lasts_ms >= expires_ms + 120_000, "{end}: {lasts_ms}, {expires_ms}");
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! That everybody who is to be told is told: retries, breakers, leases, several servers. With webhooks, whose rules are those of every kind.
 
-use cenote::ambient::{HOUR, MINUTE, SECOND};
+use cenote::ambient::{DAY, HOUR, MINUTE, SECOND};
 use cenote::cx::Cx;
 use cenote::delivery::outbox::{expand, work};
 use cenote::store::deliveries::{self, Kind};
-use cenote::store::{Batch, purge};
+use cenote::store::{Batch, participations, purge};
 use serde_json::json;
 
 use crate::house::{House, NOW, houses_alone, together};
-use crate::receiver::{Does, Receiver, rows, says, sign_out, states, webhook, works};
+use crate::receiver::{
+    Does, Receiver, SECRET, pours, rows, says, sign_out, states, webhook, works,
+};
 
 async fn given(house: &House) -> (Receiver, String) {
     let receiver = Receiver::start().await;
@@ -163,15 +165,48 @@ async fn an_answer_counts_once_its_status_is_there_whatever_follows() {
         works(&house).await;
         for row in rows(&house, &pool).await {
             let told = (row.state.as_str(), row.detail.as_str());
-            let dead = ("dead", "It answered 404: nobody");
+            let dead = ("dead", "It answered 404.");
             assert_eq!(told, if row.target == none { dead } else { ("done", "") }, "{}", house.url);
         }
-        // And of a refusal, its first words.
+    }
+}
+
+#[tokio::test]
+async fn of_a_refusal_its_code_is_kept_and_nothing_that_it_repeats() {
+    for house in houses_alone("refusal").await {
+        for (says, detail) in [
+            (r#"{"error":"invalid_request"}"#, "It answered 503: invalid_request."),
+            (SECRET, "It answered 503."),
+            (r#"{"error":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}"#, "It answered 503."),
+        ] {
+            let (receiver, pool) = given(&house).await;
+            receiver.does(Does::Says(503, says));
+            sign_out(&house, &pool, "ann").await;
+            works(&house).await;
+            assert_eq!(rows(&house, &pool).await[0].detail, detail, "{}", house.url);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_answers_slowly_is_done_and_one_that_never_ends_its_answer_is_tried_again() {
+    for house in houses_alone("slow").await {
         let (receiver, pool) = given(&house).await;
-        receiver.does(Does::Says(503, "closed for\ninventory"));
+        receiver.does(Does::Slowly);
+        let flood = "HTTP/1.1 400 Bad Request\r\ncontent-length: 99999999999\r\n\r\n";
+        let refusing = webhook(&house, &pool, &pours(flood, 1 << 20).await).await;
+        let drops = "HTTP/1.1 200 OK\r\nx-drop: ";
+        let dripping = webhook(&house, &pool, &pours(drops, 1).await).await;
         sign_out(&house, &pool, "ann").await;
         works(&house).await;
-        assert_eq!(rows(&house, &pool).await[0].detail, "It answered 503: closed for inventory");
+        for row in rows(&house, &pool).await {
+            let expected = match &row.target {
+                target if *target == dripping => ("pending", "It did not answer in time."),
+                target if *target == refusing => ("dead", "It answered 400."),
+                _ => ("done", ""),
+            };
+            assert_eq!((row.state.as_str(), row.detail.as_str()), expected, "{}", house.url);
+        }
     }
 }
 
@@ -426,22 +461,40 @@ async fn a_record_with_more_receivers_than_one_commit_takes_is_expanded_whole_an
     for house in houses_alone("pages").await {
         let pool = house.pool(json!({})).await;
         house.user(&pool, "ann").await;
-        for n in 0..101 {
-            webhook(&house, &pool, &format!("http://127.0.0.1:9/{n}")).await;
+        let sub = house.attribute(&pool, "ann", "sub").await.unwrap();
+        let now = house.app.clock.now_ms();
+        let mut parties = Batch::new();
+        for n in 0..1_010 {
+            let party = participations::Participation {
+                sid: format!("sid-{n:018}"),
+                sso_id: None,
+                client_id: "gone".to_owned(),
+                sub: sub.clone(),
+                birth_ms: now,
+                created_ms: now,
+                expires_ms: now + DAY,
+                ended_ms: None,
+            };
+            participations::join(&mut parties, &pool, &party);
         }
-        for _ in 0..8 {
-            sign_out(&house, &pool, "ann").await;
-        }
-        // After one page of the first eight, the record of a pool that came later has its turn.
+        house.app.db.commit(parties).await.unwrap();
+        webhook(&house, &pool, "http://127.0.0.1:9/").await;
+        house.advance(1);
+        sign_out(&house, &pool, "ann").await;
+        // After one page of the first, the record of a pool that came later has its turn.
         let later = house.pool(json!({})).await;
         house.user(&later, "ann").await;
         webhook(&house, &later, "http://127.0.0.1:9/").await;
         sign_out(&house, &later, "ann").await;
-        expand::round(&Cx::system(house.app.clone())).await.unwrap();
-        assert_eq!(rows(&house, &later).await.len(), 1, "{}", house.url);
-        assert_eq!(rows(&house, &pool).await.len(), 800);
+        let living = "SELECT COUNT(*) FROM participations WHERE pool_id = ?1 AND ended_ms IS NULL";
+        for left in [510, 10] {
+            assert!(expand::round(&Cx::system(house.app.clone())).await.unwrap());
+            assert_eq!(rows(&house, &later).await.len(), 1, "{}", house.url);
+            assert_eq!(house.rows(living, &pool).await, left);
+        }
         expand::run_once(Cx::system(house.app.clone())).await.unwrap();
-        assert_eq!(rows(&house, &pool).await.len(), 808);
+        assert_eq!(house.rows(living, &pool).await, 0);
+        assert_eq!(rows(&house, &pool).await.len(), 1, "the webhook is told once");
         assert!(!expand::round(&Cx::system(house.app.clone())).await.unwrap());
     }
 }

@@ -2,11 +2,13 @@
 
 use cenote::ambient::{DAY, HOUR, SECOND};
 use cenote::config::Settings;
+use cenote::cx::Cx;
+use cenote::delivery::outbox::work;
 use cenote::error::Error;
 use cenote::store::{Batch, deliveries, jobs, purge};
 use serde_json::json;
 
-use crate::house::{House, NOW, houses_alone};
+use crate::house::{House, NOW, houses_alone, together};
 use crate::receiver::{Does, Receiver, rows, sign_out, states, webhook, works};
 
 async fn given(house: &House) -> (Receiver, String) {
@@ -28,13 +30,16 @@ async fn replay(house: &House, pool: &str, id: &str) -> Result<(), Error> {
 async fn what_a_repetition_would_not_change_is_dead_at_once_and_the_audit_trail_says_so() {
     for house in houses_alone("dead_at_once").await {
         for (does, words) in [
-            (Does::Says(400, "bad"), "It answered 400: bad"),
+            (
+                Does::Says(400, r#"{"error":"invalid_request"}"#),
+                "It answered 400: invalid_request.",
+            ),
             (Does::Status(401), "It answered 401."),
             (Does::Status(404), "It answered 404."),
             (Does::Status(410), "It answered 410."),
             (
-                Does::Redirect("https://b.example/x?secret=1"),
-                "It redirects to https://b.example/x, which is not followed: give the final address.",
+                Does::Redirect("https://b.example/hooks/s3cret?secret=1"),
+                "It redirects to https://b.example, which is not followed: give the final address.",
             ),
         ] {
             let (receiver, pool) = given(&house).await;
@@ -232,4 +237,71 @@ async fn what_is_refused_for_good_is_sent_again_by_itself_three_times_and_no_mor
             10
         );
     }
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_several_replay_at_once_is_sent_once_and_who_was_late_changes_nothing() {
+    for house in houses_alone("replay_races").await {
+        let (receiver, pool) = given(&house).await;
+        receiver.does(Does::Status(400));
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        let dead = rows(&house, &pool).await.remove(0);
+        receiver.forget();
+        receiver.does(Does::Status(200));
+        let replays = together((0..8).map(|_| replay(&house, &pool, &dead.id))).await;
+        assert_eq!(replays.iter().filter(|replay| replay.is_ok()).count(), 1, "{}", house.url);
+        // A server that had it in hand before it died, and comes back only now.
+        let mut late = Batch::new();
+        let outcome = deliveries::Tried {
+            delivery: &dead,
+            lease_ms: NOW + 15 * SECOND,
+            state: deliveries::State::Dead,
+            status: Some(400),
+            detail: "late",
+            due_ms: NOW,
+        };
+        deliveries::tried(&mut late, &outcome, NOW);
+        house.app.db.commit(late).await.unwrap();
+        assert_eq!(states(&house, &pool).await, ["pending"]);
+        let nodes = [house.another_node(0).await, house.another_node(0).await];
+        together(nodes.iter().map(works)).await;
+        assert_eq!((receiver.told().len(), states(&house, &pool).await), (1, vec!["done"]));
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_back_is_told_the_rest_though_the_first_outcome_could_not_be_written() {
+    let house = House::on_sqlite(Settings::default()).await;
+    let (receiver, pool) = given(&house).await;
+    receiver.does(Does::Status(503));
+    for _ in 0..2 {
+        sign_out(&house, &pool, "ann").await;
+    }
+    for _ in 0..60 {
+        house.advance(30 * SECOND);
+        works(&house).await;
+    }
+    // Their next attempts by themselves would be an hour away.
+    assert!(rows(&house, &pool).await.iter().all(|row| row.attempts > 16));
+    receiver.does(Does::Status(200));
+    let writes = async |sql: &'static str| {
+        let mut batch = Batch::new();
+        batch.any(cenote::store::Rank::Job, sql, cenote::params![]);
+        house.app.db.commit(batch).await.unwrap();
+    };
+    writes(
+        "CREATE TRIGGER fails BEFORE UPDATE ON deliveries WHEN NEW.state = 'done' BEGIN SELECT RAISE(ABORT, 'on purpose'); END",
+    )
+    .await;
+    house.advance(10 * SECOND);
+    for turn in work::begin(&Cx::system(house.app.clone())).await.unwrap() {
+        turn.await.unwrap();
+    }
+    writes("DROP TRIGGER fails").await;
+    assert_eq!(states(&house, &pool).await, ["pending"; 2]);
+    // When the lease of what was in hand is over.
+    house.advance(16 * SECOND);
+    works(&house).await;
+    assert_eq!(states(&house, &pool).await, ["done"; 2]);
 }

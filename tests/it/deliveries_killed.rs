@@ -40,8 +40,9 @@ fn killed(kills: u32, outage: Duration) {
     let mut server = Process::start(&directory, &[]);
     let (pool, port) = (server.get("user_pool_id").to_owned(), server.port());
     server.kill();
-    let receiver = Receiver::start();
-    register(&directory, &pool, &format!("http://127.0.0.1:{}/", receiver.port));
+    let receiver = Receiver::start(0);
+    let database = format!("sqlite:{}", directory.join("data/cenote.db").display());
+    run(register(&directory, &database, &pool, &receiver));
 
     let mut random = Dice(0x9e37_79b9_7f4a_7c15);
     let acknowledged: Arc<Mutex<BTreeSet<String>>> = Arc::default();
@@ -69,23 +70,11 @@ fn killed(kills: u32, outage: Duration) {
 
     receiver.is_down.store(false, Ordering::SeqCst);
     let server = Process::start_on(&directory, port, &[]);
-    let missed = |acknowledged: &BTreeSet<String>, within: Duration| {
-        let mut missing = acknowledged.len();
-        for _ in 0..within.as_millis() / 100 {
-            let told = receiver.told.lock().unwrap();
-            missing = acknowledged.iter().filter(|sub| !told.contains(*sub)).count();
-            drop(told);
-            if missing == 0 {
-                break;
-            }
-            pause(100);
-        }
-        missing
-    };
     let first = acknowledged.lock().unwrap().clone();
     assert!(first.len() >= 40, "too little load: {}", first.len());
     // What the last server had in hand is taken up when its lease is over.
-    assert_eq!(missed(&first, Duration::from_secs(60)), 0, "of {} sign-outs", first.len());
+    let took = receiver.is_told(&first, Duration::from_secs(60));
+    println!("{} sign-outs over {kills} kills; the last was told after {took:?}", first.len());
 
     if !outage.is_zero() {
         receiver.is_down.store(true, Ordering::SeqCst);
@@ -97,13 +86,77 @@ fn killed(kills: u32, outage: Duration) {
         load.join().unwrap();
         pause(u64::try_from(outage.as_millis()).unwrap());
         let all = acknowledged.lock().unwrap().clone();
-        assert!(missed(&all, Duration::from_millis(100)) > 0, "it was told while it was away");
+        let missed = receiver.missed(&all);
+        assert!(missed > 0, "it was told while it was away");
         receiver.is_down.store(false, Ordering::SeqCst);
-        assert_eq!(missed(&all, Duration::from_secs(10)), 0, "of {} sign-outs", all.len());
+        let took = receiver.is_told(&all, Duration::from_secs(10));
+        println!("{missed} sign-outs in an outage of {outage:?}; all were told {took:?} after it");
     }
     receiver.is_over.store(true, Ordering::SeqCst);
     drop(server);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn what_a_server_has_in_hand_when_it_is_killed_another_on_the_same_database_delivers() {
+    let Ok(url) = std::env::var("CENOTE_TEST_PG") else { return };
+    let database = run(crate::house::own_schema(&url, "killed_beside"));
+    let more = ["--database-url", database.as_str()];
+    let (directory, other) = (process::directory(), process::directory());
+    let mut server = Process::start(&directory, &more);
+    let (pool, port) = (server.get("user_pool_id").to_owned(), server.port());
+    server.kill();
+    // Each request takes a moment, so that there is always something in hand.
+    let receiver = Receiver::start(10);
+    run(register(&directory, &database, &pool, &receiver));
+    std::fs::create_dir(other.join("data")).unwrap();
+    std::fs::copy(directory.join("data/master.key"), other.join("data/master.key")).unwrap();
+    let beside = Process::start(&other, &more);
+
+    let mut random = Dice(0x2545_f491_4f6c_dd1d);
+    let acknowledged: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+    let mut in_hand = 0;
+    for round in 0..6 {
+        let mut server = Process::start_on(&directory, port, &more);
+        let stop = Arc::new(AtomicBool::new(false));
+        let load = {
+            let (pool, acknowledged, stop) = (pool.clone(), acknowledged.clone(), stop.clone());
+            let names = format!("user{round}");
+            std::thread::spawn(move || signs_out(port, &pool, &names, &acknowledged, &stop))
+        };
+        pause(random.below(500) + 200);
+        server.kill();
+        stop.store(true, Ordering::SeqCst);
+        load.join().unwrap();
+        in_hand += run(leased(&database, &pool));
+    }
+    assert!(in_hand > 0, "nobody had anything in hand");
+    let all = acknowledged.lock().unwrap().clone();
+    assert!(all.len() >= 10, "too little load: {}", all.len());
+    let took = receiver.is_told(&all, Duration::from_secs(60));
+    println!(
+        "{} sign-outs over 6 kills, {in_hand} in hand; the last was told after {took:?}",
+        all.len()
+    );
+    receiver.is_over.store(true, Ordering::SeqCst);
+    drop(beside);
+    for directory in [directory, other] {
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}
+
+/// How many deliveries a worker has in hand.
+async fn leased(database: &str, pool: &str) -> i64 {
+    let db = Db::open(database, Options::default()).await.unwrap();
+    let sql =
+        "SELECT COUNT(*) FROM deliveries WHERE pool_id = ?1 AND state = 'pending' AND lease_ms > 0";
+    let count = db.one(sql, &cenote::params![pool]).await.unwrap().unwrap().i64(0).unwrap();
+    db.close().await;
+    count
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// Makes users and signs each of them out, until the server is gone.
@@ -130,39 +183,34 @@ fn signs_out(
 }
 
 /// Adds a webhook to a developer's database while nobody serves it.
-fn register(directory: &Path, pool: &str, url: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let data = directory.join("data");
-        let vault = Vault::new(&MasterKey::from_file(&data.join("master.key")).unwrap());
-        let url_of_db = format!("sqlite:{}", data.join("cenote.db").display());
-        let db = Db::open(&url_of_db, Options::default()).await.unwrap();
-        let app = App::open(Parts {
-            settings: Settings::default(),
-            db,
-            vault,
-            clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandom),
-            keygen: KeySource::Generate,
-        });
-        let cx = Cx::system(app.await.unwrap());
-        let id = cenote::ids::uuid_v7(cx.now, cx.rng()).to_string();
-        let doc = WebhookDoc { url: url.to_owned(), description: String::new(), enabled: true };
-        let secret = WebhookSecret::new(SECRET.to_owned());
-        let target = Target {
-            pool_id: pool.to_owned(),
-            secret: Some(cenote::targets::seal(&cx, pool, &id, &secret).unwrap()),
-            id,
-            doc: Doc::Webhook(doc),
-            ver: 1,
-            created_ms: cx.now,
-            modified_ms: cx.now,
-        };
-        let mut batch = Batch::new();
-        targets::insert(&mut batch, &target).unwrap();
-        cx.db().commit(batch).await.unwrap();
-        cx.db().close().await;
+async fn register(directory: &Path, database: &str, pool: &str, receiver: &Receiver) {
+    let key = MasterKey::from_file(&directory.join("data/master.key")).unwrap();
+    let app = App::open(Parts {
+        settings: Settings::default(),
+        db: Db::open(database, Options::default()).await.unwrap(),
+        vault: Vault::new(&key),
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        keygen: KeySource::Generate,
     });
+    let cx = Cx::system(app.await.unwrap());
+    let id = cenote::ids::uuid_v7(cx.now, cx.rng()).to_string();
+    let url = format!("http://127.0.0.1:{}/", receiver.port);
+    let doc = WebhookDoc { url, description: String::new(), enabled: true };
+    let secret = WebhookSecret::new(SECRET.to_owned());
+    let target = Target {
+        pool_id: pool.to_owned(),
+        secret: Some(cenote::targets::seal(&cx, pool, &id, &secret).unwrap()),
+        id,
+        doc: Doc::Webhook(doc),
+        ver: 1,
+        created_ms: cx.now,
+        modified_ms: cx.now,
+    };
+    let mut batch = Batch::new();
+    targets::insert(&mut batch, &target).unwrap();
+    cx.db().commit(batch).await.unwrap();
+    cx.db().close().await;
 }
 
 /// A webhook's address on a thread of its own: while it is down, its port is closed, and what it had begun to read is dropped.
@@ -174,7 +222,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn start() -> Receiver {
+    /// It takes that many milliseconds for each request.
+    fn start(slow_ms: u64) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let receiver = Receiver {
@@ -201,6 +250,7 @@ impl Receiver {
                 match open.accept() {
                     Ok((stream, _)) => {
                         stream.set_nonblocking(false).unwrap();
+                        pause(slow_ms);
                         if let Some(sub) = takes(stream, &is_down) {
                             told.lock().unwrap().insert(sub);
                         }
@@ -210,6 +260,24 @@ impl Receiver {
             }
         });
         receiver
+    }
+
+    /// How many of these it was not told of.
+    fn missed(&self, signed_out: &BTreeSet<String>) -> usize {
+        let told = self.told.lock().unwrap();
+        signed_out.iter().filter(|sub| !told.contains(*sub)).count()
+    }
+
+    /// Waits until it was told of all of these, and says how long that took, to a tenth of a second.
+    fn is_told(&self, signed_out: &BTreeSet<String>, within: Duration) -> Duration {
+        let mut waited = Duration::ZERO;
+        while self.missed(signed_out) > 0 {
+            let missed = self.missed(signed_out);
+            assert!(waited < within, "{missed} of {} sign-outs were not told", signed_out.len());
+            pause(100);
+            waited += Duration::from_millis(100);
+        }
+        waited
     }
 }
 

@@ -1,13 +1,15 @@
 //! Many receivers, many deliveries: dead ones slow nobody, and however much waits for one, the others are told at once.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use cenote::ambient::SECOND;
 use cenote::cx::Cx;
 use cenote::delivery::outbox::{expand, work};
 use cenote::store::deliveries;
 use serde_json::json;
 
-use crate::house::{houses_alone, pause};
+use crate::house::{House, houses_alone, pause};
 use crate::receiver::{Does, Receiver, rows, sign_out, webhook, works};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +56,7 @@ async fn fifty_dead_receivers_slow_neither_a_sign_out_nor_a_healthy_receiver() {
 }
 
 /// How many deliveries this webhook took.
-async fn rows_of(house: &crate::house::House, pool: &str, target: &str) -> usize {
+async fn rows_of(house: &House, pool: &str, target: &str) -> usize {
     let rows = rows(house, pool).await;
     rows.iter().filter(|row| row.target == target && row.done_ms.is_some()).count()
 }
@@ -102,5 +104,103 @@ async fn however_much_waits_for_one_receiver_the_others_are_found_at_once() {
         assert!(
             rows(&house, &pool).await.iter().any(|row| row.target == id && row.done_ms.is_some())
         );
+    }
+}
+
+/// A pool with a hundred webhooks at one that never answers, and a sign-out that none of them was told of yet.
+async fn hundred_that_hang(house: &House) -> String {
+    let hanging = Receiver::start().await;
+    hanging.does(Does::Silence);
+    let pool = house.pool(json!({})).await;
+    house.user(&pool, "ann").await;
+    for _ in 0..100 {
+        webhook(house, &pool, &hanging.url).await;
+    }
+    sign_out(house, &pool, "ann").await;
+    pool
+}
+
+async fn begins(house: &House) -> Vec<tokio::task::JoinHandle<()>> {
+    expand::run_once(Cx::system(house.app.clone())).await.unwrap();
+    work::begin(&Cx::system(house.app.clone())).await.unwrap()
+}
+
+async fn is_told(receiver: &Receiver) {
+    for _ in 0..200 {
+        if !receiver.told().is_empty() {
+            return;
+        }
+        pause().await;
+    }
+    panic!("a healthy receiver waits for those who hang");
+}
+
+#[tokio::test]
+async fn those_who_were_never_heard_of_leave_room_for_those_who_answered() {
+    for house in houses_alone("strangers").await {
+        let healthy = Receiver::start().await;
+        let pool = house.pool(json!({})).await;
+        house.user(&pool, "ann").await;
+        webhook(&house, &pool, &healthy.url).await;
+        sign_out(&house, &pool, "ann").await;
+        works(&house).await;
+        healthy.forget();
+        for _ in 0..2 {
+            hundred_that_hang(&house).await;
+        }
+        sign_out(&house, &pool, "ann").await;
+        let turns = begins(&house).await;
+        assert_eq!(turns.len(), 1 + 128, "{}", house.url);
+        is_told(&healthy).await;
+        turns.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_those_who_were_away_leave_room_for_those_who_were_not() {
+    for house in houses_alone("restarted").await {
+        let away = hundred_that_hang(&house).await;
+        expand::run_once(Cx::system(house.app.clone())).await.unwrap();
+        let mut batch = cenote::store::Batch::new();
+        let tried = "UPDATE deliveries SET attempts = 1 WHERE pool_id = ?1";
+        batch.any(cenote::store::Rank::Job, tried, cenote::params![away.as_str()]);
+        house.app.db.commit(batch).await.unwrap();
+        let healthy = Receiver::start().await;
+        let pool = house.pool(json!({})).await;
+        house.user(&pool, "ann").await;
+        webhook(&house, &pool, &healthy.url).await;
+        sign_out(&house, &pool, "ann").await;
+        let next = house.another_node(0).await;
+        let turns = begins(&next).await;
+        assert_eq!(turns.len(), 1 + 64, "{}", house.url);
+        is_told(&healthy).await;
+        turns.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_are_away_those_are_tried_first_that_wait_for_longest() {
+    for house in houses_alone("fair").await {
+        let pool = hundred_that_hang(&house).await;
+        expand::run_once(Cx::system(house.app.clone())).await.unwrap();
+        let lanes = deliveries::lanes(&house.app.db, "", 1_000).await.unwrap();
+        assert_eq!(lanes.len(), 100);
+        // The last of the alphabet was tried longest ago.
+        let now = house.app.clock.now_ms();
+        for (n, lane) in (0..).zip(&lanes) {
+            house.app.breakers.hung(&lane.text, now - 10 * SECOND - n);
+        }
+        let turns = begins(&house).await;
+        assert_eq!(turns.len(), 64, "{}", house.url);
+        let in_hand = "SELECT COUNT(*) FROM deliveries WHERE pool_id = ?1 AND lease_ms > 0";
+        while house.rows(in_hand, &pool).await < 64 {
+            pause().await;
+        }
+        let rows = rows(&house, &pool).await;
+        let in_hand: BTreeSet<String> =
+            rows.iter().filter(|row| row.lease_ms > 0).map(|row| row.lane()).collect();
+        let expected: BTreeSet<String> = lanes[36..].iter().map(|lane| lane.text.clone()).collect();
+        assert_eq!(in_hand, expected);
+        turns.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

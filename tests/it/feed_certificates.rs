@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::cli::Scratch;
 use crate::feed::{Verifier, awake, signs_out};
@@ -27,14 +28,14 @@ use crate::house::{House, NOW, houses, houses_alone, houses_with, pause};
 use crate::sequencer::sha256;
 
 /// An authority that vouches for clients.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
     /// Two of them differ in nothing but their keys.
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Verifiers of Example");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -51,19 +52,26 @@ impl Authority {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_millis(until as u64);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Shown { certificate, key: key.serialize_der(), until: until / 1_000 * 1_000 + 999 }
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Shown {
+            pem: (certificate.pem(), key.serialize_pem()),
+            certificate: certificate.der().clone(),
+            key: key.serialize_der(),
+            until: until / 1_000 * 1_000 + 999,
+        }
     }
 
     /// Good for an hour, by this machine's clock and by the house's.
-    fn client(&self) -> Shown {
+    pub fn client(&self) -> Shown {
         let until = SystemClock.now_ms().max(NOW) + HOUR;
         self.vouches(until, ExtendedKeyUsagePurpose::ClientAuth)
     }
 }
 
 /// What a client shows.
-struct Shown {
+pub struct Shown {
+    /// The certificate and its key.
+    pub pem: (String, String),
     certificate: CertificateDer<'static>,
     key: Vec<u8>,
     /// Its last millisecond.
@@ -71,15 +79,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn owner(&self) -> String {
+    pub fn owner(&self) -> String {
         let hash = sha256(&self.certificate);
         format!("cert:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 }
 
 /// A house with a door to the street.
-struct Open {
-    base: String,
+pub struct Open {
+    pub base: String,
+    /// The authority of the server's certificate, as PEM.
+    pub ca: Vec<u8>,
     server_ca: CertificateDer<'static>,
     _doors: Doors,
     _scratch: Scratch,
@@ -87,20 +97,25 @@ struct Open {
 
 impl Open {
     async fn of(house: &House, clients: &Authority) -> Open {
+        let listener = serve::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        Open::on(listener, house, clients)
+    }
+
+    pub fn on(listener: TcpListener, house: &House, clients: &Authority) -> Open {
         let scratch = Scratch::new();
         let files = dev_certificates(&scratch.0, SystemClock.now_ms(), &SystemRandom).unwrap();
         let ca_file = scratch.write("clients.pem", &clients.pem);
         let tls = server_config(&files.leaf, &files.leaf_key, Some(ca_file.as_ref())).unwrap();
-        let listener = serve::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let base = format!("https://{}", serve::address(&listener));
         let router = app::router(house.app.clone());
         let door = Door { listener, tls: Some(Arc::new(tls)), router, operator: false };
         let doors = Doors::open(vec![door], 100, house.app.meters.connections("public"));
         let server_ca = CertificateDer::from_pem_file(&files.ca).unwrap();
-        Open { base, server_ca, _doors: doors, _scratch: scratch }
+        let ca = std::fs::read(&files.ca).unwrap();
+        Open { base, ca, server_ca, _doors: doors, _scratch: scratch }
     }
 
-    fn client(&self, shows: Option<&Shown>, alpn: &[&[u8]]) -> Client {
+    pub fn client(&self, shows: Option<&Shown>, alpn: &[&[u8]]) -> Client {
         let mut roots = RootCertStore::empty();
         roots.add(self.server_ca.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -335,18 +335,26 @@ fn fixtures() -> KeySource {
 
 /// Houses that share their database with nobody: for tests of what touches all pools.
 pub async fn houses_alone(name: &str) -> Vec<House> {
-    let mut houses = vec![House::on_sqlite(Settings::default()).await];
+    houses_alone_with(name, Settings::default).await
+}
+
+/// The same, each with settings of its own.
+pub async fn houses_alone_with(name: &str, mut settings: impl FnMut() -> Settings) -> Vec<House> {
+    let mut houses = vec![House::on_sqlite(settings()).await];
     if let Ok(url) = std::env::var("CENOTE_TEST_PG") {
-        let schema = format!("alone_{}_{name}", std::process::id());
-        let (client, connection) =
-            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-        let join = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{join}options=-csearch_path%3D{schema}");
-        houses.push(House::open(&url, Settings::default(), None).await);
+        houses.push(House::open(&own_schema(&url, name).await, settings(), None).await);
     }
     houses
+}
+
+/// The address of a part of this PostgreSQL database that nobody else uses.
+pub async fn own_schema(url: &str, name: &str) -> String {
+    let schema = format!("alone_{}_{name}", std::process::id());
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+    let join = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{join}options=-csearch_path%3D{schema}")
 }
 
 /// The same under a name that nobody else has.

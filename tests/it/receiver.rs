@@ -43,6 +43,8 @@ pub enum Does {
     Redirect(&'static str),
     /// Takes the request and never answers.
     Silence,
+    /// 200, a second later.
+    Slowly,
     /// 200, and then more bytes than anybody reads.
     Gigabytes,
     /// By what it is told.
@@ -115,6 +117,12 @@ impl Receiver {
             Does::Later(when) => (status(429), [("retry-after", when)]).into_response(),
             Does::Redirect(to) => (status(302), [("location", to)]).into_response(),
             Does::Silence => std::future::pending().await,
+            Does::Slowly => {
+                for _ in 0..100 {
+                    crate::house::pause().await;
+                }
+                status(200).into_response()
+            }
             Does::Gigabytes => vec![b'x'; 64 << 20].into_response(),
             Does::By(decide) => status(decide(&told)).into_response(),
         }
@@ -132,6 +140,25 @@ pub async fn says(bytes: &'static [u8]) -> String {
                 let _ = stream.read(&mut request).await;
                 let _ = stream.write_all(bytes).await;
                 while stream.read(&mut request).await.is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    url
+}
+
+/// The address of one that begins to answer so, and goes on in pieces of that size without an end.
+pub async fn pours(head: &'static str, piece: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(&vec![b'x'; piece]).await.is_ok() {
+                    crate::house::pause().await;
+                }
             });
         }
     });

@@ -258,26 +258,35 @@ async fn logout_takes_every_documented_form() {
 }
 
 #[tokio::test]
-async fn a_refused_logout_address_still_signs_out_and_the_page_says_what_is_missing() {
+async fn a_refused_logout_request_still_signs_out_and_the_page_says_so_and_what_is_missing() {
     for house in houses().await {
         let (pool, client) = given(&house, json!({})).await;
         let mut browser = Browser::new(&house, &pool, &client);
-        browser.signs_in("ann", PASSWORD, "").await;
-        let answer = browser
-            .get(&format!(
-                "/logout?client_id={client}&logout_uri=https%3A%2F%2Fapp.example.com%2Fother"
-            ))
-            .await;
-        let location = answer.header("location").to_owned();
-        let page = browser.get(&location[location.find("/error").unwrap()..]).await;
-        assert_eq!(page.status, 400);
-        assert!(
-            page.body.contains("Required String parameter &#39;redirect_uri&#39; is not present"),
-            "{}",
-            page.body
-        );
-        assert!(page.body.contains("LogoutURLs"), "{}", page.body);
-        assert!(browser.opens("").await.body.contains("name=\"password\""));
+        let redirect_uri = "Required String parameter &#39;redirect_uri&#39; is not present";
+        let client_id = "Required String parameter &#39;client_id&#39; is not present";
+        let other = "https%3A%2F%2Fapp.example.com%2Fother";
+        let cases = [
+            (format!("client_id={client}&logout_uri={other}"), redirect_uri, "LogoutURLs"),
+            (format!("client_id={client}"), redirect_uri, "named no logout_uri"),
+            (String::new(), client_id, "must name an app client"),
+            (format!("client_id=nobody&logout_uri={other}"), client_id, "must name an app client"),
+            (
+                format!("client_id={client}&id_token_hint=rubbish"),
+                "The sign-out request was not valid",
+                "id_token_hint is not an ID token",
+            ),
+        ];
+        for (query, title, hint) in cases {
+            browser.signs_in("ann", PASSWORD, "").await;
+            let answer = browser.get(&format!("/logout?{query}")).await;
+            let location = answer.header("location").to_owned();
+            let page = browser.get(&location[location.find("/error").unwrap()..]).await;
+            assert_eq!(page.status, 400);
+            for said in [title, "The session of this browser has ended.", hint] {
+                assert!(page.body.contains(said), "{query}: {}", page.body);
+            }
+            assert!(browser.opens("").await.body.contains("name=\"password\""));
+        }
     }
 }
 

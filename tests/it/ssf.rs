@@ -8,7 +8,7 @@ use cenote::delivery::outbox::{expand, work};
 use cenote::delivery::ssf;
 use cenote::keys::foreign::{self, Jwks};
 use cenote::store::deliveries::{self, Filter};
-use cenote::store::{Batch, Rank};
+use cenote::store::{Batch, Rank, purge};
 use serde_json::{Map, Value, json};
 
 use crate::house::{Answer, House, NOW, houses, houses_alone, merge, pause};
@@ -514,7 +514,7 @@ async fn what_cannot_be_a_stream_is_refused_in_words() {
                 "POST",
                 "/ssf/streams",
                 json!({ "delivery": { "method": PUSH } }),
-                "EndpointUrl is required",
+                "delivery.endpoint_url is required",
             ),
             ("POST", "/ssf/streams", push("file:///etc/passwd"), "must be an https URL"),
             ("POST", "/ssf/streams", push("https://u:p@example.com/"), "user name or password"),
@@ -805,5 +805,31 @@ async fn what_was_held_while_its_stream_was_enabled_or_deleted_is_not_forgotten(
         assert_eq!(states, ["done", "held", "not_possible"], "{}", house.url);
         assert_eq!(there.asked("/events").len(), 1);
         assert_eq!(receiver.reads(&polled).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_for_a_stream_of_a_deleted_pool_says_that_the_pool_is_gone() {
+    for house in houses_alone("ssf_pool_gone").await {
+        for is_purged in [false, true] {
+            let (pool, receiver) = given(&house).await;
+            receiver.creates(poll_stream()).await;
+            sign_out(&house, &pool, "ann").await;
+            expands(&house).await;
+            house.ok("DeleteUserPool", json!({ "UserPoolId": pool })).await;
+            if is_purged {
+                expands(&house).await;
+                purge::run(&house.app.db, NOW).await.unwrap();
+            }
+            ssf::tend(Cx::system(house.app.clone())).await.unwrap();
+            let all = deliveries::list(&house.app.db, &pool, Filter::default(), None, 10).await;
+            let held = &all.unwrap()[0];
+            assert_eq!(
+                (held.state.as_str(), held.detail.as_str()),
+                ("not_possible", "The user pool was deleted, and its keys with it."),
+                "{}",
+                house.url
+            );
+        }
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const FRESH_MS: u64 = 4_000;
 /// How much longer than any token that it concerns a record lives.
 const MARGIN_MS: u64 = 120_000;
 
+/// How much longer a snapshot holds what is over by the server's clock.
+const SNAPSHOT_KEEPS_MS: u64 = 600_000;
+
 /// How far what is known of sign-outs can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Freshness {
@@ -41,6 +44,8 @@ pub(crate) struct Feed {
     /// The server's clock in the last frame, and when by ours that came.
     told_ms: AtomicU64,
     told_monotonic: AtomicU64,
+    /// The server's clock in the last snapshot, which lacks what was long over by it.
+    snapshot_ms: AtomicU64,
     /// Records that were over at this moment may be gone here.
     swept_ms: AtomicU64,
 }
@@ -64,6 +69,7 @@ impl Feed {
             asked_wall: AtomicU64::new(0),
             told_ms: AtomicU64::new(0),
             told_monotonic: AtomicU64::new(0),
+            snapshot_ms: AtomicU64::new(0),
             swept_ms: AtomicU64::new(0),
         }
     }
@@ -86,6 +92,9 @@ impl Feed {
     ) -> Result<usize, Refused> {
         let frame = Frame::open(text, keys, &self.pool, Some(nonce))?;
         let after = self.position().ok_or(Refused::Gap)?.after(&frame)?;
+        if frame.iat_ms + SNAPSHOT_KEEPS_MS < self.snapshot_ms.load(Relaxed) {
+            return Err(Refused::Earlier);
+        }
         let keys = frame.records.iter().map(|record| record.entry.key);
         self.table.add(frame.records.iter().map(|record| record.entry));
         *self.lock() = Some(after);
@@ -106,6 +115,7 @@ impl Feed {
         self.table.add_sorted(snapshot.entries());
         let n = snapshot.entries().len();
         self.told(snapshot.iat_ms);
+        self.snapshot_ms.store(snapshot.iat_ms, Relaxed);
         *self.lock() = Some(snapshot.position);
         self.guards.wake_all();
         Ok(n)
@@ -115,6 +125,7 @@ impl Feed {
     pub fn restore(&self, position: Option<Position>, told_ms: u64, entries: &[Entry]) {
         self.table.add_sorted(entries.iter().copied());
         self.told(told_ms);
+        self.snapshot_ms.store(told_ms, Relaxed);
         *self.lock() = position;
         self.guards.wake_all();
     }

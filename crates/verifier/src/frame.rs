@@ -35,6 +35,9 @@ pub enum Refused {
     Nonce,
     /// Of another life of the server's database.
     Incarnation,
+    /// Signed long before the snapshot that it follows, by the server's clock. That clock was ahead then, and the snapshot may lack
+    /// what lives by the right time.
+    Earlier,
     /// It begins elsewhere: a frame was lost, came twice, or too early.
     Gap,
     /// It has not as many records as it says.
@@ -59,6 +62,7 @@ impl Refused {
             Refused::Pool => "pool",
             Refused::Nonce => "nonce",
             Refused::Incarnation => "incarnation",
+            Refused::Earlier => "earlier",
             Refused::Gap => "gap",
             Refused::Length => "length",
             Refused::Chain => "chain",

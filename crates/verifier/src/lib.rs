@@ -19,6 +19,7 @@
 //! its state is [`Freshness::Fresh`], no token is accepted later than four seconds after its sign-out, and usually some milliseconds.
 //! `docs/verifiers.md` says what else there is to know.
 
+mod builder;
 mod client;
 mod clock;
 #[cfg(feature = "axum")]
@@ -48,6 +49,7 @@ pub mod format {
     pub use crate::table::{Table, View};
 }
 
+pub use builder::{BadSetup, Builder};
 pub use client::Credentials;
 pub use clock::{Clock, SystemClock};
 #[cfg(feature = "axum")]
@@ -59,4 +61,4 @@ pub use http::bearer;
 pub use layer::{Guarded, RequireToken};
 pub use policy::Policy;
 pub use token::{MAX_TOKEN, Refusal, Token, TokenUse};
-pub use verifier::{BadSetup, Builder, Status, Verifier};
+pub use verifier::{Status, Verifier};

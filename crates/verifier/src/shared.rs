@@ -148,8 +148,10 @@ impl Shared {
             return;
         };
         let mut written = self.written.lock().await;
-        let records = self.meters.records.load(Relaxed) + self.meters.snapshots.load(Relaxed);
-        if *written == records {
+        let Meters { records, snapshots, .. } = &self.meters;
+        let changes = [records, snapshots, &self.token_keys.changes, &self.feed_keys.changes];
+        let changes = changes.into_iter().map(|count| count.load(Relaxed)).sum();
+        if *written == changes {
             return;
         }
         // The position first: entries may be newer than it, never older.
@@ -165,7 +167,7 @@ impl Shared {
         let pool = self.feed.pool.clone();
         let shown = path.display().to_string();
         match tokio::task::spawn_blocking(move || disk.write(&path, &pool)).await {
-            Ok(Ok(())) => *written = records,
+            Ok(Ok(())) => *written = changes,
             Ok(Err(error)) => {
                 tracing::warn!(path = shown, "what is known could not be written: {error}")
             }

@@ -4,7 +4,7 @@
 use axum::http::request::Parts;
 
 use super::answer::Refused;
-use crate::cx::{Asked, Cx};
+use crate::cx::Cx;
 use crate::error::Kind;
 use crate::http::{self, ClientCertificate};
 use crate::limits::Limit;
@@ -28,11 +28,13 @@ impl Credential {
 }
 
 /// Lets in, and says as whom. A token that was not seen before costs arithmetic, so that is what an address is limited in; who has one
-/// is limited with all who follow the pool. A certificate cost its arithmetic in the handshake.
+/// is limited by its consumer's name (empty where it has none), and then with all who follow the pool: one that asks without end takes
+/// nothing from the others. A certificate cost its arithmetic in the handshake.
 pub async fn admit(
     cx: &Cx,
     pool_id: &str,
     credential: Option<&Credential>,
+    consumer: &str,
 ) -> Result<String, Refused> {
     let known = match credential {
         Some(Credential::Token(token)) => cx.app.seen.get(token).is_some(),
@@ -43,9 +45,7 @@ pub async fn admit(
         cx.admit_address(Some(Limit::Feed))?;
     }
     let owner = check(cx, pool_id, credential).await?;
-    let asked =
-        Asked { category: Limit::Feed, pool: pool_id, client: None, user: None, costly: false };
-    cx.admit(&asked)?;
+    cx.admit_consumer(pool_id, &owner, consumer)?;
     Ok(owner)
 }
 

@@ -27,6 +27,8 @@ pub enum Refused {
     TooMany(&'static str),
     /// Nothing that could be called fresh can be said now.
     Away(&'static str),
+    /// The same, but asking again helps.
+    Again(&'static str),
     Other(Error),
 }
 
@@ -54,6 +56,7 @@ pub fn write(cx: &Cx, what: &'static str, answer: Result<Response, Refused>) -> 
 }
 
 fn refuse(cx: &Cx, what: &'static str, refused: Refused) -> Response {
+    let wait = if matches!(refused, Refused::Again(_)) { "0" } else { "1" };
     let (status, code, description) = match refused {
         Refused::Invalid(why) => (StatusCode::BAD_REQUEST, "invalid_request", why),
         Refused::NoToken => (
@@ -74,7 +77,7 @@ fn refuse(cx: &Cx, what: &'static str, refused: Refused) -> Response {
         Refused::TooMany(why) => {
             (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable", why.into())
         }
-        Refused::Away(why) => {
+        Refused::Away(why) | Refused::Again(why) => {
             (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", why.into())
         }
         Refused::Other(error) => {
@@ -86,15 +89,20 @@ fn refuse(cx: &Cx, what: &'static str, refused: Refused) -> Response {
                 _ => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
             };
             http::log(cx, "feed", what, Some(&error));
-            return body(status, code, &error.message);
+            return body(status, code, &error.message, wait);
         }
     };
     tracing::info!(request_id = %cx.request.id, door = "feed", what, ip = %cx.request.ip, error = code, reason = %description, "refused");
     cx.app.meters.count("feed", what, code);
-    body(status, code, &description)
+    body(status, code, &description, wait)
 }
 
-fn body(status: StatusCode, code: &'static str, description: &str) -> Response {
+fn body(
+    status: StatusCode,
+    code: &'static str,
+    description: &str,
+    wait_secs: &'static str,
+) -> Response {
     let text = json!({ "error": code, "error_description": description }).to_string();
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -102,7 +110,7 @@ fn body(status: StatusCode, code: &'static str, description: &str) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(wait_secs));
     }
     // RFC 6750, 3.
     let challenge = match status {

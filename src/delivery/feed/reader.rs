@@ -12,7 +12,7 @@ use super::{frame, keys};
 use crate::ambient::Ms;
 use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
-use crate::feeds::{How, Hub, Place, Reader, Round, Span, Told, What};
+use crate::feeds::{Full, How, Hub, Place, Reader, Round, Span, Told, What};
 use crate::ids;
 use crate::pool::feed::{Chain, genesis};
 use crate::store::Batch;
@@ -28,16 +28,31 @@ const FRESH_WITHIN: Duration = Duration::from_secs(3);
 pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A place among those who follow, with somebody who reads for them.
-pub fn follow(app: &Arc<App>, hub: &Arc<Hub>, how: How) -> Result<Place, Refused> {
+pub fn follow(
+    app: &Arc<App>,
+    hub: &Arc<Hub>,
+    how: How,
+    owner: &str,
+    consumer: &str,
+) -> Result<Place, Refused> {
     let start = |reader| {
         tokio::spawn(read(app.clone(), reader));
     };
-    hub.enter(how, start).ok_or(Refused::TooMany(match how {
-        How::Waiting => "Too many requests wait for this feed at this server.",
-        How::Streaming => {
-            "Too many streams of this feed are open at this server. Use delta, or another server."
-        }
-    }))
+    let who = (owner.to_owned(), consumer.to_owned());
+    hub.enter(how, who, start).map_err(|full| {
+        Refused::TooMany(match (full, how) {
+            (Full::Pool, How::Waiting) => "Too many requests wait for this feed at this server.",
+            (Full::Pool, How::Streaming) => {
+                "Too many streams of this feed are open at this server. Use delta, or another server."
+            }
+            (Full::Consumer, How::Waiting) => {
+                "Too many requests of this consumer wait. One at a time is enough; give each process a name of its own."
+            }
+            (Full::Consumer, How::Streaming) => {
+                "Too many streams of this consumer are open. One is enough; give each process a name of its own."
+            }
+        })
+    })
 }
 
 /// What a read said that began after this call.
@@ -60,7 +75,7 @@ fn seen(round: &Round) -> Result<(Arc<Head>, bool), Refused> {
     match &round.what {
         What::Seen { head, late } => Ok((head.clone(), *late)),
         What::Failed => Err(away()),
-        What::Stopping => Err(Refused::Away("This server stops. Ask again: another one answers.")),
+        What::Stopping => Err(Refused::Again("This server stops. Ask again: another one answers.")),
     }
 }
 
@@ -69,7 +84,7 @@ fn away() -> Refused {
 }
 
 pub fn late() -> Refused {
-    Refused::Away(
+    Refused::Again(
         "A record of a sign-out waits for its number, so nothing can be said that is fresh.",
     )
 }
@@ -170,12 +185,12 @@ pub fn event(incarnation: &str, to: i64, frame: &str) -> Bytes {
 /// Reads as long as anybody follows.
 async fn read(app: Arc<App>, mut reader: Reader) {
     let hub = reader.hub.clone();
-    let mut waits = Waits::default();
+    let mut longest = Longest::default();
     let mut streams = Streams::default();
     while let Some(streaming) = reader.goes_on() {
         let cx = Cx::system(app.clone());
         let n = reader.begin();
-        let what = match timeout(READ_WITHIN, look(&cx, &hub.pool_id, &mut waits)).await {
+        let what = match timeout(READ_WITHIN, look(&cx, &hub.pool_id, &mut longest)).await {
             _ if app.meters.is_draining() => What::Stopping,
             Ok(Ok(what)) => what,
             Ok(Err(error)) => {
@@ -205,11 +220,17 @@ async fn read(app: Arc<App>, mut reader: Reader) {
     }
 }
 
-/// Since when a record is known to wait.
+/// The record that waits longest for its number, as far as this reader has watched it.
 #[derive(Default)]
-struct Waits(Option<(Ms, Instant)>);
+struct Longest(Option<Watched>);
 
-async fn look(cx: &Cx, pool_id: &str, waits: &mut Waits) -> Result<What> {
+struct Watched {
+    /// What tells it from the next one.
+    committed_ms: Ms,
+    since: Instant,
+}
+
+async fn look(cx: &Cx, pool_id: &str, longest: &mut Longest) -> Result<What> {
     let Some((head, waiting)) = feed::look(cx.db(), pool_id).await? else {
         let head = Arc::new(head(cx, pool_id).await?);
         return Ok(What::Seen { head, late: false });
@@ -217,25 +238,26 @@ async fn look(cx: &Cx, pool_id: &str, waits: &mut Waits) -> Result<What> {
     if waiting.is_some() {
         cx.app.wakes.sequence.notify_one();
     }
-    let late = waits.is_late(waiting, cx.now);
+    #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
+    let late = longest.waits_too_long(waiting, cx.now, Instant::now());
     Ok(What::Seen { head: Arc::new(head), late })
 }
 
-impl Waits {
-    /// By the clocks, or because this very record was there long enough ago: the clock of the server that committed it may be ahead.
-    fn is_late(&mut self, waiting: Option<Ms>, now: Ms) -> bool {
+impl Longest {
+    /// `waiting`: when the record that waits longest was committed, by the clock of the server that did it. That clock may be ahead of
+    /// ours, so a record is late also when this reader has seen it wait for so long.
+    fn waits_too_long(&mut self, waiting: Option<Ms>, now: Ms, here: Instant) -> bool {
         let Some(committed_ms) = waiting else {
             self.0 = None;
             return false;
         };
-        #[allow(clippy::disallowed_methods, reason = "a duration that is only measured")]
-        let here = Instant::now();
-        let since = match self.0 {
-            Some((known, since)) if known == committed_ms => since,
-            _ => here,
+        let watched = match self.0.take() {
+            Some(watched) if watched.committed_ms == committed_ms => watched,
+            _ => Watched { committed_ms, since: here },
         };
-        self.0 = Some((committed_ms, since));
-        here.duration_since(since) >= LATE || now - committed_ms > LATE_MS
+        let seen = here.duration_since(watched.since);
+        self.0 = Some(watched);
+        seen >= LATE || now - committed_ms > LATE_MS
     }
 }
 
@@ -291,5 +313,31 @@ impl Streams {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_waits_too_long_by_either_clock_and_the_next_one_begins_anew() {
+        const NOW: Ms = 1_790_000_000_000;
+        #[allow(clippy::disallowed_methods, reason = "where the test begins")]
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut longest = Longest::default();
+        let mut is_late = |waiting, now, ms| longest.waits_too_long(waiting, now, at(ms));
+        assert!(!is_late(None, NOW, 0));
+        assert!(!is_late(Some(NOW - LATE_MS), NOW, 0));
+        assert!(is_late(Some(NOW - LATE_MS - 1), NOW, 1), "by the clock, at the first look");
+        // Committed by a server whose clock is an hour ahead.
+        let ahead = NOW + 3_600_000;
+        assert!(!is_late(Some(ahead), NOW, 10));
+        assert!(!is_late(Some(ahead), NOW + 200, 210));
+        assert!(is_late(Some(ahead), NOW + 250, 260), "watched for so long");
+        assert!(!is_late(Some(ahead + 1), NOW + 260, 270), "another record");
+        assert!(!is_late(None, NOW + 600, 610));
+        assert!(!is_late(Some(ahead + 1), NOW + 600, 611));
     }
 }

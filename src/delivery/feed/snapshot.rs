@@ -49,7 +49,7 @@ pub async fn get(
 }
 
 async fn answer(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused> {
-    access::admit(cx, pool_id, Credential::of(cx, parts).as_ref()).await?;
+    access::admit(cx, pool_id, Credential::of(cx, parts).as_ref(), "").await?;
     let snapshot = current(cx, pool_id).await?;
     let etag = format!("\"{}-{}\"", snapshot.incarnation, snapshot.seq);
     let known = is_known(&parts.headers, &etag);

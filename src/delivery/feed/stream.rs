@@ -46,17 +46,19 @@ pub async fn get(
 
 async fn open(cx: &Cx, pool_id: &str, parts: &Parts) -> Result<Response, Refused> {
     let credential = Credential::of(cx, parts);
-    let owner = access::admit(cx, pool_id, credential.as_ref()).await?;
     let resume = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let asked = Asked::parse(parts.uri.query().unwrap_or_default(), resume)?;
+    let asked = Asked::parse(parts.uri.query().unwrap_or_default(), resume);
+    let consumer = asked.as_ref().map_or("", |asked| &asked.consumer);
+    let owner = access::admit(cx, pool_id, credential.as_ref(), consumer).await?;
+    let asked = asked?;
     let hub = cx.app.feeds.hub(pool_id);
-    super::acknowledge::admit(cx, &hub, &owner, &asked.consumer).await?;
-    let place = reader::follow(&cx.app, &hub, How::Streaming)?;
+    let is_new = super::acknowledge::admit(cx, &hub, &owner, &asked.consumer).await?;
+    let place = reader::follow(&cx.app, &hub, How::Streaming, &owner, &asked.consumer)?;
     // From here on nothing is missed.
     let frames = hub.frames();
     let (head, _) = reader::fresh(&hub).await?;
     reader::check(&head, &asked.incarnation, asked.since)?;
-    acknowledge(&cx.app, &hub, asked.said(owner, cx.now));
+    acknowledge(cx, &hub, asked.said(owner, cx.now), is_new).await?;
     let (out, body) = mpsc::channel(BUFFERED);
     let stream = Stream {
         cx: cx.clone(),

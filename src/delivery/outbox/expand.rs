@@ -1,21 +1,33 @@
 //! Records become deliveries: one for everybody who is to be told. How far that has come is committed with the rows themselves, so that
 //! a record is expanded once, by any number of servers, however they are killed.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Kind, NewDelivery, State, page};
+use super::{NewDelivery, State};
 use crate::ambient::{Ms, SECOND};
 use crate::cx::Cx;
+use crate::delivery::backchannel::{self, Page};
+use crate::delivery::{ssf, token_revocation, webhook};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::ids;
+use crate::pool::{Pool, Target};
 use crate::store::Batch;
 use crate::store::deliveries::{self, Delivery};
 use crate::store::records::{self, Recorded};
+use crate::store::targets;
 
-/// Records of one round, and rows of one commit. A record that asks for more gets its next rows in the next round, and keeps no other
-/// waiting.
-const RECORDS: i64 = 64;
-const ROWS: usize = 500;
+/// Records of one round. One that asks for more than a page gets its next rows in the next round, and keeps no other waiting.
+const RECORDS: i64 = 256;
+
+/// Rows that one commit writes, so that no sign-out waits long behind it; more where a single record asks for more.
+const ROWS: usize = 64;
+
+/// Records whose app clients are looked for at once.
+const AT_ONCE: usize = 8;
 
 /// Rounds of one run.
 const ROUNDS: usize = 100;
@@ -53,29 +65,35 @@ pub async fn round(cx: &Cx) -> Result<bool> {
 
 /// Expands some records. Whether anything came of it, and whether some of them go on.
 async fn advance(cx: &Cx, records: Vec<Recorded>) -> Result<(bool, bool)> {
+    // One that cannot be expanded is tried now and then, like a receiver that fails.
+    let may = |record: &Recorded| {
+        !matches!(cx.app.breakers.may(&name(record), true, cx.now), crate::breakers::May::Nothing)
+    };
+    let records: Vec<Recorded> = records.into_iter().filter(may).collect();
     let (mut goes_on, mut advanced) = (false, false);
+    let (mut ids, mut audiences) = (Ids::default(), Audiences::default());
     let mut together: Vec<Step> = Vec::new();
-    let mut ids = Ids::default();
-    for record in records {
-        // One that cannot be expanded is tried now and then, like a receiver that fails.
-        let key = name(&record);
-        if matches!(cx.app.breakers.may(&key, true, cx.now), crate::breakers::May::Nothing) {
-            continue;
+    for records in records.chunks(AT_ONCE) {
+        let mut steps = Vec::new();
+        for record in records {
+            steps.push(begin(cx, &mut audiences, record).await);
         }
-        let step = match step(cx, record).await {
-            Ok(step) => step,
-            Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
-            Err(error) => {
-                put_off(cx, &key, &error);
-                continue;
+        for (record, step) in records.iter().zip(steps) {
+            let step = match finish(cx, record, step).await {
+                Ok(step) => step,
+                Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
+                Err(error) => {
+                    put_off(cx, &name(record), &error);
+                    continue;
+                }
+            };
+            let rows: usize = together.iter().map(Step::rows).sum();
+            if rows + step.rows() > ROWS {
+                advanced |= commit(cx, &mut ids, std::mem::take(&mut together)).await?;
             }
-        };
-        let rows: usize = together.iter().map(|step| step.rows.len()).sum();
-        if rows + step.rows.len() > ROWS {
-            advanced |= commit(cx, &mut ids, std::mem::take(&mut together)).await?;
+            goes_on |= step.goes_on;
+            together.push(step);
         }
-        goes_on |= step.cursor.is_some();
-        together.push(step);
     }
     advanced |= commit(cx, &mut ids, together).await?;
     Ok((advanced, goes_on))
@@ -91,39 +109,84 @@ fn put_off(cx: &Cx, record: &str, error: &Error) {
     cx.app.breakers.failed(record, None, cx.now);
 }
 
+/// Whom each pool tells besides its app clients, read once for a round.
+#[derive(Default)]
+struct Audiences(HashMap<String, Audience>);
+
+#[derive(Clone)]
+struct Audience {
+    /// `None` where it was deleted; its webhooks are still told.
+    pool: Option<Arc<Pool>>,
+    targets: Arc<Vec<Target>>,
+}
+
+impl Audiences {
+    async fn of(&mut self, cx: &Cx, pool_id: &str) -> Result<Audience> {
+        if let Some(known) = self.0.get(pool_id) {
+            return Ok(known.clone());
+        }
+        let audience = Audience {
+            pool: cx.app.directory.pool(cx.db(), pool_id).await?,
+            targets: Arc::new(targets::all(cx.db(), pool_id).await?),
+        };
+        self.0.insert(pool_id.to_owned(), audience.clone());
+        Ok(audience)
+    }
+}
+
 /// What the next commit writes for a record.
 struct Step {
     record: Recorded,
     rows: Vec<NewDelivery>,
-    /// Where it goes on; `None`: that was all.
-    cursor: Option<String>,
+    /// The last participation that is told of.
+    last: Option<String>,
+    goes_on: bool,
 }
 
-/// Goes on where the record's cursor says, through as many kinds as fit into one commit. A cursor is a kind, and where that kind is.
-async fn step(cx: &Cx, record: Recorded) -> Result<Step> {
-    let pool = cx.app.directory.pool(cx.db(), &record.pool_id).await?;
-    let (from, mut after) = match record.expand_cursor.as_deref() {
-        None => (Kind::ALL.first().copied(), None),
-        Some(cursor) => {
-            let (kind, after) = cursor.split_once(' ').unwrap_or((cursor, ""));
-            let after = (!after.is_empty()).then(|| after.to_owned());
-            (Kind::parse(kind), after)
-        }
-    };
-    let from = from.ok_or_else(|| Error::internal("a record's cursor names no kind"))?;
+impl Step {
+    /// The record's own row is one.
+    fn rows(&self) -> usize {
+        self.rows.len() + 1
+    }
+
+    fn cursor(&self) -> Option<&str> {
+        self.last.as_deref().filter(|_| self.goes_on)
+    }
+}
+
+/// A step of which the app clients are being looked for.
+struct Begun {
+    audience: Audience,
+    page: Option<JoinHandle<Result<Page>>>,
+}
+
+async fn begin(cx: &Cx, audiences: &mut Audiences, record: &Recorded) -> Result<Begun> {
+    let audience = audiences.of(cx, &record.pool_id).await?;
+    let page = audience.pool.clone().map(|pool| {
+        let (cx, record) = (cx.clone(), record.clone());
+        tokio::spawn(async move { backchannel::expand(&cx, &pool, &record).await })
+    });
+    Ok(Begun { audience, page })
+}
+
+/// Those first of whom there are few, once: a pool's end may be told to a million sessions at app clients, to which a cursor belongs.
+async fn finish(cx: &Cx, record: &Recorded, begun: Result<Begun>) -> Result<Step> {
+    let Begun { audience, page } = begun?;
     let mut rows = Vec::new();
-    for kind in Kind::ALL.into_iter().skip_while(|kind| *kind != from) {
-        if rows.len() >= ROWS {
-            return Ok(Step { record, rows, cursor: Some(kind.as_str().to_owned()) });
-        }
-        let page = page(cx, pool.as_deref(), kind, &record, after.take().as_deref()).await?;
-        rows.extend(page.rows);
-        if let Some(next) = page.next {
-            let cursor = format!("{} {next}", kind.as_str());
-            return Ok(Step { record, rows, cursor: Some(cursor) });
+    if record.expand_cursor.is_none() {
+        rows.extend(webhook::expand(&audience.targets, record));
+        // The keys of others went with a pool that was deleted, so nothing can be signed.
+        if let Some(pool) = audience.pool.as_deref() {
+            rows.extend(ssf::expand(cx, pool, &audience.targets, record).await?);
+            rows.extend(token_revocation::expand(cx, pool, &audience.targets, record).await?);
         }
     }
-    Ok(Step { record, rows, cursor: None })
+    let page = match page {
+        Some(page) => page.await.map_err(Error::internal)??,
+        None => Page::default(),
+    };
+    rows.extend(page.rows);
+    Ok(Step { record: record.clone(), rows, last: page.last, goes_on: page.goes_on })
 }
 
 /// All in one, or, where another server was quicker with one of them, or one cannot be written, each by itself. True where any was.
@@ -137,14 +200,13 @@ async fn commit(cx: &Cx, ids: &mut Ids, steps: Vec<Step>) -> Result<bool> {
         Err(_) => {}
     }
     let mut advanced = false;
-    for step in steps {
-        let key = name(&step.record);
-        match cx.db().commit(batch(cx, ids, &[step])).await {
+    for step in &steps {
+        match cx.db().commit(batch(cx, ids, std::slice::from_ref(step))).await {
             Ok(()) => advanced = true,
             // It has advanced elsewhere.
             Err(error) if error.is_conflict() => advanced = true,
             Err(error) if error.kind == ErrorKind::ServiceUnavailable => return Err(error),
-            Err(error) => put_off(cx, &key, &error),
+            Err(error) => put_off(cx, &name(&step.record), &error),
         }
     }
     Ok(advanced)
@@ -154,7 +216,10 @@ fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
     let mut batch = Batch::new();
     let (mut pending, mut held, mut not_possible) = (false, false, Vec::new());
     for step in steps {
-        records::expanded(&mut batch, &step.record, step.cursor.as_deref(), cx.now);
+        records::expanded(&mut batch, &step.record, step.cursor(), cx.now);
+        if let Some(last) = &step.last {
+            backchannel::over(&mut batch, &step.record, last, cx.now);
+        }
         for row in &step.rows {
             let id = ids.next(cx);
             deliveries::insert(&mut batch, &delivery(cx, &step.record, row, id));

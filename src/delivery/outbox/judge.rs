@@ -1,5 +1,8 @@
 //! What an answer, or none, means for a delivery: that it is done, that it is tried again, or that it never will be taken.
 
+use serde_json::Value;
+use url::Url;
+
 use crate::ambient::{HOUR, Ms, SECOND};
 use crate::error::{Error, Kind};
 use crate::outgoing::{Answer, Failure};
@@ -15,6 +18,7 @@ pub enum Outcome {
         /// How long the receiver asked us to wait.
         after_ms: Option<Ms>,
         why: String,
+        blame: Blame,
     },
     Dead {
         status: Option<u16>,
@@ -22,6 +26,16 @@ pub enum Outcome {
     },
     /// It waits for its receiver to fetch it.
     Held,
+}
+
+/// Whose fault it was that an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Of this server: it says nothing of the receiver.
+    Ours,
+    Failed,
+    /// It did not answer, which held up an attempt for as long as one may take.
+    Hung,
 }
 
 impl Outcome {
@@ -36,6 +50,7 @@ impl Outcome {
                 status: None,
                 after_ms: None,
                 why: "This server was busy or could not read its database.".to_owned(),
+                blame: Blame::Ours,
             },
             _ => Outcome::dead("An error of this server; its log says which."),
         }
@@ -53,37 +68,53 @@ pub fn judge(answer: &Result<Answer, Failure>, now: Ms) -> Outcome {
         Ok(answer) => {
             let (status, why) = (Some(answer.status), refused(answer));
             match answer.status {
-                408 | 425 | 429 | 500.. => {
-                    Outcome::Retry { status, after_ms: wait(answer, now), why }
-                }
+                408 | 425 | 429 | 500.. => Outcome::Retry {
+                    status,
+                    after_ms: wait(answer, now),
+                    why,
+                    blame: Blame::Failed,
+                },
                 _ => Outcome::Dead { status, why },
             }
         }
-        Err(Failure::Unreachable(_) | Failure::Timeout | Failure::TooLarge) => {
-            Outcome::Retry { status: None, after_ms: None, why: why(answer) }
+        Err(Failure::Refused(why)) => Outcome::dead(why.as_str()),
+        Err(Failure::Redirect(to)) => Outcome::dead(redirect(to)),
+        Err(failure) => {
+            let hung = matches!(failure, Failure::Timeout);
+            let blame = if hung { Blame::Hung } else { Blame::Failed };
+            Outcome::Retry { status: None, after_ms: None, why: short(&failure.message()), blame }
         }
-        Err(Failure::Refused(_) | Failure::Redirect(_)) => Outcome::dead(why(answer)),
     }
 }
 
-/// What a library says of a connection may repeat what the other side sent: the names in its certificate, for one.
-fn why(answer: &Result<Answer, Failure>) -> String {
-    answer.as_ref().err().map(|failure| short(&failure.message(), 500)).unwrap_or_default()
-}
-
-/// On one line, without what could steer a terminal, and not longer than that.
-fn short(text: &str, most: usize) -> String {
+/// On one line, without what could steer a terminal, and not long: what a library says of a connection may repeat what the other side
+/// sent, such as the names in its certificate.
+fn short(text: &str) -> String {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.chars().filter(|c| !c.is_control()).take(most).collect()
+    text.chars().filter(|c| !c.is_control()).take(500).collect()
 }
 
-/// The status, and the first words of what was said with it.
+/// Only the host is named: a path may be the secret of a webhook.
+fn redirect(to: &str) -> String {
+    let host = Url::parse(to).map(|to| to.origin().ascii_serialization());
+    Failure::Redirect(host.unwrap_or_else(|_| "another address".to_owned())).message()
+}
+
+/// The status, and a code where it says one. Nothing else of an answer is kept: it may repeat what was sent, or hold secrets.
 fn refused(answer: &Answer) -> String {
-    let said = short(&String::from_utf8_lossy(&answer.body), 200);
-    match said.as_str() {
-        "" => format!("It answered {}.", answer.status),
-        said => format!("It answered {}: {said}", answer.status),
+    match code(&answer.body) {
+        Some(code) => format!("It answered {}: {code}.", answer.status),
+        None => format!("It answered {}.", answer.status),
     }
+}
+
+/// `error` of OAuth 2.0 (RFC 6749, 5.2) or `err` of event streams (RFC 8935, 2.4), if it is a word such as those that are registered: no
+/// token or key is one.
+fn code(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let code = ["error", "err"].into_iter().find_map(|name| body.get(name)?.as_str())?;
+    let is_word = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    (is_word && code.len() <= 40).then(|| code.to_owned())
 }
 
 /// Retry-After (RFC 9110, 10.2.3): seconds or a date.
@@ -129,16 +160,29 @@ mod tests {
                 matches!(judge(&answer(status, None, ""), 0), Outcome::Dead { status: Some(s), .. } if s == status)
             );
         }
-        for passes in [Failure::Timeout, Failure::Unreachable("x".into()), Failure::TooLarge] {
-            assert!(matches!(judge(&Err(passes), 0), Outcome::Retry { .. }));
-        }
-        for stays in [
-            Failure::Refused("outgoing_allow".into()),
-            Failure::Redirect("https://b.example/".into()),
+        for (passes, whose) in [
+            (Failure::Timeout, Blame::Hung),
+            (Failure::Unreachable("x".into()), Blame::Failed),
+            (Failure::TooLarge, Blame::Failed),
         ] {
-            let words = stays.message();
-            assert_eq!(judge(&Err(stays), 0), Outcome::dead(words));
+            assert!(
+                matches!(judge(&Err(passes), 0), Outcome::Retry { blame, .. } if blame == whose)
+            );
         }
+        let refused = Failure::Refused("outgoing_allow".into());
+        assert_eq!(judge(&Err(refused), 0), Outcome::dead("outgoing_allow"));
+    }
+
+    #[test]
+    fn of_a_redirect_only_the_host_is_named() {
+        let words = |to: &str| match judge(&Err(Failure::Redirect(to.to_owned())), 0) {
+            Outcome::Dead { status: None, why } => why,
+            other => panic!("{other:?}"),
+        };
+        let host =
+            "It redirects to https://b.example, which is not followed: give the final address.";
+        assert_eq!(words("https://b.example/hooks/s3cret"), host);
+        assert!(words("an address that is none").starts_with("It redirects to another address,"));
     }
 
     #[test]
@@ -157,14 +201,32 @@ mod tests {
     }
 
     #[test]
-    fn what_a_receiver_said_is_kept_short_and_on_one_line() {
-        let outcome = judge(&answer(400, None, "{\"error\":\n\u{1b}\"invalid_request\"}"), 0);
-        let why = "It answered 400: {\"error\": \"invalid_request\"}".to_owned();
-        assert_eq!(outcome, Outcome::Dead { status: Some(400), why });
-        match judge(&answer(400, None, &"x".repeat(5_000)), 0) {
-            Outcome::Dead { why, .. } => assert!(why.len() < 250),
+    fn of_what_a_receiver_said_only_a_registered_word_is_kept() {
+        let why = |body: &str| match judge(&answer(400, None, body), 0) {
+            Outcome::Dead { why, .. } => why,
             other => panic!("{other:?}"),
+        };
+        let oauth = r#"{"error":"invalid_request","error_description":"logout_token=eyJ0eXAi"}"#;
+        assert_eq!(why(oauth), "It answered 400: invalid_request.");
+        assert_eq!(why(r#"{"err":"invalid_key"}"#), "It answered 400: invalid_key.");
+        let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(41));
+        for other in [
+            "",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            r#""invalid_request""#,
+            r#"{"error":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}"#,
+            r#"{"error":"2f1d6c52"}"#,
+            r#"{"error":""}"#,
+            r#"{"error":["invalid_request"]}"#,
+            r#"{"error":"invalid_request""#,
+            &long,
+        ] {
+            assert_eq!(why(other), "It answered 400.", "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_a_connection_is_short_and_on_one_line() {
         let names = format!("a.example cannot be reached: \u{1b} {}", "b.example ".repeat(5_000));
         match judge(&Err(Failure::Unreachable(names)), 0) {
             Outcome::Retry { why, .. } => {

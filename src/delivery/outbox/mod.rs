@@ -5,13 +5,11 @@ pub mod expand;
 mod judge;
 pub mod work;
 
-pub use self::judge::{Outcome, judge};
+pub use self::judge::{Blame, Outcome, judge};
 use super::{backchannel, ssf, token_revocation, webhook};
 use crate::cx::Cx;
-use crate::error::Result;
 use crate::pool::Pool;
 pub use crate::store::deliveries::{Delivery, Kind, State};
-use crate::store::records::Recorded;
 
 /// A delivery that a record asks for.
 #[derive(Clone, Debug)]
@@ -24,34 +22,6 @@ pub struct NewDelivery {
     /// `Pending`, `Held`, or `NotPossible` with the reason in `detail`.
     pub state: State,
     pub detail: String,
-}
-
-/// Some of the deliveries that a record asks for, at most 500.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    pub rows: Vec<NewDelivery>,
-    /// Where this kind goes on; `None`: that was all.
-    pub next: Option<String>,
-}
-
-/// Who is to be told of a record, of one kind. `pool`: `None` where it was deleted; its webhooks are still told.
-async fn page(
-    cx: &Cx,
-    pool: Option<&Pool>,
-    kind: Kind,
-    record: &Recorded,
-    after: Option<&str>,
-) -> Result<Page> {
-    match (kind, pool) {
-        (Kind::Backchannel, Some(pool)) => backchannel::expand(cx, pool, record, after).await,
-        (Kind::Ssf, Some(pool)) => ssf::expand(cx, pool, record, after).await,
-        (Kind::TokenRevocation, Some(pool)) => {
-            token_revocation::expand(cx, pool, record, after).await
-        }
-        (Kind::Webhook, _) => webhook::expand(cx, record, after).await,
-        // Its keys went with it, so nothing can be signed.
-        (_, None) => Ok(Page::default()),
-    }
 }
 
 /// Tells one receiver, once.

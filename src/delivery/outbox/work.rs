@@ -1,9 +1,10 @@
 //! Telling receivers. Each target has a turn of its own, in which it is told one thing after the other, in order; one that hangs, or for
 //! which 100,000 things wait, keeps no other waiting. A server that dies with something in hand leaves it to the next by its lease.
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::{Delivery, Outcome, State, attempt};
+use super::{Blame, Delivery, Outcome, State, attempt};
 use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
 use crate::audit::{self, Actor};
 use crate::breakers::May;
@@ -53,40 +54,67 @@ pub async fn run_once(cx: Cx) -> Result<Ms> {
     Ok(cx.now + EVERY_MS)
 }
 
-/// The turns that this began.
+/// The turns that this began: at those who answered, then at those who may not, as far as there are places for these.
 pub async fn begin(cx: &Cx) -> Result<Vec<JoinHandle<()>>> {
     let (mut begun, mut after) = (Vec::new(), String::new());
+    let (mut strangers, mut away) = (Vec::new(), Vec::new());
     loop {
         let lanes = rows::lanes(cx.db(), &after, LANES).await?;
         let is_last = (lanes.len() as i64) < LANES;
         for lane in lanes {
-            let may = cx.app.breakers.may(&lane.text, lane.due_ms <= cx.now, cx.now);
             after.clone_from(&lane.text);
-            let probe = match may {
-                May::Nothing => continue,
-                May::All => None,
-                May::Probe(permit) => Some(permit),
-            };
-            let target = format!("delivery {}", lane.text);
-            begun.extend(cx.app.turns.take(target, || {
-                let cx = cx.clone();
-                async move {
-                    let is_probe = probe.is_some();
-                    if let Err(error) = turn(&cx, &lane.text, is_probe).await {
-                        tracing::error!(?error, lane = lane.text, "a receiver's turn failed");
-                    }
-                    drop(probe);
-                }
-            }));
+            match cx.app.breakers.may(&lane.text, lane.due_ms <= cx.now, cx.now) {
+                May::Nothing => {}
+                May::All => begun.extend(begin_one(cx, lane.text, false, None)),
+                // A server that ran before found it away.
+                May::Meet if lane.failed => away.push((0, lane)),
+                May::Meet => strangers.push(lane),
+                May::Probe { tried_ms } => away.push((tried_ms, lane)),
+            }
         }
         if is_last {
-            return Ok(begun);
+            break;
         }
     }
+    // Where there are not places for all, those come first that waited for longest.
+    strangers.sort_by_key(|lane| lane.due_ms);
+    for lane in strangers {
+        let Some(place) = cx.app.breakers.meet() else { break };
+        begun.extend(begin_one(cx, lane.text, false, Some(place)));
+    }
+    away.sort_by_key(|(tried_ms, _)| *tried_ms);
+    for (_, lane) in away {
+        let Some(place) = cx.app.breakers.probe() else { break };
+        begun.extend(begin_one(cx, lane.text, true, Some(place)));
+    }
+    Ok(begun)
+}
+
+/// `None`: its last turn is still under way, or there are too many. `place` is given back once it has answered.
+fn begin_one(
+    cx: &Cx,
+    lane: String,
+    is_probe: bool,
+    place: Option<OwnedSemaphorePermit>,
+) -> Option<JoinHandle<()>> {
+    cx.app.turns.take(format!("delivery {lane}"), || {
+        let cx = cx.clone();
+        async move {
+            if let Err(error) = turn(&cx, &lane, is_probe, place).await {
+                cx.app.breakers.forget(&lane);
+                tracing::error!(?error, lane, "a receiver's turn failed");
+            }
+        }
+    })
 }
 
 /// One target's turn: until nothing is due for it, or it fails.
-async fn turn(cx: &Cx, lane: &str, mut is_probe: bool) -> Result<()> {
+async fn turn(
+    cx: &Cx,
+    lane: &str,
+    mut is_probe: bool,
+    mut place: Option<OwnedSemaphorePermit>,
+) -> Result<()> {
     loop {
         let cx = Cx::system(cx.app.clone());
         let due = match is_probe {
@@ -100,8 +128,9 @@ async fn turn(cx: &Cx, lane: &str, mut is_probe: bool) -> Result<()> {
         if !hand.tell(&cx, &due).await? {
             return give_up(lane, cx).await;
         }
-        // It is back, and the rest is due.
+        // It is there, and the rest is due.
         is_probe = false;
+        drop(place.take());
     }
 }
 
@@ -201,9 +230,13 @@ impl<'a> Hand<'a> {
                 self.bury(cx, delivery, status, &why);
                 Ok(true)
             }
-            Outcome::Retry { status, after_ms, why } => {
+            Outcome::Retry { status, after_ms, why, blame } => {
                 let not_before_ms = after_ms.map(|after_ms| cx.now + after_ms);
-                breakers.failed(self.lane, not_before_ms, cx.now);
+                match blame {
+                    Blame::Ours => {}
+                    Blame::Failed => breakers.failed(self.lane, not_before_ms, cx.now),
+                    Blame::Hung => breakers.hung(self.lane, cx.now),
+                }
                 if delivery.since_ms + GIVE_UP_MS <= cx.now {
                     self.bury(cx, delivery, status, &format!("Given up after a day. {why}"));
                 } else {
@@ -211,7 +244,7 @@ impl<'a> Hand<'a> {
                         cx.now + jittered(cx, pause(delivery.attempts)).max(after_ms.unwrap_or(0));
                     self.write(cx, delivery, State::Pending, status, &why, due_ms);
                 }
-                Ok(matches!(breakers.may(self.lane, true, cx.now), May::All))
+                Ok(blame == Blame::Ours || breakers.may(self.lane, true, cx.now) == May::All)
             }
         }
     }

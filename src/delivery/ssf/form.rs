@@ -102,6 +102,11 @@ fn read_delivery(
             "delivery.method must be urn:ietf:rfc:8935 (push) or urn:ietf:rfc:8936 (poll).",
         )
     })?;
+    if method == Method::Push && text("endpoint_url").is_none() {
+        return Err(Refused::invalid(
+            "delivery.endpoint_url is required where events are pushed (urn:ietf:rfc:8935).",
+        ));
+    }
     let moved = method == Method::Push && about.endpoint_url.as_deref() != text("endpoint_url");
     about.method = method;
     // Of a stream that is polled the address is ours, and comes back with what was read.

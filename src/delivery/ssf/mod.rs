@@ -17,13 +17,13 @@ use axum::routing::{get, post};
 use serde_json::{Map, Value};
 
 pub use self::stream::tend;
-use super::outbox::{Delivery, Kind, NewDelivery, Outcome, Page, State, judge};
+use super::outbox::{Delivery, Kind, NewDelivery, Outcome, State, judge};
 use crate::ambient::{HOUR, Ms};
 use crate::cx::{App, Cx};
 use crate::error::{Error, Result};
 use crate::outgoing::Request;
 use crate::pool::target::stream::{Method, Status};
-use crate::pool::target::{self, Doc, StreamDoc, StreamSecret};
+use crate::pool::target::{Doc, StreamDoc, StreamSecret};
 use crate::pool::{Pool, Target};
 use crate::store::deliveries;
 use crate::store::records::Recorded;
@@ -60,17 +60,23 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// A row for each event that a stream is told of this record.
-pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>) -> Result<Page> {
+pub async fn expand(
+    cx: &Cx,
+    pool: &Pool,
+    targets: &[Target],
+    record: &Recorded,
+) -> Result<Vec<NewDelivery>> {
+    let is_stream = |target: &&Target| matches!(target.doc, Doc::Stream(_));
+    let mut streams = targets.iter().filter(is_stream).peekable();
+    if streams.peek().is_none() {
+        return Ok(Vec::new());
+    }
     let events = event::of(cx, pool, record);
     if events.is_empty() {
-        return Ok(Page::default());
+        return Ok(Vec::new());
     }
-    let limit = target::MAX_OF_A_KIND;
-    let streams =
-        crate::store::targets::list(cx.db(), &pool.id, target::Kind::Stream, after, limit).await?;
-    let next = (streams.len() as i64 == limit).then(|| streams.last().map(|last| last.id.clone()));
     let mut rows = Vec::new();
-    for target in &streams {
+    for target in streams {
         let Doc::Stream(about) = &target.doc else { continue };
         let is_left_out = record.sub.as_ref().is_some_and(|sub| about.without.contains(sub));
         if about.status == Status::Disabled
@@ -93,7 +99,7 @@ pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded, after: Option<&str>
             });
         }
     }
-    Ok(Page { rows, next: next.flatten() })
+    Ok(rows)
 }
 
 /// Whether an event waits for its receiver, is sent, or is one too many.

@@ -34,39 +34,41 @@ pub async fn tend(cx: Cx) -> Result<Ms> {
         for held in found {
             let lane = held.lane();
             let mut batch = Batch::new();
-            match targets::find(cx.db(), &held.pool_id, &held.target).await? {
-                Some(Target { doc: Doc::Stream(about), .. }) => {
-                    let pool = cx.app.directory.pool(cx.db(), &held.pool_id).await?;
-                    let lives = match &pool {
-                        Some(pool) => has_client(&cx, pool, &about).await?,
-                        None => false,
-                    };
-                    match (lives, about.status, about.method) {
-                        (false, ..) => deliveries::bury_held(
-                            &mut batch,
-                            &lane,
-                            "The app client of the stream was deleted.",
-                            cx.now,
-                        ),
-                        (_, Status::Disabled, _) => {
-                            deliveries::bury_held(
-                                &mut batch,
-                                &lane,
-                                "The stream was disabled.",
-                                cx.now,
-                            );
-                        }
-                        (_, Status::Enabled, Method::Push) => {
-                            deliveries::send_held(&mut batch, &lane, cx.now);
-                        }
-                        _ => continue,
-                    }
-                }
-                _ => deliveries::bury_held(&mut batch, &lane, "The stream was deleted.", cx.now),
+            match now(&cx, &held).await? {
+                Now::Waits => continue,
+                Now::Sent => deliveries::send_held(&mut batch, &lane, cx.now),
+                Now::Gone(why) => deliveries::bury_held(&mut batch, &lane, why, cx.now),
             }
             cx.db().commit(batch).await?;
         }
     }
+}
+
+/// What is to become of what is held for a stream.
+enum Now {
+    Waits,
+    Sent,
+    /// Nobody will fetch it, and why.
+    Gone(&'static str),
+}
+
+async fn now(cx: &Cx, held: &Delivery) -> Result<Now> {
+    // With a pool its streams go, sooner or later.
+    let Some(pool) = cx.app.directory.pool(cx.db(), &held.pool_id).await? else {
+        return Ok(Now::Gone("The user pool was deleted, and its keys with it."));
+    };
+    let target = targets::find(cx.db(), &held.pool_id, &held.target).await?;
+    let Some(Target { doc: Doc::Stream(about), .. }) = target else {
+        return Ok(Now::Gone("The stream was deleted."));
+    };
+    if !has_client(cx, &pool, &about).await? {
+        return Ok(Now::Gone("The app client of the stream was deleted."));
+    }
+    Ok(match (about.status, about.method) {
+        (Status::Disabled, _) => Now::Gone("The stream was disabled."),
+        (Status::Enabled, Method::Push) => Now::Sent,
+        _ => Now::Waits,
+    })
 }
 
 /// A stream ends with the app client that it is for: whoever that was is told nothing more.

@@ -151,12 +151,13 @@ async function ending(button, operation, input) {
 let cause = null
 
 /** The receipt of a sign-out, shown as those who are to learn of it do. `wait` has the server answer once all have, or after so many
- * seconds. cenote dev shows receipts to every caller on this machine; elsewhere send an access token from the user's next sign-in. */
+ * seconds: a program that only wants to know when all is done asks once with 30. cenote dev shows receipts to every caller on this
+ * machine; elsewhere send an access token from the user's next sign-in. */
 async function follow(signout) {
   followed = signout
   // A server that is away, or a receipt that stays as it is, is not asked for ever.
-  for (let round = 0; round < 60 && followed === signout; round++) {
-    const wait = round === 0 ? 0 : 5
+  for (let round = 0; round < 200 && followed === signout; round++) {
+    const wait = round === 0 ? 0 : 1
     try {
       const response = await fetch(`${location.origin}/${POOL}/sign-outs/${signout}?wait=${wait}`, { credentials: 'omit' })
       if (!response.ok) return
@@ -166,7 +167,7 @@ async function follow(signout) {
     } catch {
       // The next beat says that the server does not answer.
     }
-    await new Promise(resolve => setTimeout(resolve, 500))
+    await new Promise(resolve => setTimeout(resolve, round === 0 ? 50 : 500))
   }
 }
 

@@ -137,8 +137,15 @@ function headline(text, detail) {
 /** Who has learned of it, who has not, and until when anybody may still accept what it ended. */
 export function receipt(told) {
   const { consumers, caught_up, behind } = told.feed
+  const until = time => (time ? `until ${new Date(time).toLocaleTimeString()}` : 'without an end that anybody knows')
+  const over = time => time && Date.parse(time) <= Date.now()
   const parties = [
-    ...behind.map(({ id, state }) => [id, `follows the feed, has not said that it knows (${state.toLowerCase()})`, 'waiting']),
+    ...behind.map(({ id, state, exposure_until }) => [
+      id,
+      `follows the feed (${state.toLowerCase()}) and has not said that it knows; ` +
+        (over(exposure_until) ? 'it accepts nothing by now that it cannot look up' : `it may accept what ended ${until(exposure_until)}`),
+      'waiting',
+    ]),
     ...(caught_up ? [[`${caught_up} of ${consumers}`, 'who follow the feed know it', 'yes']] : []),
     ...told.deliveries.map(({ kind, target, state, ms, detail }) => [
       `${DELIVERIES[kind] ?? kind} ${target}`,
@@ -164,7 +171,6 @@ export function receipt(told) {
     }),
   )
   at('receipt-nobody').hidden = parties.length > 0
-  const until = time => (time ? `until ${new Date(time).toLocaleTimeString()}` : 'without an end that anybody knows')
   const safe = told.registered_exposure_until === told.committed_at
   at('receipt-exposure').textContent =
     (safe ? 'Nobody who is registered accepts what ended any more. ' : `Somebody who is registered may accept it ${until(told.registered_exposure_until)}. `) +

@@ -14,7 +14,7 @@ export async function cenote(fastify, { verifier, ...options }) {
     verifier.uses(typeof own === 'string' ? own : own?.policy)
   })
   fastify.addHook('onRequest', async (request, reply) => {
-    const own = request.routeOptions.config.cenote
+    const own = request.routeOptions.config?.cenote
     if (own === false) return
     try {
       const token = bearer(request.headers.authorization)

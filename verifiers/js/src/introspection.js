@@ -7,11 +7,15 @@ import { askJson } from './transport.js'
 
 const HOLDS_MS = 5000
 const MANY = 10_000
+// A server that has just failed is not asked about every token that comes, each of which would wait for it.
+const PAUSE_MS = 1000
 
 export class Introspection {
   #options
   #told = new Map()
+  #failed = -Infinity
 
+  /** `options`: fetch, discovery, credentials, clock */
   constructor(options) {
     this.#options = options
   }
@@ -34,10 +38,12 @@ export class Introspection {
   }
 
   async #ask(token) {
-    const { fetch, endpoints, credentials } = this.#options
+    const { fetch, discovery, credentials, clock } = this.#options
     if (!credentials) throw new UnavailableError('introspection needs clientId and clientSecret')
+    if (clock.mono() - this.#failed < PAUSE_MS)
+      throw new UnavailableError('the feed is not fresh, and introspection failed a moment ago')
     try {
-      const { introspection } = await endpoints()
+      const { introspection } = await discovery.endpoints()
       const told = await askJson(fetch, introspection, {
         method: 'POST',
         headers: { authorization: credentials.basic, 'content-type': 'application/x-www-form-urlencoded' },
@@ -46,6 +52,7 @@ export class Introspection {
       })
       return told.active === true
     } catch (error) {
+      this.#failed = clock.mono()
       throw new UnavailableError(`the feed is not fresh, and introspection failed: ${error.message}`, { cause: error })
     }
   }

@@ -8,6 +8,8 @@ import { MAX_ENTRIES, link } from './wire.js'
 export const FRESH_MS = 4000
 // How long after the end of its tokens the server still knows an entry.
 const SPARE_MS = 120_000
+// How long a snapshot still holds what is over by the server's clock.
+const SNAPSHOT_KEEPS_MS = 600_000
 
 /** `wall` tells the time of day, `mono` never goes back. Both in milliseconds. */
 export const systemClock = { wall: () => Date.now(), mono: () => performance.now() }
@@ -21,6 +23,7 @@ export class Replica {
   #vouched
   #began
   #told
+  #snapshotIat = 0
 
   constructor({ clock = systemClock, maxStalenessMs = 30_000 } = {}) {
     this.#clock = clock
@@ -71,6 +74,9 @@ export class Replica {
     if (!frame.hBefore.equals(place.h) || !frame.hAfter.equals(h)) {
       throw new FrameError('chain', 'the records do not follow those that are known')
     }
+    if (frame.iat + SNAPSHOT_KEEPS_MS < this.#snapshotIat) {
+      throw new FrameError('earlier', "the server's clock was ahead when it made the snapshot, which may lack what still lives")
+    }
     for (const entry of entries) this.entries.add(entry)
     this.place = { incarnation, seq: to, h }
     this.#told = { iat: frame.iat, mono: this.#clock.mono() }
@@ -83,6 +89,7 @@ export class Replica {
     // Before anything is left out: our wall clock may be ahead.
     this.#told ??= { iat, mono: this.#clock.mono() }
     await this.entries.merge(records, this.forgettable())
+    this.#snapshotIat = iat
     this.place = { incarnation, seq, h }
   }
 

@@ -4,10 +4,18 @@ import { ServerError } from './errors.js'
 
 /** `{status, headers, body}`. No redirects: they could carry the bearer token elsewhere. */
 export async function ask(fetcher, url, { method, headers, body, timeoutMs = 5000, limit = 1 << 18, signal } = {}) {
-  const patience = AbortSignal.timeout(timeoutMs)
-  const both = signal ? AbortSignal.any([signal, patience]) : patience
+  // Not AbortSignal.any: each use of it leaves something behind in a signal that lives on, for ever in Node 20.
+  const both = new AbortController()
+  const stop = () => both.abort()
+  let isLate = false
+  const patience = setTimeout(() => {
+    isLate = true
+    stop()
+  }, timeoutMs)
+  if (signal?.aborted) stop()
+  signal?.addEventListener('abort', stop)
   try {
-    const answer = await fetcher(url, { method, headers, body, redirect: 'manual', signal: both })
+    const answer = await fetcher(url, { method, headers, body, redirect: 'manual', signal: both.signal })
     const chunks = []
     let length = 0
     for await (const chunk of answer.body ?? []) {
@@ -19,8 +27,11 @@ export async function ask(fetcher, url, { method, headers, body, timeoutMs = 500
     return { status: answer.status, headers: answer.headers, body: Buffer.concat(chunks) }
   } catch (error) {
     if (error instanceof ServerError) throw error
-    const why = patience.aborted ? `no answer within ${timeoutMs} ms` : (error.cause?.message ?? error.message)
+    const why = isLate ? `no answer within ${timeoutMs} ms` : (error.cause?.message ?? error.message)
     throw new ServerError(`${short(url)} cannot be reached: ${why}`, {}, { cause: error })
+  } finally {
+    clearTimeout(patience)
+    signal?.removeEventListener('abort', stop)
   }
 }
 

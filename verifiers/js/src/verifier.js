@@ -2,16 +2,18 @@
 
 import { EventEmitter } from 'node:events'
 import { hostname } from 'node:os'
+import { threadId } from 'node:worker_threads'
 
-import { InvalidTokenError, RevokedError, ServerError, UnavailableError } from './errors.js'
+import { Discovery } from './discovery.js'
+import { InvalidTokenError, RevokedError, UnavailableError } from './errors.js'
 import { Feed } from './feed.js'
 import { Guards } from './guards.js'
 import { httpFetch } from './http.js'
 import { Introspection } from './introspection.js'
 import { Replica, systemClock } from './replica.js'
-import { Signatures, checkClaims } from './signatures.js'
+import { Signatures, checkClaims, checkIssuer, checkParties } from './signatures.js'
 import { Subjects, endedBy } from './tokens.js'
-import { ClientCredentials, askJson, safeUrl } from './transport.js'
+import { ClientCredentials, safeUrl } from './transport.js'
 
 const POLICIES = ['introspect', 'closed', 'open']
 const TICK_MS = 250
@@ -25,7 +27,8 @@ export class CenoteVerifier extends EventEmitter {
   #introspection
   #subjects
   #guards = new Guards()
-  #discovered
+  #abort = new AbortController()
+  #onProblem
   #timer
   #said = 'EXPIRED'
   #tick
@@ -34,41 +37,44 @@ export class CenoteVerifier extends EventEmitter {
   constructor(options) {
     super()
     this.#options = checked(options)
-    const { issuer, pool, clientId, clientSecret, clock, maxStalenessMs, policy, consumer, maxSnapshotBytes, backoff } =
-      this.#options
-    const { fetch } = this.#options
+    const { issuer, pool, clientId, clientSecret, clock, maxStalenessMs, policy, consumer } = this.#options
+    const { fetch, discoveryUrl, allowHttp, maxSnapshotBytes, backoff } = this.#options
     this.#use(policy)
     this.pool = pool
     this.issuer = issuer
     this.#replica = new Replica({ clock, maxStalenessMs })
     this.#subjects = new Subjects(pool)
     const credentials = clientSecret && new ClientCredentials(fetch, clientId, clientSecret, clock.mono)
-    const endpoints = signal => this.#endpoints(signal)
-    const shared = { fetch, endpoints, clock }
-    this.#signatures = new Signatures(shared)
-    this.#introspection = new Introspection({ ...shared, credentials })
+    const { signal } = this.#abort
+    const onProblem = (this.#onProblem = error => signal.aborted || this.#tell('problem', error))
+    const discovery = new Discovery({ issuer, discoveryUrl, allowHttp, fetch, clock, signal, onProblem })
+    this.#signatures = new Signatures({ fetch, discovery, clock, signal, backoff })
+    this.#introspection = new Introspection({ fetch, discovery, clock, credentials })
     const reported = () => (this.#open ? 'open' : policy)
     const follow = { pool, credentials, consumer, policy: reported, maxStalenessMs, maxSnapshotBytes, backoff }
-    this.#feed = new Feed(this.#replica, { ...shared, ...follow })
-    this.#feed.on('problem', error => this.emit('problem', error))
+    this.#feed = new Feed(this.#replica, { fetch, discovery, clock, ...follow })
+    this.#feed.on('problem', onProblem)
     this.#feed.on('applied', entries => this.#guards.applied(entries, this.#replica.entries))
     this.#feed.on('replaced', () => this.#guards.lookAll(this.#replica.entries))
     this.#feed.on('answered', () => this.#watch())
   }
 
-  /** Begins to follow the feed. Answers itself at once; `ready` waits. */
+  /** Begins to follow the feed, which the first use would do, too. Answers itself at once; `ready` waits. */
   start() {
     if (this.#timer) return this
     this.#tick = this.#replica.moment()
     this.#timer = setInterval(() => this.#watch(), TICK_MS)
     this.#timer.unref()
     this.#feed.start()
-    this.#signatures.warm().catch(error => this.emit('problem', error))
+    this.#signatures.warm().catch(this.#onProblem)
     return this
   }
 
+  /** For good. */
   async stop() {
     clearInterval(this.#timer)
+    this.#timer ??= true
+    this.#abort.abort()
     await this.#feed.stop()
   }
 
@@ -112,25 +118,22 @@ export class CenoteVerifier extends EventEmitter {
    * Verifies a token of this pool: signature, issuer, expiry, use, app client, and that no sign-out ended it.
    * Answers `{claims, header, verdict}`; throws an error that has `status` and `headers`.
    */
-  async verify(token, { tokenUse, clientId, policy } = {}) {
+  async verify(token, options = {}) {
+    this.start()
     const { header, claims } = await this.#signatures.open(token)
-    checkClaims(claims, {
-      issuer: this.issuer,
-      tokenUse: tokenUse ?? this.#options.tokenUse,
-      clientId: clientId ?? this.#options.audience,
-      now: this.#options.clock.wall(),
-      leewaySeconds: this.#options.leewaySeconds,
-    })
-    return { claims, header, verdict: await this.check(claims, header, { token, policy }) }
+    const { clock, leewaySeconds } = this.#options
+    checkClaims(claims, { ...this.#wanted(options), now: clock.wall(), leewaySeconds })
+    return { claims, header, verdict: await this.check(claims, header, { ...options, token }) }
   }
 
   /**
-   * Only the revocation, for claims that something else has verified. `token` is what introspection is asked about.
-   * Answers `{state, by}`; throws RevokedError, InvalidTokenError or UnavailableError.
+   * For claims whose signature and times something else has verified: issuer, use, app client, and the revocation. `token` is what
+   * introspection is asked about. Answers `{state, by}`; throws RevokedError, InvalidTokenError or UnavailableError.
    */
-  async check(claims, header, { token, policy = this.#options.policy } = {}) {
+  async check(claims, header, options = {}) {
+    const { token, policy = this.#options.policy } = options
     this.#use(policy)
-    const state = this.#known(claims, header)
+    const state = this.#known(claims, header, options)
     if (state !== 'EXPIRED') return { state, by: 'feed' }
     if (policy === 'open') return { state, by: 'policy' }
     if (policy === 'introspect' && token !== undefined && claims.token_use !== 'id') {
@@ -141,9 +144,10 @@ export class CenoteVerifier extends EventEmitter {
   }
 
   /** The same without waiting: where the feed is EXPIRED, `introspect` refuses as `closed` does. */
-  checkNow(claims, header, { policy = this.#options.policy } = {}) {
+  checkNow(claims, header, options = {}) {
+    const { policy = this.#options.policy } = options
     this.#use(policy)
-    const state = this.#known(claims, header)
+    const state = this.#known(claims, header, options)
     if (state !== 'EXPIRED') return { state, by: 'feed' }
     if (policy === 'open') return { state, by: 'policy' }
     throw unknown(policy, claims)
@@ -155,13 +159,24 @@ export class CenoteVerifier extends EventEmitter {
    */
   guard(claims, header, { token, policy = this.#options.policy } = {}) {
     this.#use(policy)
+    this.start()
+    checkIssuer(claims, this.issuer)
     const ask = token !== undefined && claims.token_use !== 'id' ? () => this.#introspection.isActive(token) : undefined
     const { revoked, release, guard } = this.#guards.add(this.#subjects.of(claims, header), policy, ask)
     this.#guards.look(guard, this.#replica.entries)
     return { revoked, release }
   }
 
-  #known(claims, header) {
+  #wanted({ tokenUse = this.#options.tokenUse, clientId = this.#options.audience }) {
+    return { issuer: this.issuer, tokenUse, clientId }
+  }
+
+  #known(claims, header, options) {
+    this.start()
+    checkParties(claims, this.#wanted(options))
+    // Whoever verified the signature may have been talked into another one.
+    if (header?.alg !== undefined && header.alg !== 'RS256')
+      throw new InvalidTokenError('the token is not signed with RS256')
     const kind = endedBy(this.#replica.entries, this.#subjects.of(claims, header))
     if (kind) throw new RevokedError(`a sign-out has ended the token (${kind})`)
     if (this.#replica.hasExpired(claims.exp)) {
@@ -191,34 +206,20 @@ export class CenoteVerifier extends EventEmitter {
     if (state !== this.#said) {
       const before = this.#said
       this.#said = state
-      this.emit('state', state, before)
+      if (state === 'FRESH') this.#signatures.hope()
+      this.#tell('state', state, before)
     }
     if (state === 'EXPIRED') this.#guards.expired(this.#options.clock.mono())
   }
 
-  #endpoints(signal) {
-    this.#discovered ??= this.#discover(signal).catch(error => {
-      this.#discovered = undefined
-      throw error
-    })
-    return this.#discovered
-  }
-
-  async #discover(signal) {
-    const { issuer, discoveryUrl, fetch, allowHttp } = this.#options
-    const told = await askJson(fetch, discoveryUrl, { signal })
-    if (told.issuer !== issuer) throw new ServerError(`${discoveryUrl} is about another issuer: ${String(told.issuer)}`)
-    const named = name => {
-      if (typeof told[name] !== 'string')
-        throw new ServerError(`${discoveryUrl} has no ${name}: is this a Cenote with the revocation feed?`)
-      return safeUrl(told[name], name, allowHttp)
-    }
-    return {
-      jwks: named('jwks_uri'),
-      token: named('token_endpoint'),
-      introspection: named('introspection_endpoint'),
-      feed: named('revocation_feed_endpoint'),
-      feedJwks: named('revocation_feed_jwks_uri'),
+  /** A listener that throws ends the process, or not, as any error of the application does; it does not end the feed. */
+  #tell(event, ...what) {
+    try {
+      this.emit(event, ...what)
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
     }
   }
 }
@@ -236,13 +237,13 @@ function checked(options) {
     options.consumer ??
     `${hostname()
       .replace(/[^A-Za-z0-9._-]/g, '-')
-      .slice(0, 48)}-${process.pid}`
+      .slice(0, 48)}-${process.pid}${threadId > 0 ? `-${threadId}` : ''}`
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer))
     throw new TypeError(`consumer must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${consumer}`)
   if ((clientId === undefined) !== (clientSecret === undefined))
     throw new TypeError('clientId and clientSecret belong together')
-  if (!(maxStalenessSeconds >= 4))
-    throw new TypeError('maxStalenessSeconds must be at least 4: a healthy feed is that old at most')
+  if (!(maxStalenessSeconds >= 4 && maxStalenessSeconds <= 86_400))
+    throw new TypeError('maxStalenessSeconds must be 4 to 86400: a healthy feed is 4 s old at most')
   const discoveryUrl = options.discoveryUrl ?? `${issuer}/.well-known/openid-configuration`
   return {
     ...options,

@@ -1,6 +1,7 @@
 // Closes a WebSocket once its token is dead: code 4001 after a sign-out, 1013 if nobody can say any more whether the token lives.
 
 const PATIENCE_MS = 1000
+const CLOSED = 3
 
 /**
  * `socket` is a WebSocket of the package `ws` (or anything with `close`, `once` and, if it can, `terminate`); `auth` what
@@ -9,6 +10,8 @@ const PATIENCE_MS = 1000
 export function guardSocket(verifier, socket, { claims, header, token }, { policy } = {}) {
   const guard = verifier.guard(claims, header, { token, policy })
   socket.once('close', () => guard.release())
+  // Closed while the token was verified: there is nothing left to wait for.
+  if (socket.readyState === CLOSED) guard.release()
   guard.revoked.then(({ reason }) => {
     const dead = reason === 'session_revoked'
     socket.close(dead ? 4001 : 1013, dead ? 'session revoked' : 'try again later')

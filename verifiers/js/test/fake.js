@@ -3,6 +3,7 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 
 import { key16 } from '../src/wire.js'
@@ -18,9 +19,17 @@ export class Fake {
   intercept = () => undefined
   /** Changes the text of a frame before it leaves. */
   tamper = frame => frame
+  /** By how many milliseconds the server's clock is ahead. */
+  ahead = 0
   tokenLife = 3600
   kid = 'pool-key-1'
   active = new Set()
+  /** With it the server speaks TLS only, and lets in who shows a certificate of `tls.ca`: no token is needed then. */
+  tls
+  /** Where the feed is now, below the issuer; the old address goes on as long as nobody intercepts it. */
+  moved = ''
+  /** Fingerprints of certificates that have expired since their connections began. */
+  ended = new Set()
   #bearers = new Set()
   #waiting = new Set()
 
@@ -42,11 +51,13 @@ export class Fake {
   }
 
   get issuer() {
-    return `http://127.0.0.1:${this.port}/${POOL}`
+    return `${this.tls ? 'https' : 'http'}://127.0.0.1:${this.port}/${POOL}`
   }
 
   async listen(port = this.port ?? 0) {
-    this.server = createServer((req, res) => this.#serve(req, res))
+    const serve = (req, res) => this.#serve(req, res)
+    const asks = { requestCert: true, rejectUnauthorized: true }
+    this.server = this.tls ? createTlsServer({ ...this.tls, ...asks }, serve) : createServer(serve)
     this.server.listen(port, '127.0.0.1')
     await once(this.server, 'listening')
     this.port = this.server.address().port
@@ -93,7 +104,7 @@ export class Fake {
       v: 1,
       pool: POOL,
       incarnation: this.incarnation,
-      iat: Date.now(),
+      iat: Date.now() + this.ahead,
       nonce,
       from,
       to,
@@ -121,7 +132,7 @@ export class Fake {
       Buffer.concat([Buffer.from('CNTRVF\0\x01', 'latin1'), u64(sorted.length), u32(length), Buffer.alloc(12)])
     const told = length => {
       const sha = sha256(Buffer.concat([head(length), ...records])).toString('base64url')
-      const place = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now(), seq: this.seq }
+      const place = { v: 1, pool: POOL, incarnation: this.incarnation, iat: Date.now() + this.ahead, seq: this.seq }
       const payload = { ...place, h: this.chain.at(-1).toString('base64url'), n: sorted.length, sha256: sha }
       return signed('revsnap+jwt', payload, this.feedKeys.at(-1))
     }
@@ -166,6 +177,7 @@ export class Fake {
       query: url.searchParams,
       headers: req.headers,
       body: Buffer.concat(chunks).toString(),
+      certificate: req.socket.getPeerCertificate?.().fingerprint256,
     }
     this.requests.push(asked)
     const answer = (await this.intercept(asked)) ?? (await this.#answer(asked))
@@ -180,7 +192,7 @@ export class Fake {
     res.end(json ? JSON.stringify(body) : body)
   }
 
-  async #answer({ path, query, headers, body }) {
+  async #answer({ path, query, headers, body, certificate }) {
     const { issuer } = this
     switch (path) {
       case '/.well-known/openid-configuration':
@@ -190,7 +202,7 @@ export class Fake {
             jwks_uri: `${issuer}/.well-known/jwks.json`,
             token_endpoint: `${issuer}/oauth2/token`,
             introspection_endpoint: `${issuer}/oauth2/introspect`,
-            revocation_feed_endpoint: `${issuer}/revocations`,
+            revocation_feed_endpoint: `${issuer}${this.moved}/revocations`,
             revocation_feed_jwks_uri: `${issuer}/.well-known/revocation-jwks.json`,
           },
         }
@@ -212,8 +224,9 @@ export class Fake {
       case '/oauth2/introspect':
         return { body: { active: this.active.has(new URLSearchParams(body).get('token')) } }
     }
-    if (!this.#bearers.has(headers.authorization)) return { status: 401, body: { error: 'invalid_token' } }
-    if (path === '/revocations/snapshot') {
+    const isIn = certificate ? !this.ended.has(certificate) : this.#bearers.has(headers.authorization)
+    if (!isIn) return { status: 401, body: { error: 'invalid_token' } }
+    if (path.endsWith('/revocations/snapshot')) {
       const type = { 'Content-Type': 'application/vnd.cenote.revocations' }
       return { headers: { ...type, 'Content-Encoding': 'gzip' }, body: gzipSync(this.snapshot()) }
     }

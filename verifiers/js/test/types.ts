@@ -20,6 +20,7 @@ const verifier = new CenoteVerifier({
 }).start()
 verifier.on('state', (now: State, before: State) => console.log(now, before))
 verifier.on('problem', error => console.warn(error.message))
+new CenoteVerifier({ issuer: verifier.issuer, tls: () => ({ ca: 'pem', cert: 'pem', key: 'pem' }) })
 // @ts-expect-error There is no such policy.
 new CenoteVerifier({ issuer: 'https://id.example.com/eu-west-1_A', policy: 'maybe' })
 
@@ -30,7 +31,13 @@ const plain = JwtVerifier.create({
 })
 plain.verify('token').then(payload => payload.sub)
 
-const jwtVerify = withRevocation(jose.jwtVerify, verifier)
+JwtVerifier.create({
+  issuer: verifier.issuer,
+  audience: null,
+  customJwtCheck: customJwtCheck(verifier, { tokenUse: 'id', also: ({ payload }) => console.log(payload) }),
+})
+
+const jwtVerify = withRevocation(jose.jwtVerify, verifier, { tokenUse: ['access', 'id'], clientId: 'b' })
 jwtVerify('token', new Uint8Array()).then(({ payload }) => payload.sub)
 
 express().get('/', protect(verifier, { tokenUse: 'id' }), (req, res) => res.json(req.auth?.claims.sub))

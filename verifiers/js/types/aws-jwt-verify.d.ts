@@ -1,7 +1,10 @@
-import type { CenoteVerifier, Policy } from './index.js'
+import type { CenoteVerifier, VerifyOptions } from './index.js'
 
-/** A `customJwtCheck` that refuses what a sign-out has ended, and then does your own check, `also`. */
+/**
+ * A `customJwtCheck` that refuses what a sign-out has ended, or is not for the use or app client wanted, and then does your own check,
+ * `also`.
+ */
 export declare function customJwtCheck<Properties extends { header: object; payload: object }, Result = void>(
   verifier: CenoteVerifier,
-  options?: { policy?: Policy; also?: (properties: Properties) => Result },
+  options?: VerifyOptions & { also?: (properties: Properties) => Result },
 ): (properties: Properties) => Result

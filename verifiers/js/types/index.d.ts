@@ -21,7 +21,7 @@ export interface Options {
   tokenUse?: TokenUse | TokenUse[]
   /** By default `introspect`. */
   policy?: Policy
-  /** By default 30, at least 4. */
+  /** By default 30, at least 4, at most a day. */
   maxStalenessSeconds?: number
   /** For clocks that differ; by default 0. */
   leewaySeconds?: number
@@ -29,8 +29,11 @@ export interface Options {
   pool?: string
   /** Where the discovery document is, if not under the issuer. */
   discoveryUrl?: string
-  /** A certificate authority of your own (`ca`), or a client certificate instead of clientId and clientSecret (`cert`, `key`). */
-  tls?: SecureContextOptions
+  /**
+   * A certificate authority of your own (`ca`), or a client certificate instead of clientId and clientSecret (`cert`, `key`). A function
+   * is asked for each new connection: so a certificate can be renewed.
+   */
+  tls?: SecureContextOptions | (() => SecureContextOptions)
   /** Another way to the server, such as through a proxy. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Plain http to another machine. Secrets and tokens are then for all to read. */
@@ -74,10 +77,9 @@ export interface VerifyOptions {
   clientId?: string | string[]
 }
 
-export interface CheckOptions {
+export interface CheckOptions extends VerifyOptions {
   /** What introspection is asked about. */
   token?: string
-  policy?: Policy
 }
 
 export interface End {
@@ -113,18 +115,20 @@ export declare class CenoteVerifier extends EventEmitter<Events> {
   readonly pool: string
   readonly state: State
   readonly status: Status
-  /** Begins to follow the feed; does not wait. */
+  /** Begins to follow the feed, which the first use would do, too; does not wait. */
   start(): this
+  /** For good. */
   stop(): Promise<void>
   /** Waits until the feed is FRESH for the first time, by default 10 s at most; answers whether it is. */
   ready(options?: { timeoutMs?: number }): Promise<boolean>
   /** Signature, issuer, expiry, use, app client, and that no sign-out ended the token. */
   verify(token: string, options?: VerifyOptions): Promise<Verified>
-  /** Only the revocation, for claims that something else has verified. */
+  /** For claims whose signature and times something else has verified: issuer, use, app client, and the revocation. */
   check(claims: object, header: object | undefined, options?: CheckOptions): Promise<Verdict>
   /** The same without waiting: where the feed is EXPIRED, `introspect` refuses as `closed` does. */
-  checkNow(claims: object, header: object | undefined, options?: { policy?: Policy }): Verdict
-  guard(claims: object, header: object | undefined, options?: CheckOptions): Guard
+  checkNow(claims: object, header: object | undefined, options?: VerifyOptions): Verdict
+  /** For a connection that outlives its request. */
+  guard(claims: object, header: object | undefined, options?: { token?: string; policy?: Policy }): Guard
   /** Says before the first request that a route has this policy. */
   uses(policy: Policy | undefined): void
 }

@@ -1,6 +1,7 @@
 import type { CenoteVerifier, Guard, Policy } from './index.js'
 
 export interface Closable {
+  readonly readyState?: number
   close(code: number, reason: string): void
   terminate?(): void
   once(event: 'close', listener: () => void): unknown

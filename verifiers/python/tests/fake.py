@@ -18,11 +18,16 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from cenote_verifier import RevokedError
 from cenote_verifier.replica import Clock
 from cenote_verifier.wire import key16
 
 POOL = "us-east-1_Fake00001"
 CLIENT = "appclient0000000000000001"
+# The challenge of a 401 that leads to sign-in.
+REVOKED = 'Bearer error="invalid_token", error_description="session revoked", max_age=0'
+# A birth long ago, for tokens that a sign-out shall end.
+BORN = 1_000_000
 RSA = rsa.generate_private_key(65537, 2048)
 
 
@@ -46,9 +51,17 @@ class Fake:
         self.intercept = lambda request: None
         # Changes the text of a frame before it leaves.
         self.tamper = lambda frame, nonce, since: frame
+        # By how many seconds the server's clock is ahead.
+        self.ahead = 0
         self.token_life = 3600
         self.kid = "pool-key-1"
         self.active = set()
+        # An ssl.SSLContext: it asks for certificates then, and lets in who shows one. No token is needed.
+        self.tls = None
+        # Certificates (DER) that have expired since their connections began.
+        self.ended = set()
+        # Where the feed is now, below the issuer; the old address goes on as long as nobody intercepts it.
+        self.moved = ""
         self.feed_keys = [FeedKey()]
         self.bearers = set()
         self.news = threading.Condition()
@@ -68,7 +81,7 @@ class Fake:
 
     @property
     def issuer(self):
-        return f"http://127.0.0.1:{self.port}/{POOL}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/{POOL}"
 
     def listen(self):
         fake = self
@@ -88,6 +101,7 @@ class Fake:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 128
 
             def handle_error(self, request, client_address):
                 pass
@@ -95,6 +109,11 @@ class Fake:
         self.over.clear()
         self.sockets = []
         self.server = Server(("127.0.0.1", self.port), Handler)
+        if self.tls:
+            # Whoever shakes hands slowly, or not at all, holds up his own thread.
+            self.server.socket = self.tls.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -143,7 +162,7 @@ class Fake:
             "v": 1,
             "pool": POOL,
             "incarnation": self.incarnation,
-            "iat": int(time.time() * 1000),
+            "iat": int((time.time() + self.ahead) * 1000),
             "nonce": nonce,
         }
         payload |= {"from": start, "to": end, "h_before": h[0], "h_after": h[1], "e": rows}
@@ -165,7 +184,7 @@ class Fake:
                 "v": 1,
                 "pool": POOL,
                 "incarnation": self.incarnation,
-                "iat": int(time.time() * 1000),
+                "iat": int((time.time() + self.ahead) * 1000),
                 "seq": self.seq,
             }
             payload |= {"h": b64(self.chain[-1]), "n": len(by_key), "sha256": b64(sha256(head(length) + records))}
@@ -201,6 +220,7 @@ class Fake:
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         body = handler.rfile.read(int(handler.headers.get("content-length", 0))).decode()
         request = {"path": url.path[len(POOL) + 1 :], "query": query, "headers": handler.headers, "body": body}
+        request["certificate"] = handler.connection.getpeercert(binary_form=True) if self.tls else None
         self.requests.append(request)
         answer = self.intercept(request) or self.answer(request)
         if answer == "hang":
@@ -226,7 +246,7 @@ class Fake:
                     "jwks_uri": f"{issuer}/.well-known/jwks.json",
                     "token_endpoint": f"{issuer}/oauth2/token",
                     "introspection_endpoint": f"{issuer}/oauth2/introspect",
-                    "revocation_feed_endpoint": f"{issuer}/revocations",
+                    "revocation_feed_endpoint": f"{issuer}{self.moved}/revocations",
                     "revocation_feed_jwks_uri": f"{issuer}/.well-known/revocation-jwks.json",
                 },
             )
@@ -243,9 +263,11 @@ class Fake:
             return 200, {}, {"access_token": token, "token_type": "Bearer", "expires_in": self.token_life}
         if path == "/oauth2/introspect":
             return 200, {}, {"active": parse_qs(request["body"])["token"][0] in self.active}
-        if request["headers"]["authorization"] not in self.bearers:
+        certificate = request["certificate"]
+        is_in = certificate not in self.ended if certificate else request["headers"]["authorization"] in self.bearers
+        if not is_in:
             return 401, {}, {"error": "invalid_token"}
-        if path == "/revocations/snapshot":
+        if path.endswith("/revocations/snapshot"):
             return 200, {"Content-Encoding": "gzip"}, gzip.compress(self.snapshot())
         return self.delta(**request["query"])
 
@@ -280,6 +302,37 @@ class MovableClock(Clock):
     def move(self, seconds):
         self.moved_wall += seconds
         self.moved_mono += seconds
+
+
+def asked(fake, path):
+    return [request for request in fake.requests if request["path"] == path]
+
+
+def is_revoked(verifier, token):
+    try:
+        verifier.verify(token, policy="open")
+    except RevokedError:
+        return True
+    return False
+
+
+def stale_then_expired(fake, clock, bob, status):
+    """What every framework answers for a live token while the feed is silent, with the server there and without it."""
+    fake.active.add(bob)
+    fake.intercept = lambda request: "hang" if request["path"].startswith("/revocations/") else None
+    until(lambda: fake.requests[-1]["path"].startswith("/revocations/"))
+    clock.move(20)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 200, 200]
+    clock.move(11)
+    assert [status(path, bob) for path in ("/me", "/pay", "/news")] == [200, 503, 200]
+    assert status("/me", fake.token(sub="eve")) == 401
+    cut_off(fake, clock)
+    until(lambda: status("/me", bob) == 503)
+
+
+def cut_off(fake, clock):
+    fake.intercept = lambda request: (503, {}, {})
+    clock.move(31)
 
 
 def until(holds, seconds=3.0):

@@ -59,7 +59,9 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// One, or none.
     pub fn header(&self, name: &str) -> &str {
+        assert!(self.headers.get_all(name).iter().count() < 2, "{:?}", self.headers);
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
                 needs_snapshot |= !matches!(trouble, Trouble::At(..));
                 tracing::warn!(issuer = shared.config.issuer, "the revocation feed: {trouble}");
                 shared.meters.failures.fetch_add(1, Relaxed);
-                pause(backoff(failures)).await;
+                pause(trouble.wait() + backoff(failures)).await;
                 failures = failures.saturating_add(1);
             }
         }
@@ -55,6 +55,16 @@ enum Trouble {
     /// What came was not what it should be.
     Refused(&'static str, Refused),
     SnapshotRequired,
+}
+
+impl Trouble {
+    /// How long the server asks us to wait.
+    fn wait(&self) -> Duration {
+        match self {
+            Trouble::At(_, Failure::Status(.., wait)) => *wait,
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl std::fmt::Display for Trouble {
@@ -126,7 +136,7 @@ async fn delta(shared: &Shared, endpoints: &Endpoints) -> Result<(), Trouble> {
     let began = shared.feed.clock.monotonic_ms();
     let answer = shared.http.get(endpoints, &url, &query, ANSWER_WITHIN, MAX_FRAME).await;
     let answer = match answer {
-        Err(Failure::Status(StatusCode::GONE, _)) => return Err(Trouble::SnapshotRequired),
+        Err(Failure::Status(StatusCode::GONE, ..)) => return Err(Trouble::SnapshotRequired),
         answer => answer.map_err(|failure| Trouble::At("asking for news", failure))?,
     };
     let text = String::from_utf8(answer).unwrap_or_default();
@@ -141,7 +151,8 @@ async fn delta(shared: &Shared, endpoints: &Endpoints) -> Result<(), Trouble> {
     shared.told.send_modify(|count| *count += 1);
     if records > 0 {
         shared.token_keys.drop_revoked(&shared.feed);
-    } else {
+    } else if is_fresh {
+        // What was not to be held back came at once, and the next question waits.
         let took = shared.feed.clock.monotonic_ms().saturating_sub(began);
         pause(Duration::from_millis(BETWEEN_HEARTBEATS_MS.saturating_sub(took))).await;
     }

@@ -22,6 +22,8 @@ pub(crate) struct Keys {
     text: ArcSwap<Vec<u8>>,
     last: Mutex<Option<(u64, bool)>>,
     pub fetches: AtomicU64,
+    /// How often they became others.
+    pub changes: AtomicU64,
 }
 
 /// What became of a wish for newer keys.
@@ -40,6 +42,7 @@ impl Keys {
             text: ArcSwap::default(),
             last: Mutex::new(None),
             fetches: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -55,14 +58,17 @@ impl Keys {
     pub fn set(&self, text: Vec<u8>, feed: &Feed) -> bool {
         let Some(keys) = Jwks::parse(&text).filter(|keys| !keys.is_empty()) else { return false };
         self.keys.store(without_revoked(&keys, feed).into());
-        self.text.store(text.into());
+        if **self.text.load() != text {
+            self.text.store(text.into());
+            self.changes.fetch_add(1, Relaxed);
+        }
         true
     }
 
     /// A key that was revoked goes for good: its record leaves the feed one day, and a thief's token may expire later.
     pub fn drop_revoked(&self, feed: &Feed) {
-        let kept = without_revoked(&self.keys.load(), feed);
-        self.keys.store(kept.into());
+        // A set that comes in between is not overwritten.
+        self.keys.rcu(|keys| without_revoked(keys, feed));
     }
 
     /// Fetches the set, unless that was just done; who comes while it is being done waits for that one. `floor_ms`: how long ago counts

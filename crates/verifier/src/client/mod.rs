@@ -23,6 +23,10 @@ pub(crate) use keys::{Keys, Renewal};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+const PING_EVERY: Duration = Duration::from_secs(2);
+const PING_WITHIN: Duration = Duration::from_secs(2);
+/// The longest wait that a server may ask for.
+const MAX_RETRY_AFTER_SECS: u64 = 5;
 const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// Who we are to the feed.
@@ -41,8 +45,8 @@ pub enum Credentials {
 /// What went wrong at the server's end or on the way, in words for the operator.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// An answer, but not the one that was hoped for.
-    Status(StatusCode, String),
+    /// An answer, but not the one that was hoped for. What it says of itself, and how long it asks us to wait.
+    Status(StatusCode, String, Duration),
     Unreachable(String),
     Malformed(String),
 }
@@ -50,10 +54,20 @@ pub(crate) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Status(status, why) if why.is_empty() => write!(f, "it answered {status}"),
-            Failure::Status(status, why) => write!(f, "it answered {status}: {why}"),
+            Failure::Status(status, why, _) if why.is_empty() => write!(f, "it answered {status}"),
+            Failure::Status(status, why, _) => write!(f, "it answered {status}: {why}"),
             Failure::Unreachable(why) | Failure::Malformed(why) => f.write_str(why),
         }
+    }
+}
+
+impl Failure {
+    /// Somewhere else than where the question was to go.
+    fn at(mut self, url: &str) -> Failure {
+        let (Failure::Status(_, why, ..) | Failure::Unreachable(why) | Failure::Malformed(why)) =
+            &mut self;
+        *why = format!("{url}: {why}");
+        self
     }
 }
 
@@ -77,6 +91,10 @@ impl Http {
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
+            // A connection that died unnoticed, as in a sleep of the machine, would swallow every question until TCP gives it up.
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_WITHIN)
+            .http2_keep_alive_while_idle(true)
             .build()
             .map_err(|error| error.to_string())?;
         Ok(Http { client, credentials, clock, token: Mutex::new(None) })
@@ -102,11 +120,18 @@ impl Http {
             url.query_pairs_mut().extend_pairs(query);
         }
         let request = self.client.get(url).timeout(within);
-        let answer = match self.bearer(endpoints).await? {
+        let token = match self.bearer(endpoints).await {
+            // Who lets in nobody any more may still say goodbye: a pool that is gone ends its feed without asking who we are.
+            Err(refused @ Failure::Status(..)) => {
+                return self.send(request, max).await.map_err(|_| refused);
+            }
+            token => token?,
+        };
+        let answer = match token {
             Some(token) => self.send(request.bearer_auth(token), max).await,
             None => self.send(request, max).await,
         };
-        if let Err(Failure::Status(StatusCode::UNAUTHORIZED, _)) = answer {
+        if let Err(Failure::Status(StatusCode::UNAUTHORIZED, ..)) = answer {
             // Perhaps it was revoked: the next attempt gets a new one.
             *self.token.lock().await = None;
         }
@@ -147,7 +172,8 @@ impl Http {
         }
         let form = [("grant_type", "client_credentials"), ("scope", "revocations/read")];
         let Some(answer) = self.form(&endpoints.token, &form).await else { return Ok(None) };
-        let granted: Granted = serde_json::from_slice(&answer?)
+        let answer = answer.map_err(|failure| failure.at(&endpoints.token))?;
+        let granted: Granted = serde_json::from_slice(&answer)
             .map_err(|_| Failure::Malformed("the token endpoint gave no access token".into()))?;
         // Renewed well before it expires.
         let until = now + granted.expires_in.saturating_sub(60).clamp(10, 86_400) * 1_000;
@@ -158,6 +184,7 @@ impl Http {
     async fn send(&self, request: RequestBuilder, max: usize) -> Result<Vec<u8>, Failure> {
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
+        let wait = retry_after(response.headers());
         let max = if status.is_success() { max } else { 4_096 };
         let told = response.content_length().unwrap_or(0);
         if status.is_success() && usize::try_from(told).unwrap_or(usize::MAX) > max {
@@ -176,10 +203,16 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         if !status.is_success() {
-            return Err(Failure::Status(status, explained(&body)));
+            return Err(Failure::Status(status, explained(&body), wait));
         }
         Ok(body)
     }
+}
+
+/// RFC 9110, 10.2.3, in seconds; a date is not understood.
+fn retry_after(headers: &reqwest::header::HeaderMap) -> Duration {
+    let value = headers.get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(value.unwrap_or(0).min(MAX_RETRY_AFTER_SECS))
 }
 
 /// What an OAuth error says of itself, as far as a log line has room.
@@ -191,7 +224,10 @@ fn explained(body: &[u8]) -> String {
         error_description: String,
     }
     let Ok(said) = serde_json::from_slice::<Said>(body) else { return String::new() };
-    let text = format!("{} ({})", said.error, said.error_description);
+    let text = match said.error_description.as_str() {
+        "" => said.error,
+        more => format!("{} ({more})", said.error),
+    };
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 

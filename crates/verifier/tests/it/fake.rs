@@ -61,6 +61,10 @@ pub struct Inside {
     pub token_keys: Vec<(String, &'static [u8])>,
     /// Tokens that introspection calls inactive.
     pub inactive: Vec<String>,
+    /// The pool is gone, and with it its app clients; the feed ends with its last record.
+    pub gone: bool,
+    /// Answers 429 to deltas, and asks for this wait.
+    pub retry_after: Option<u64>,
     pub introspects: bool,
     /// The query of the last delta.
     pub asked: HashMap<String, String>,
@@ -105,6 +109,8 @@ impl Fake {
                 feed_jwks_lies: false,
                 token_keys: vec![("key-1".into(), RSA[0])],
                 inactive: Vec::new(),
+                gone: false,
+                retry_after: None,
                 introspects: true,
                 asked: HashMap::new(),
                 now_ms: wall_ms,
@@ -225,7 +231,9 @@ impl Inside {
 
     fn snapshot(&self) -> Vec<u8> {
         let table = cenote_verifier::format::Table::new();
-        table.add(self.records.iter().map(|record| record.entry));
+        // What is over goes ten minutes later, by this server's clock.
+        let lives = |entry: &Entry| entry.drop_after_ms + 600_000 > (self.now_ms)();
+        table.add(self.records.iter().map(|record| record.entry).filter(lives));
         let lines = table.entries().iter().flat_map(|entry| entry.to_bytes()).collect::<Vec<_>>();
         let n = (lines.len() / 32) as u64;
         let seq = self.records.len();
@@ -320,10 +328,22 @@ async fn delta(
     headers: HeaderMap,
 ) -> Response {
     fake.counted("delta");
+    let since: usize = query["since"].parse().unwrap();
+    if fake.inside().gone {
+        let inside = fake.inside();
+        return match since < inside.records.len() {
+            true => inside.delta(since, &query["nonce"]).into_response(),
+            false => refused(StatusCode::NOT_FOUND, "not_found"),
+        };
+    }
     if let Some(no) = may(&fake, &headers) {
         return no;
     }
-    let since: usize = query["since"].parse().unwrap();
+    if let Some(secs) = fake.inside().retry_after {
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable");
+        response.headers_mut().insert("retry-after", secs.into());
+        return response;
+    }
     let wait: u64 = query["wait"].parse().unwrap();
     let (nonce, incarnation) = (query["nonce"].clone(), query["incarnation"].clone());
     fake.inside().asked = query;
@@ -360,7 +380,7 @@ async fn token(State(fake): State<Fake>, headers: HeaderMap) -> Response {
     if let Some(away) = away(&fake) {
         return away;
     }
-    if !is_client(&headers) {
+    if !is_client(&headers) || fake.inside().gone {
         return refused(StatusCode::UNAUTHORIZED, "invalid_client");
     }
     json!({ "access_token": "for the feed", "expires_in": 3_600, "token_type": "Bearer" })

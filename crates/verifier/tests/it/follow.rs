@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use cenote_verifier::format::Kind;
-use cenote_verifier::{Freshness, Refusal};
+use cenote_verifier::{Freshness, Policy, Refusal};
 use serde_json::json;
 
-use crate::fake::{Fake, SUB, wall_ms};
+use crate::fake::{Fake, POOL, SUB, wall_ms};
 use crate::{is_fresh, moved, ready, setup, started, until};
 
 #[tokio::test]
@@ -246,4 +246,81 @@ async fn a_full_frame_may_leave_more_behind_and_proves_no_freshness() {
     fake.inside().hangs_from = usize::MAX;
     until(async || verifier.status().seq == Some(1_500)).await;
     is_fresh(&verifier).await;
+}
+
+/// A snapshot that was made while the server's clock was ahead lacks what lives by the right time.
+#[tokio::test]
+async fn a_server_whose_clock_was_ahead_and_is_put_back_brings_no_token_back_to_life() {
+    let fake = Fake::start().await;
+    let token = fake.signs_in();
+    fake.ends(Kind::User, SUB, wall_ms() + 1);
+    fake.inside().now_ms = || wall_ms() + 86_400_000;
+    let verifier = started(&fake).await;
+    assert_eq!(verifier.status().entries, 0);
+    assert_eq!(verifier.verify(&token).await, Err(Refusal::Expired));
+    fake.inside().now_ms = wall_ms;
+    until(async || {
+        let verdict = verifier.verify(&token).await;
+        assert!(verdict.is_err(), "it was accepted");
+        verdict == Err(Refusal::Revoked)
+    })
+    .await;
+    is_fresh(&verifier).await;
+    assert_eq!(verifier.verify(&token).await, Err(Refusal::Revoked));
+}
+
+/// Nobody gives us a token for it any more, and the one that we had has expired meanwhile.
+#[tokio::test]
+async fn the_end_of_a_pool_that_is_gone_is_learned_by_who_was_asleep_then() {
+    let (fake, clock) = (Fake::start().await, moved());
+    let verifier = ready(setup(&fake).policy(Policy::FailOpen).clock(clock.clone())).await;
+    let token = fake.token(&fake.session(wall_ms()), |claims| {
+        claims["exp"] = json!(wall_ms() / 1_000 + 86_400);
+    });
+    assert!(verifier.verify(&token).await.is_ok());
+    {
+        let mut inside = fake.inside();
+        inside.feed_away = true;
+        inside.now_ms = || wall_ms() + 7_200_000;
+    }
+    clock.pass(7_200_000);
+    fake.ends_until(Kind::Pool, POOL, wall_ms() + 1, wall_ms() + 90_000_000);
+    assert!(verifier.verify(&token).await.is_ok());
+    fake.inside().gone = true;
+    until(async || verifier.verify(&token).await == Err(Refusal::Revoked)).await;
+    let asked = fake.count("delta");
+    until(async || fake.count("delta") > asked + 2).await;
+    assert_eq!(verifier.verify(&token).await, Err(Refusal::Revoked), "not found is no news");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_wait_is_not_asked_sooner() {
+    let fake = Fake::start().await;
+    let verifier = started(&fake).await;
+    fake.inside().retry_after = Some(1);
+    let failures = verifier.status().failures;
+    until(async || verifier.status().failures > failures).await;
+    let asked = fake.count("delta");
+    tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+    assert_eq!(fake.count("delta"), asked);
+    fake.inside().retry_after = None;
+    let frames = verifier.status().frames;
+    until(async || verifier.status().frames > frames).await;
+}
+
+#[tokio::test]
+async fn news_is_waited_for_from_the_first_fresh_moment_on() {
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let fake = Fake::start().await;
+        let verifier = started(&fake).await;
+        let token = fake.signs_in();
+        let began = std::time::Instant::now();
+        fake.ends(Kind::User, SUB, wall_ms() + 1);
+        until(async || verifier.verify(&token).await == Err(Refusal::Revoked)).await;
+        took.push(began.elapsed());
+    }
+    // Of three, as this machine may be busy.
+    let best = took.into_iter().min().unwrap();
+    assert!(best.as_millis() < 150, "it took {best:?}");
 }

@@ -64,6 +64,24 @@ async fn with_a_disk_it_knows_the_sign_outs_of_before_and_catches_up_from_there(
 }
 
 #[tokio::test]
+async fn keys_that_changed_while_nobody_signed_out_are_on_the_disk_too() {
+    let (fake, path) = (Fake::start().await, file("keys"));
+    let verifier = ready(setup(&fake).disk(&path)).await;
+    verifier.save().await;
+    fake.inside().token_keys.push(("key-2".into(), crate::fake::RSA[1]));
+    let token = fake.signs_in();
+    // Who just asked for the keys does not ask again at once.
+    drop(verifier);
+    let verifier = ready(setup(&fake).disk(&path)).await;
+    until(async || verifier.verify(&token).await.is_ok()).await;
+    verifier.save().await;
+    drop(verifier);
+    fake.inside().away = true;
+    let verifier = setup(&fake).policy(Policy::FailOpen).disk(&path).start().unwrap();
+    assert!(verifier.verify(&token).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_lost_a_damaged_and_a_foreign_file_cost_nothing_but_what_they_held() {
     let (fake, path) = (Fake::start().await, file("damaged"));
     let token = fake.signs_in();
@@ -119,6 +137,11 @@ async fn a_setup_that_cannot_work_is_refused_in_words() {
             Verifier::builder("https://id.example.com/p_1", "a")
                 .max_staleness(std::time::Duration::from_secs(1)),
             "at least 4 s",
+        ),
+        (
+            Verifier::builder("https://id.example.com/p_1", "a")
+                .max_staleness(std::time::Duration::from_secs(86_401)),
+            "at most a day",
         ),
     ] {
         let Err(refused) = builder.start() else { panic!("{word}") };

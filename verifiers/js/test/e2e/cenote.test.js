@@ -8,7 +8,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { setImmediate as breathe, setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 import { JwtVerifier } from 'aws-jwt-verify'
@@ -16,25 +16,27 @@ import { SimpleJwksCache } from 'aws-jwt-verify/jwk'
 import { WebSocket, WebSocketServer } from 'ws'
 
 import { customJwtCheck } from '../../src/aws-jwt-verify.js'
+import { httpFetch } from '../../src/http.js'
 import { CenoteVerifier, RevokedError } from '../../src/index.js'
 import { guardSocket } from '../../src/ws.js'
 import { until } from '../fake.js'
 
 const PASSWORD = 'Correct-horse-7'
+const APP = { ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }
+const MACHINE = {
+  GenerateSecret: true,
+  AllowedOAuthFlowsUserPoolClient: true,
+  AllowedOAuthFlows: ['client_credentials'],
+  AllowedOAuthScopes: ['revocations/read'],
+}
 
 let server, pool, clientId, machine, verifier
 
 before(async () => {
   server = await attachOrStart()
   pool = (await api('CreateUserPool', { PoolName: `verifier-js-${process.pid}` })).UserPool.Id
-  clientId = (await makeClient({ ExplicitAuthFlows: ['ALLOW_USER_PASSWORD_AUTH', 'ALLOW_REFRESH_TOKEN_AUTH'] }))
-    .ClientId
-  machine = await makeClient({
-    GenerateSecret: true,
-    AllowedOAuthFlowsUserPoolClient: true,
-    AllowedOAuthFlows: ['client_credentials'],
-    AllowedOAuthScopes: ['revocations/read'],
-  })
+  clientId = (await makeClient(APP)).ClientId
+  machine = await makeClient(MACHINE)
   verifier = make()
   const problems = []
   verifier.on('problem', error => problems.push(error.message))
@@ -67,7 +69,7 @@ test('GlobalSignOut: access and ID token are refused; who signs in again is let 
     assert.ok(jti)
     await api('GlobalSignOut', { AccessToken })
     const answered = performance.now()
-    while (await isAlive(AccessToken)) await breathe()
+    while (await isAlive(AccessToken)) await sleep(1)
     ms.push(performance.now() - answered)
     await assert.rejects(verifier.verify(IdToken, { tokenUse: 'id' }), RevokedError)
   }
@@ -126,14 +128,31 @@ test('a WebSocket outlives a refresh and closes within a second of the sign-out'
 })
 
 test('a verifier cut off from the feed asks the server about tokens of other clients', async () => {
-  const cutOff = make({ consumer: 'e2e-js-cut-off' })
-  // Never started: all that it knows, it has to ask.
+  const reached = httpFetch({ ca: readFileSync(server.ca_file) })
+  const cut = async (url, init) => {
+    if (url.includes('/revocations/')) throw new Error('cut off')
+    return reached(url, init)
+  }
+  const cutOff = make({ consumer: 'e2e-js-cut-off', fetch: cut })
   const { AccessToken } = await signIn(await user())
   assert.equal((await cutOff.verify(AccessToken)).verdict.by, 'introspection')
   const other = await signIn(await user())
   await api('GlobalSignOut', { AccessToken: other.AccessToken })
   await assert.rejects(cutOff.verify(other.AccessToken), RevokedError)
   await cutOff.stop()
+})
+
+test('the tokens of a pool that is deleted are refused at once', async () => {
+  const UserPoolId = (await api('CreateUserPool', { PoolName: `verifier-js-gone-${process.pid}` })).UserPool.Id
+  const [its, app] = [await makeClient({ ...MACHINE, UserPoolId }), await makeClient({ ...APP, UserPoolId })]
+  const credentials = { clientId: its.ClientId, clientSecret: its.ClientSecret }
+  const gone = make({ issuer: `${server.endpoint}/${UserPoolId}`, ...credentials, consumer: 'e2e-js-gone' })
+  assert.equal(await gone.ready(), true)
+  const { AccessToken } = await signIn(await user(UserPoolId), app.ClientId)
+  await gone.verify(AccessToken, { policy: 'closed' })
+  await api('DeleteUserPool', { UserPoolId })
+  await until(async () => !(await isAlive(AccessToken, gone)), 1000)
+  await gone.stop()
 })
 
 test('the lines of the README work as they stand', async () => {
@@ -159,8 +178,8 @@ test('the lines of the README work as they stand', async () => {
   }
 })
 
-async function isAlive(token) {
-  return verifier.verify(token).then(
+async function isAlive(token, by = verifier) {
+  return by.verify(token).then(
     () => true,
     error => {
       if (error instanceof RevokedError) return false
@@ -171,21 +190,22 @@ async function isAlive(token) {
 
 let users = 0
 
-async function user() {
+async function user(UserPoolId = pool) {
   const Username = `ann-${process.pid}-${++users}`
-  await api('AdminCreateUser', { UserPoolId: pool, Username, MessageAction: 'SUPPRESS' })
-  await api('AdminSetUserPassword', { UserPoolId: pool, Username, Password: PASSWORD, Permanent: true })
+  await api('AdminCreateUser', { UserPoolId, Username, MessageAction: 'SUPPRESS' })
+  await api('AdminSetUserPassword', { UserPoolId, Username, Password: PASSWORD, Permanent: true })
   return Username
 }
 
-async function signIn(USERNAME) {
+async function signIn(USERNAME, ClientId = clientId) {
   const AuthParameters = { USERNAME, PASSWORD }
-  return (await api('InitiateAuth', { ClientId: clientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
+  return (await api('InitiateAuth', { ClientId, AuthFlow: 'USER_PASSWORD_AUTH', AuthParameters }))
     .AuthenticationResult
 }
 
 async function makeClient(more) {
-  return (await api('CreateUserPoolClient', { UserPoolId: pool, ClientName: 'app', ...more })).UserPoolClient
+  const { UserPoolClient } = await api('CreateUserPoolClient', { UserPoolId: pool, ClientName: 'app', ...more })
+  return UserPoolClient
 }
 
 async function api(operation, body) {
@@ -194,7 +214,7 @@ async function api(operation, body) {
     'X-Amz-Target': `AWSCognitoIdentityProviderService.${operation}`,
   }
   const answer = await fetch(server.endpoint, { method: 'POST', headers, body: JSON.stringify(body) })
-  const told = await answer.json()
+  const told = JSON.parse((await answer.text()) || '{}')
   assert.equal(answer.status, 200, `${operation}: ${JSON.stringify(told)}`)
   return told
 }

@@ -39,8 +39,9 @@ class CenoteMiddleware:
     ) -> None:
         self.app = app
         self.verifier = verifier
-        self._policy = policy
-        self._policies = sorted((policies or {}).items(), key=lambda item: -len(item[0]))
+        self._policy: Policy | None = policy
+        listed: list[tuple[str, Policy]] = list((policies or {}).items())
+        self._policies = sorted(listed, key=lambda item: -len(item[0]))
         self._public = tuple(public)
         self._token_use = token_use
         self._audience = audience
@@ -52,9 +53,16 @@ class CenoteMiddleware:
         kind = scope["type"]
         if kind == "lifespan":
             self.verifier.start()
-        if kind not in ("http", "websocket") or any(_is_under(scope["path"], prefix) for prefix in self._public):
+        if kind not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        policy = next((one for prefix, one in self._policies if _is_under(scope["path"], prefix)), self._policy)
+        path = _route_path(scope)
+        if any(_is_under(path, prefix) for prefix in self._public):
+            return await self.app(scope, receive, send)
+        policy = self._policy
+        for prefix, one in self._policies:
+            if _is_under(path, prefix):
+                policy = one
+                break
         try:
             verified = await self._verify(self._token(scope), policy)
         except Refusal as refusal:
@@ -166,6 +174,12 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send, refusal:
 def _headers(refusal: Refusal) -> list[tuple[bytes, bytes]]:
     headers = {**refusal.headers, "Content-Length": str(len(refusal.body))}
     return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _route_path(scope: Scope) -> str:
+    """The path as routes see it: a proxy, or whoever mounted us, has put `root_path` before it."""
+    path, root = str(scope["path"]), str(scope.get("root_path") or "").rstrip("/")
+    return path[len(root) :] or "/" if root and _is_under(path, root) else path
 
 
 def _is_under(path: str, prefix: str) -> bool:

@@ -15,20 +15,28 @@ from django.utils.deprecation import MiddlewareMixin
 
 from .bearer import bearer
 from .errors import Refusal
-from .guards import Policy
+from .guards import Policy, check_policy
 from .verifier import CenoteVerifier
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_declared: set[Policy] = set()
 
 
 @lru_cache(1)
 def verifier() -> CenoteVerifier:
     """The one verifier of the process, made from the setting CENOTE."""
-    return CenoteVerifier(**settings.CENOTE).start()
+    made = CenoteVerifier(**settings.CENOTE)
+    for policy in _declared:
+        made.uses(policy)
+    return made.start()
 
 
 def cenote(policy: Policy | None = None, **options: Any) -> Callable[[View], View]:
     """`@cenote(policy="closed")`: what a view asks of its tokens; `token_use` and `audience` as in `CenoteVerifier.verify`."""
+
+    if policy is not None:
+        _declare(policy)
 
     def mark(view: View) -> View:
         view.cenote = {"policy": policy, **options}  # type: ignore[attr-defined]
@@ -41,6 +49,14 @@ def cenote_exempt(view: View) -> View:
     """`@cenote_exempt`: this view asks for no token."""
     view.cenote = None  # type: ignore[attr-defined]
     return view
+
+
+def _declare(policy: Policy) -> None:
+    """The server's receipts count on the weakest policy in use: it is told before the first request, not when nobody answers any more."""
+    check_policy(policy)
+    _declared.add(policy)
+    if verifier.cache_info().currsize:
+        verifier().uses(policy)
 
 
 class CenoteMiddleware(MiddlewareMixin):  # type: ignore[misc]
@@ -57,7 +73,8 @@ class CenoteMiddleware(MiddlewareMixin):  # type: ignore[misc]
         if options is None:
             return None
         try:
-            request.cenote = self._verifier.verify(bearer(request.headers.get("Authorization")), **options)
+            token = bearer(request.META.get("HTTP_AUTHORIZATION"))
+            setattr(request, "cenote", self._verifier.verify(token, **options))
         except Refusal as refusal:
             return HttpResponse(refusal.body, status=refusal.status, headers=refusal.headers)
         return None

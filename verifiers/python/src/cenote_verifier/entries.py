@@ -8,6 +8,7 @@ from .wire import RECORD, Entry
 
 Times = tuple[int, int]  # not_before, drop_after
 _TIMES = struct.Struct(">QQ")
+_DROP_AFTER = struct.Struct(">24xQ")
 
 
 class Entries:
@@ -24,7 +25,7 @@ class Entries:
     def is_loose(self) -> bool:
         """Whether the map has grown so much that it should be folded into the sorted records."""
         base, over = self._parts
-        return len(over) > max(4096, len(base) // RECORD // 4)
+        return len(over) > max(4096, len(base) // RECORD // 16)
 
     def find(self, key: bytes) -> Times | None:
         base, over = self._parts
@@ -53,18 +54,8 @@ class Entries:
     def merge(self, records: bytes, now: int) -> None:
         """Takes in the sorted records of a snapshot and keeps what was known; leaves out what ended before `now`."""
         base, over = self._parts
-        rows = [base[at : at + RECORD] for at in range(0, len(base), RECORD)]
-        rows += [records[at : at + RECORD] for at in range(0, len(records), RECORD)]
-        rows += [key + _TIMES.pack(*times) for key, times in over.items()]
-        # Runs that are sorted already cost little.
-        rows.sort()
-        kept: list[bytes] = []
-        for row in rows:
-            if kept and kept[-1][:16] == row[:16]:
-                kept[-1] = row[:16] + _TIMES.pack(*_larger(_times(kept[-1], 0), _times(row, 0)))
-            else:
-                kept.append(row)
-        self._parts = (b"".join(row for row in kept if _times(row, 0)[1] > now), {})
+        mine = b"".join(key + _TIMES.pack(*over[key]) for key in sorted(over))
+        self._parts = (_unended(_fold(_fold(base, mine), records), now), {})
 
     def tidy(self, now: int) -> None:
         self.merge(b"", now)
@@ -77,3 +68,54 @@ def _times(records: bytes, at: int) -> Times:
 
 def _larger(a: Times, b: Times) -> Times:
     return (max(a[0], b[0]), max(a[1], b[1]))
+
+
+# A million records make a list of a million objects, eight times as large as they are: so there are no lists here.
+
+
+def _fold(a: bytes, b: bytes) -> bytes:
+    """One sorted run of two. Of two records of one key the larger times hold."""
+    long, short = (a, b) if len(a) >= len(b) else (b, a)
+    if not short:
+        return long
+    rest, out, at = memoryview(long), bytearray(), 0
+    for row in range(0, len(short), RECORD):
+        key = short[row : row + 16]
+        end = _first_not_below(long, at, key)
+        out += rest[at:end]
+        at = end
+        if long[at : at + 16] == key:
+            out += key + _TIMES.pack(*_larger(_times(long, at), _times(short, row)))
+            at += RECORD
+        else:
+            out += short[row : row + RECORD]
+    out += rest[at:]
+    return bytes(out)
+
+
+def _first_not_below(records: bytes, at: int, key: bytes) -> int:
+    """Where the first key is that is not below this one, from `at` on. Mostly it is near: steps that double, and then halves."""
+    step = RECORD
+    low, high = at, at
+    while high < len(records) and records[high : high + 16] < key:
+        low, high, step = high + RECORD, high + step, step * 2
+    high = min(high, len(records))
+    while low < high:
+        middle = low + (high - low) // RECORD // 2 * RECORD
+        if records[middle : middle + 16] < key:
+            low = middle + RECORD
+        else:
+            high = middle
+    return low
+
+
+def _unended(records: bytes, now: int) -> bytes:
+    ended = [n * RECORD for n, (drop_after,) in enumerate(_DROP_AFTER.iter_unpack(records)) if drop_after <= now]
+    if not ended:
+        return records
+    rest, out, at = memoryview(records), bytearray(), 0
+    for end in ended:
+        out += rest[at:end]
+        at = end + RECORD
+    out += rest[at:]
+    return bytes(out)

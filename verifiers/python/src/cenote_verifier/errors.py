@@ -74,7 +74,10 @@ class FrameError(CenoteError):
 class ServerError(CenoteError):
     """The server could not be reached, or answered something else than what was asked for."""
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, error: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.error = error
         self.retry_after = retry_after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 import threading
@@ -9,28 +10,24 @@ from dataclasses import dataclass
 from typing import Callable, TypeVar
 from urllib.parse import urlencode
 
-from .errors import CenoteError, FrameError, ServerError
+from .discovery import Discovery
+from .errors import FrameError, ServerError
 from .replica import Clock, Replica
-from .transport import Answer, ClientCredentials, Connection, ask_json, failed
+from .transport import Answer, ClientCredentials, Connection, Connections, ask_json, failed
 from .wire import Entry, FeedKeys, feed_keys, read_frame, read_snapshot
 
 # A frame is at most 1 s old when the next nonce leaves, so that a healthy feed never looks stale (4 s).
 _WAIT = 1
+# Twenty questions may follow each other at once, then this is between them: a server lets each consumer ask a thousand times a minute,
+# and what comes in a storm of sign-outs comes in fewer answers then.
+_BETWEEN = 0.07
+_AT_ONCE = 20 * _BETWEEN
 _JWKS_PAUSE = 10.0
 _JWKS_LIFE = 300.0
 _TIDY = 600.0
 _MAX_FRAME = 1 << 20
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    jwks: str
-    token: str
-    introspection: str
-    feed: str
-    feed_jwks: str
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Settings:
     max_staleness: float
     max_snapshot_bytes: int
     backoff: tuple[float, float]
-    endpoints: Callable[[Connection], Endpoints]
+    discovery: Discovery
     credentials: ClientCredentials | None
     on_applied: Callable[[list[Entry]], None]
     on_replaced: Callable[[], None]
@@ -50,15 +47,24 @@ class Settings:
 
 
 class Feed:
-    def __init__(self, replica: Replica, settings: Settings, connection: Connection, clock: Clock) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        settings: Settings,
+        connections: Connections,
+        clock: Clock,
+        stopped: threading.Event,
+    ) -> None:
         self._replica = replica
         self._settings = settings
-        self._connection = connection
+        self._connections = connections
+        self._connection = connections.open()
         self._clock = clock
         self._keys: FeedKeys = {}
-        self._keys_asked = float("-inf")
-        self._stopped = threading.Event()
+        self._keys_asked = self._keys_tried = float("-inf")
+        self._stopped = stopped
         self._hurried = False
+        self._asks_until = float("-inf")
         self._failures = 0
         self._tidied = clock.mono()
         self._thread = threading.Thread(target=self._run, name="cenote-feed", daemon=True)
@@ -66,9 +72,7 @@ class Feed:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        self._stopped.set()
-        self._connection.abort(for_good=True)
+    def join(self) -> None:
         self._thread.join(6.0)
 
     def hurry(self) -> None:
@@ -87,13 +91,14 @@ class Feed:
                     break
                 if self._hurried and isinstance(error, ServerError):
                     continue
+                self._settings.discovery.doubt()
                 self._settings.on_problem(error)
                 self._stopped.wait(self._pause(error))
-        self._connection.close()
+        self._connections.close(self._connection)
 
     def _step(self) -> None:
-        if self._clock.mono() - self._keys_asked > _JWKS_LIFE:
-            self._fresh_keys()
+        if not self._keys:
+            self.renew_keys(self._connection)
         if self._replica.place is None:
             self._snapshot()
         self._delta()
@@ -106,6 +111,7 @@ class Feed:
         place = replica.place
         if place is None:
             return
+        self._pace()
         nonce = secrets.token_urlsafe(18)
         query = {
             "since": place.seq,
@@ -114,15 +120,14 @@ class Feed:
             "nonce": nonce,
             "wait": _WAIT if replica.state == "FRESH" else 0,
             "policy": settings.policy(),
-            "max_staleness": round(settings.max_staleness),
+            "max_staleness": math.ceil(settings.max_staleness),
         }
         sent = replica.moment()
         answer = self._get(f"/delta?{urlencode(query)}", limit=_MAX_FRAME)
         if answer.status == 410:
             # What is known is kept, only the place is lost.
             replica.place = None
-            settings.on_problem(ServerError("the server wants us to begin with a snapshot", status=410))
-            return
+            raise ServerError("the server wants us to begin with a snapshot", status=410)
         text = answer.body.decode("latin-1")
         try:
             frame = self._opened(lambda keys: read_frame(text, keys, settings.pool, nonce))
@@ -133,6 +138,13 @@ class Feed:
         if frame.entries:
             settings.on_applied(frame.entries)
         settings.on_answered()
+
+    def _pace(self) -> None:
+        now = self._clock.mono()
+        self._asks_until = max(now, self._asks_until) + _BETWEEN
+        wait = self._asks_until - now - _AT_ONCE
+        if wait > 0:
+            self._stopped.wait(wait)
 
     def _snapshot(self) -> None:
         limit = self._settings.max_snapshot_bytes
@@ -145,37 +157,50 @@ class Feed:
         try:
             return read(self._keys)
         except FrameError as error:
-            if error.reason != "unknown_key" or self._clock.mono() - self._keys_asked < _JWKS_PAUSE:
+            if error.reason != "unknown_key" or self._clock.mono() - self._keys_tried < _JWKS_PAUSE:
                 raise
-        self._fresh_keys()
+        self.renew_keys(self._connection)
         return read(self._keys)
 
-    def _fresh_keys(self) -> None:
+    @property
+    def has_old_keys(self) -> bool:
+        now = self._clock.mono()
+        return bool(self._keys) and now - self._keys_asked > _JWKS_LIFE and now - self._keys_tried > _JWKS_PAUSE
+
+    def renew_keys(self, connection: Connection) -> None:
         """Keys that the server no longer lists are forgotten; while it cannot be asked, those known serve."""
-        asked = self._clock.mono()
-        try:
-            endpoints = self._settings.endpoints(self._connection)
-            self._keys = feed_keys(ask_json(self._connection, endpoints.feed_jwks))
-            self._keys_asked = asked
-        except CenoteError as error:
-            if not self._keys:
-                raise
-            self._keys_asked = asked - _JWKS_LIFE + _JWKS_PAUSE
-            self._settings.on_problem(error)
+        asked = self._keys_tried = self._clock.mono()
+        self._keys = feed_keys(ask_json(connection, self._settings.discovery.endpoints(connection).feed_jwks))
+        self._keys_asked = asked
 
     def _get(
         self, path: str, *, limit: int, timeout: float = 5.0, headers: dict[str, str] | None = None, again: bool = True
     ) -> Answer:
-        endpoints = self._settings.endpoints(self._connection)
+        endpoints = self._settings.discovery.endpoints(self._connection)
         credentials = self._settings.credentials
-        token = credentials.token(self._connection, endpoints.token) if credentials else None
+        is_delta = path.startswith("/delta")
+        token: str | None = None
+        refused: ServerError | None = None
+        try:
+            token = credentials.token(self._connection, endpoints.token) if credentials else None
+        except ServerError as error:
+            # A pool that is deleted takes its app clients along, and tells its last record to whoever knows the incarnation.
+            if not is_delta or error.status is None or not 400 <= error.status < 500:
+                raise
+            refused = error
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         url = endpoints.feed + path
         answer = self._connection.ask(url, headers={**(headers or {}), **bearer}, timeout=timeout, limit=limit)
-        if answer.status == 200 or (answer.status == 410 and path.startswith("/delta")):
+        if answer.status == 200 or (answer.status == 410 and is_delta):
             return answer
-        if answer.status == 401 and credentials and token:
-            credentials.forget(token)
+        if refused:
+            raise refused
+        if answer.status == 401:
+            if credentials and token:
+                credentials.forget(token)
+            else:
+                # A certificate that has ended is refused as long as its connection lives: another one needs another connection.
+                self._connection.close()
             if again:
                 return self._get(path, limit=limit, timeout=timeout, headers=headers, again=False)
         raise failed(url, answer)

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Callable, Iterable, Literal
+from typing import Callable, Iterable, Literal, get_args
 
 from .entries import Entries
 from .errors import CenoteError
@@ -18,6 +18,11 @@ from .wire import Entry
 Policy = Literal["introspect", "closed", "open"]
 _ROUND = 5.0
 _AT_ONCE = 4
+
+
+def check_policy(policy: str) -> None:
+    if policy not in get_args(Policy):
+        raise ValueError(f"policy must be introspect, closed or open, not {policy!r}")
 
 
 @dataclass(frozen=True)

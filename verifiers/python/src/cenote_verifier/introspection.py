@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from concurrent.futures import Future
 from typing import Callable
 
 from .errors import CenoteError, UnavailableError
@@ -12,6 +13,8 @@ from .signatures import WouldBlock
 
 _HOLDS = 5.0
 _MANY = 10_000
+# A server that has just failed is not asked about every token that comes, each of which would wait for it.
+_PAUSE = 1.0
 
 
 class Introspection:
@@ -20,31 +23,49 @@ class Introspection:
     def __init__(self, ask: Callable[[str], bool], clock: Clock) -> None:
         self._ask = ask
         self._clock = clock
+        self._lock = threading.Lock()
         self._told: dict[bytes, tuple[bool, float, float]] = {}
-        self._locks = [threading.Lock() for _ in range(16)]
+        self._asking: dict[bytes, Future[bool]] = {}
+        self._failed = float("-inf")
 
     def is_active(self, token: str, *, may_wait: bool) -> bool:
         """Raises UnavailableError if nobody can say."""
         name = hashlib.sha256(token.encode()).digest()
-        known = self._known(name)
-        if known is not None:
-            return known
-        if not may_wait:
-            raise WouldBlock
-        # Many requests with one token ask once.
-        with self._locks[name[0] % 16]:
+        with self._lock:
             known = self._known(name)
             if known is not None:
                 return known
-            wall, mono = self._clock.wall(), self._clock.mono()
-            try:
-                active = self._ask(token)
-            except CenoteError as error:
-                raise UnavailableError(f"the feed is not fresh, and introspection failed: {error}") from error
+            if self._clock.mono() - self._failed < _PAUSE:
+                raise UnavailableError("the feed is not fresh, and introspection failed a moment ago")
+            if not may_wait:
+                raise WouldBlock
+            # Many requests with one token ask once, and those with others do not wait for them.
+            asking = self._asking.get(name)
+            mine: Future[bool] | None = None
+            if asking is None:
+                asking = mine = self._asking[name] = Future()
+        if mine is not None:
+            self._find_out(name, token, mine)
+        return asking.result()
+
+    def _find_out(self, name: bytes, token: str, answer: Future[bool]) -> None:
+        wall, mono = self._clock.wall(), self._clock.mono()
+        try:
+            active = self._ask(token)
+        except BaseException as error:
+            with self._lock:
+                self._failed = self._clock.mono()
+                del self._asking[name]
+            if isinstance(error, CenoteError):
+                error = UnavailableError(f"the feed is not fresh, and introspection failed: {error}")
+            answer.set_exception(error)
+            return
+        with self._lock:
             if len(self._told) >= _MANY:
-                self._told.clear()
+                del self._told[next(iter(self._told))]
             self._told[name] = (active, wall, mono)
-            return active
+            del self._asking[name]
+        answer.set_result(active)
 
     def _known(self, name: bytes) -> bool | None:
         told = self._told.get(name)

@@ -19,6 +19,9 @@ FRESH_SECONDS = 4.0
 # How long after the end of its tokens the server still knows an entry.
 SPARE_SECONDS = 120.0
 
+# How long a snapshot still holds what is over by the server's clock.
+SNAPSHOT_KEEPS_MS = 600_000
+
 
 class Clock:
     """`wall` tells the time of day, `mono` never goes back. Both in seconds."""
@@ -55,6 +58,7 @@ class Replica:
         self._began = self.moment()
         self._vouched: Moment | None = None
         self._told: tuple[float, float] | None = None
+        self._snapshot_iat = 0
 
     def moment(self) -> Moment:
         """Both clocks, to measure from."""
@@ -64,9 +68,11 @@ class Replica:
     def age(self) -> float:
         """Seconds since the nonce of the last accepted frame was sent; infinite if there was none. The larger of what two
         clocks say: a monotonic one may stand still while a machine sleeps, and the wall clock may be set back."""
-        if self._vouched is None:
-            return math.inf
-        return max(self._clock.mono() - self._vouched.mono, self._clock.wall() - self._vouched.wall)
+        vouched = self._vouched
+        return math.inf if vouched is None else self.passed(vouched)
+
+    def passed(self, since: Moment) -> float:
+        return max(self._clock.mono() - since.mono, self._clock.wall() - since.wall)
 
     @property
     def state(self) -> State:
@@ -91,6 +97,10 @@ class Replica:
             h = link(h, entry)
         if frame.h_before != place.h or frame.h_after != h:
             raise FrameError("chain", "the records do not follow those that are known")
+        if frame.iat + SNAPSHOT_KEEPS_MS < self._snapshot_iat:
+            raise FrameError(
+                "earlier", "the server's clock was ahead when it made the snapshot, which may lack what still lives"
+            )
         for entry in frame.entries:
             self.entries.add(entry)
         self.place = Place(frame.incarnation, frame.end, h)
@@ -105,6 +115,7 @@ class Replica:
             # Before anything is left out: our wall clock may be ahead.
             self._told = (snapshot.iat / 1000, self._clock.mono())
         self.entries.merge(snapshot.records, self.forgettable())
+        self._snapshot_iat = snapshot.iat
         self.place = Place(snapshot.incarnation, snapshot.seq, snapshot.h)
 
     def has_expired(self, exp: object) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import threading
-from dataclasses import dataclass
 from typing import Any, Callable, Collection, Mapping
 
 from cryptography.exceptions import InvalidSignature
@@ -17,6 +17,7 @@ from .errors import CenoteError, InvalidTokenError, ServerError, UnavailableErro
 from .wire import bytes_of
 
 _MAX_TOKEN = 64 << 10
+# Between two fetches of the key set.
 _PAUSE = 10.0
 _LIFE = 300.0
 _SEEN = 10_000
@@ -28,36 +29,32 @@ class WouldBlock(Exception):
     """An answer needs the network, and the caller must not wait."""
 
 
-@dataclass(frozen=True)
-class _Opened:
-    header: Json
-    claims: Json
-    key: RSAPublicKey
-
-
 class Signatures:
-    """`fetch` answers the pool's JWKS, or raises."""
+    """`fetch` answers the pool's JWKS, or raises; `backoff` are the first and the longest pause after it has failed."""
 
-    def __init__(self, fetch: Callable[[], Json], mono: Callable[[], float]) -> None:
+    def __init__(
+        self, fetch: Callable[[], Json], mono: Callable[[], float], backoff: tuple[float, float] = (0.25, 5.0)
+    ) -> None:
         self._fetch = fetch
         self._mono = mono
+        self._backoff = backoff
         self._keys: dict[str, RSAPublicKey] = {}
-        self._asked = self._tried = float("-inf")
+        self._asked = self._next = float("-inf")
         self._failures = 0
         self._asking = threading.Lock()
-        self._seen: dict[bytes, _Opened] = {}
+        self._seen: dict[bytes, RSAPublicKey] = {}
 
     def open(self, token: object, *, may_wait: bool) -> tuple[Json, Json]:
         """Header and claims of a token that one of the pool's keys signed."""
         if not isinstance(token, str) or len(token) > _MAX_TOKEN or not token.isascii():
             raise InvalidTokenError("this is no token")
-        name = hashlib.sha256(token.encode()).digest()
-        seen = self._seen.get(name)
-        # A token seen before costs no second signature, unless its key is another now.
-        if seen and seen.key is self._key(seen.header, may_wait):
-            return seen.header, seen.claims
+        # Read anew each time: what the caller does to its claims is no business of the next.
         header, claims, signature = _parse(token)
         key = self._key(header, may_wait)
+        # A token seen before costs no second signature, unless its key is another now.
+        name = hashlib.sha256(token.encode()).digest()
+        if self._seen.get(name) is key:
+            return header, claims
         try:
             key.verify(signature, token.rpartition(".")[0].encode(), PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -67,7 +64,7 @@ class Signatures:
                 self._seen.pop(next(iter(self._seen)), None)
             except (RuntimeError, StopIteration):
                 pass  # Another thread was faster.
-        self._seen[name] = _Opened(header, claims, key)
+        self._seen[name] = key
         return header, claims
 
     def refresh(self) -> None:
@@ -76,13 +73,15 @@ class Signatures:
         with self._asking:
             if self._asked != before:
                 return
-            # Anybody can send a token with a key id of their invention: while the server is away these must not ask one after another.
             if self._failures != failures:
                 raise ServerError("it failed just now")
-            self._tried = self._mono()
+            asked = self._mono()
             try:
                 told = self._fetch().get("keys")
-            except CenoteError:
+            except Exception:
+                first, most = self._backoff
+                pause = min(most, first * 2.0 ** min(self._failures, 16)) * random.uniform(0.5, 1.0)
+                self._next = self._mono() + pause
                 self._failures += 1
                 raise
             keys = {}
@@ -92,19 +91,29 @@ class Signatures:
                     had = self._keys.get(jwk["kid"])
                     keys[jwk["kid"]] = had if had and had.public_numbers() == key.public_numbers() else key
             self._keys = keys
-            self._asked = self._mono()
+            self._asked = asked
+            self._next = asked + _PAUSE
+            self._failures = 0
+
+    def hope(self) -> None:
+        """The server has come back: the next token need not wait until the pause after the last failure is over."""
+        if self._failures > 0:
+            self._next = float("-inf")
 
     @property
     def is_old(self) -> bool:
         now = self._mono()
-        return now - self._asked > _LIFE and now - self._tried > _PAUSE
+        return now - self._asked > _LIFE and now >= self._next
 
     def _key(self, header: Json, may_wait: bool) -> RSAPublicKey:
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise InvalidTokenError("the token names no key", "unknown_key")
         key = self._keys.get(kid)
-        if key is None and self._mono() - self._asked > _PAUSE:
+        if key is not None:
+            return key
+        # Anybody can send a token with a key id of their invention: the server must not feel it.
+        if self._mono() >= self._next or self._asking.locked():
             if not may_wait:
                 raise WouldBlock
             try:
@@ -112,9 +121,11 @@ class Signatures:
             except CenoteError as error:
                 # Without keys nobody can tell good from bad: that is our trouble, not the caller's.
                 raise UnavailableError(f"the keys of the pool cannot be fetched: {error}") from error
-            key = self._keys.get(kid)
+        elif self._failures > 0:
+            raise UnavailableError("the keys of the pool could not be fetched a moment ago")
+        key = self._keys.get(kid)
         if key is None:
-            raise InvalidTokenError(f"no key of the pool has the id {kid}", "unknown_key")
+            raise InvalidTokenError(f"no key of the pool has the id {kid:.200}", "unknown_key")
         return key
 
 
@@ -128,20 +139,35 @@ def check_claims(
     leeway: float = 0.0,
 ) -> None:
     """What must hold besides the signature."""
-    use, exp, nbf = claims.get("token_use"), claims.get("exp"), claims.get("nbf")
-    if use not in ("access", "id") or not isinstance(exp, (int, float)) or isinstance(exp, bool):
-        raise InvalidTokenError("the token lacks token_use or exp")
-    if claims.get("iss") != issuer:
-        raise InvalidTokenError(f"the token is by another issuer: {claims.get('iss')}", "issuer")
+    exp, nbf = claims.get("exp"), claims.get("nbf")
+    if not isinstance(exp, (int, float)) or isinstance(exp, bool):
+        raise InvalidTokenError("the token lacks exp")
+    check_parties(claims, issuer=issuer, token_use=token_use, client_id=client_id)
+    if not exp > now - leeway:
+        raise InvalidTokenError("the token has expired", "expired")
+    if nbf is not None and not (isinstance(nbf, (int, float)) and nbf <= now + leeway):
+        raise InvalidTokenError("the token is not valid yet", "expired")
+
+
+def check_parties(
+    claims: Json, *, issuer: str, token_use: Collection[str], client_id: Collection[str] | None
+) -> None:
+    """Whose token it is, and for what."""
+    use = claims.get("token_use")
+    if use not in ("access", "id"):
+        raise InvalidTokenError("the token lacks token_use")
+    check_issuer(claims, issuer)
     if use not in token_use:
         raise InvalidTokenError(f"this is no {' or '.join(token_use)} token: its token_use is {use}", "token_use")
     client = claims.get("aud" if use == "id" else "client_id")
     if client_id is not None and client not in client_id:
         raise InvalidTokenError("the token was made for another app client", "client")
-    if exp <= now - leeway:
-        raise InvalidTokenError("the token has expired", "expired")
-    if nbf is not None and not (isinstance(nbf, (int, float)) and nbf <= now + leeway):
-        raise InvalidTokenError("the token is not valid yet", "expired")
+
+
+def check_issuer(claims: Json, issuer: str) -> None:
+    """The feed of one pool says nothing about the tokens of another."""
+    if claims.get("iss") != issuer:
+        raise InvalidTokenError(f"the token is by another issuer: {str(claims.get('iss')):.200}", "issuer")
 
 
 def _parse(token: str) -> tuple[Json, Json, bytes]:

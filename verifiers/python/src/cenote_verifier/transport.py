@@ -6,15 +6,17 @@ import base64
 import http.client
 import json
 import socket
-import ssl
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, TypeVar
 from urllib.parse import quote, urlsplit
 
 from .errors import CenoteError, ServerError
+from .tls import Tls
 
 _AGENT = "cenote-verifier-python"
 
@@ -28,11 +30,55 @@ class Answer:
     body: bytes
 
 
+class Connections:
+    """All that are open, so that one thread can end those whose time is over."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._open: set[Connection] = set()
+        self._ended = False
+
+    def open(self) -> Connection:
+        connection = Connection(self._tls)
+        with self._lock:
+            self._open.add(connection)
+            if self._ended:
+                connection.abort(for_good=True)
+        return connection
+
+    def close(self, connection: Connection) -> None:
+        with self._lock:
+            self._open.discard(connection)
+        connection.close()
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        connection = self.open()
+        try:
+            yield connection
+        finally:
+            self.close(connection)
+
+    def abort_late(self) -> None:
+        with self._lock:
+            known = list(self._open)
+        for connection in known:
+            connection.abort_if_late()
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            known = list(self._open)
+        for connection in known:
+            connection.abort(for_good=True)
+
+
 class Connection:
     """Keeps one connection alive. For one thread; only `abort` may be called by others."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
         self._origin: tuple[str, str] | None = None
         self._http: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
@@ -122,7 +168,7 @@ class Connection:
             self.close()
             left = max(self._deadline - time.monotonic(), 0.01)
             if scheme == "https":
-                self._http = http.client.HTTPSConnection(netloc, timeout=left, context=self._context)
+                self._http = http.client.HTTPSConnection(netloc, timeout=left, context=self._tls.context())
             else:
                 self._http = http.client.HTTPConnection(netloc, timeout=left)
             self._origin = (scheme, netloc)
@@ -156,13 +202,19 @@ def ask_json(connection: Connection, url: str, **options: Any) -> dict[str, Any]
 def failed(url: str, answer: Answer) -> ServerError:
     """The error of an answer that is not the one wanted."""
     told = _parsed(answer.body) or {}
-    words = [str(told[name])[:200] for name in ("error", "error_description") if isinstance(told.get(name), str)]
+    error, description = (told.get(name) for name in ("error", "error_description"))
+    words = [text[:200] for text in (error, description) if isinstance(text, str)]
     try:
         after: float | None = min(float(answer.headers.get("retry-after", "")), 60.0)
     except ValueError:
         after = None
     message = f"{_short(url)} answered {answer.status}" + "".join(f" {word}" for word in words)
-    return ServerError(message, status=answer.status, retry_after=after if after and after > 0 else None)
+    return ServerError(
+        message,
+        status=answer.status,
+        error=error if isinstance(error, str) else None,
+        retry_after=after if after and after > 0 else None,
+    )
 
 
 def safe_url(url: str, what: str, allow_http: bool) -> str:

@@ -11,19 +11,21 @@ import ssl
 import threading
 import weakref
 from collections.abc import Collection
-from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Callable, Literal, Mapping, get_args
+from typing import Any, Callable, Literal, Mapping
 from urllib.parse import urlencode
 
-from .errors import InvalidTokenError, RevokedError, ServerError, UnavailableError
-from .feed import Endpoints, Feed, Settings
-from .guards import Guard, Guards, Policy
+from .discovery import Discovery
+from .errors import CenoteError, InvalidTokenError, RevokedError, UnavailableError
+from .feed import Feed, Settings
+from .guards import Guard, Guards, Policy, check_policy
 from .introspection import Introspection
+from .keeper import Keeper
 from .replica import Clock, Moment, Replica, State
-from .signatures import Signatures, check_claims
+from .signatures import Signatures, check_claims, check_issuer, check_parties
+from .tls import Path, Tls
 from .tokens import Subjects, ended_by, subjects
-from .transport import ClientCredentials, Connection, ask_json, safe_url
+from .transport import ClientCredentials, Connections, ask_json, safe_url
 from .wire import Entry
 
 log = logging.getLogger("cenote_verifier")
@@ -66,8 +68,10 @@ class CenoteVerifier:
         max_staleness: float = 30.0,
         pool: str | None = None,
         discovery_url: str | None = None,
+        ca_file: Path | None = None,
+        client_cert: Path | None = None,
+        client_key: Path | None = None,
         ssl_context: ssl.SSLContext | None = None,
-        ca_file: str | None = None,
         allow_http: bool = False,
         leeway: float = 0.0,
         max_snapshot_bytes: int = 1 << 29,
@@ -80,25 +84,21 @@ class CenoteVerifier:
         self.pool = pool or issuer.rpartition("/")[2]
         if (client_id is None) != (client_secret is None):
             raise ValueError("client_id and client_secret belong together")
-        if not max_staleness >= 4:
-            raise ValueError("max_staleness must be at least 4: a healthy feed is that old at most")
+        if not 4 <= max_staleness <= 86_400:
+            raise ValueError("max_staleness must be 4 to 86400 seconds: a healthy feed is 4 s old at most")
         if consumer is not None:
             _checked_consumer(consumer)
         self._consumer = consumer
         self._made_in = os.getpid()
-        self._discovery = safe_url(
+        self._discovery_url = safe_url(
             discovery_url or f"{issuer}/.well-known/openid-configuration", "discovery_url", allow_http
         )
         self._allow_http = allow_http
-        self._context = ssl_context or ssl.create_default_context()
-        if ca_file is not None:
-            self._context.load_verify_locations(ca_file)
+        self._tls = Tls(context=ssl_context, ca_file=ca_file, cert=client_cert, key=client_key)
         self._clock = clock or Clock()
-        self._credentials = (
-            ClientCredentials(client_id, client_secret, self._clock.mono) if client_id and client_secret else None
-        )
+        self._client = (client_id, client_secret) if client_id and client_secret else None
         self._audience = _several(audience)
-        self._token_use = _several(token_use) or ("access",)
+        self._token_use = _several(token_use) or ()
         self._max_staleness = max_staleness
         self._max_snapshot_bytes = max_snapshot_bytes
         self._backoff = backoff
@@ -115,38 +115,45 @@ class CenoteVerifier:
 
     def _begin(self) -> None:
         """What a forked process has to make anew: nothing of a thread, a lock or a connection survives a fork."""
+        mono = self._clock.mono
         self._lock = threading.Lock()
-        self._endpoints: Endpoints | None = None
+        self._connections = Connections(self._tls)
+        self._discovery = Discovery(
+            self._discovery_url, issuer=self.issuer, allow_http=self._allow_http, mono=mono
+        )
+        self._credentials = ClientCredentials(*self._client, mono) if self._client else None
         self._replica = Replica(clock=self._clock, max_staleness=self._max_staleness)
         self._guards = Guards()
-        self._signatures = Signatures(self._fetch_jwks, self._clock.mono)
+        self._signatures = Signatures(self._fetch_jwks, mono, self._backoff)
         self._introspection = Introspection(self._introspect, self._clock)
         self._said: State = "EXPIRED"
         self._fresh = threading.Event()
         self._stopped = threading.Event()
         self._feed: Feed | None = None
         self._watcher: threading.Thread | None = None
+        self._keeper: Keeper | None = None
         self._tick: Moment = self._replica.moment()
 
     def start(self) -> CenoteVerifier:
         """Begins to follow the feed; does not wait."""
         with self._lock:
             if self._feed is None and not self._stopped.is_set():
-                connection = Connection(self._context)
-                self._feed = Feed(self._replica, self._settings(), connection, self._clock)
-                self._watcher = threading.Thread(
-                    target=self._watch, args=(connection,), name="cenote-watch", daemon=True
-                )
+                self._feed = Feed(self._replica, self._settings(), self._connections, self._clock, self._stopped)
+                self._keeper = Keeper(self._chores(self._feed), self._stopped, self._problem)
+                self._watcher = threading.Thread(target=self._watch, name="cenote-watch", daemon=True)
                 self._tick = self._replica.moment()
                 self._feed.start()
+                self._keeper.start()
                 self._watcher.start()
         return self
 
     def stop(self) -> None:
+        """For good."""
         self._stopped.set()
-        if self._feed:
-            self._feed.stop()
-        if self._watcher:
+        self._connections.end()
+        if self._feed and self._keeper and self._watcher:
+            self._feed.join()
+            self._keeper.join()
             self._watcher.join(6.0)
 
     def ready(self, timeout: float = 10.0) -> bool:
@@ -175,8 +182,7 @@ class CenoteVerifier:
         """Says before the first request that a route has this policy: the server's receipts count on the weakest in use here."""
         if policy is None:
             return
-        if policy not in get_args(Policy):
-            raise ValueError(f"policy must be introspect, closed or open, not {policy!r}")
+        check_policy(policy)
         if policy == "open":
             self._open = True
 
@@ -196,14 +202,10 @@ class CenoteVerifier:
         self._running()
         header, claims = self._signatures.open(token, may_wait=may_wait)
         check_claims(
-            claims,
-            issuer=self.issuer,
-            token_use=_several(token_use) or self._token_use,
-            client_id=_several(audience) or self._audience,
-            now=self._clock.wall(),
-            leeway=self._leeway,
+            claims, **self._wanted(token_use, audience), now=self._clock.wall(), leeway=self._leeway
         )
-        verdict = self.check(claims, header, token=token, policy=policy, may_wait=may_wait)
+        wanted: Any = {"token_use": token_use, "audience": audience}
+        verdict = self.check(claims, header, token=token, policy=policy, may_wait=may_wait, **wanted)
         return Verified(claims, header, verdict, token)
 
     def check(
@@ -213,12 +215,19 @@ class CenoteVerifier:
         *,
         token: str | None = None,
         policy: Policy | None = None,
+        token_use: str | Collection[str] | None = None,
+        audience: str | Collection[str] | None = None,
         may_wait: bool = True,
     ) -> Verdict:
-        """Only the revocation, for claims that something else has verified. `token` is what introspection is asked about."""
+        """For claims whose signature and times something else has verified: issuer, use, app client, and the revocation. `token` is
+        what introspection is asked about."""
         self._running()
-        policy = policy or self._policy
+        policy = self._policy if policy is None else policy
         self.uses(policy)
+        check_parties(claims, **self._wanted(token_use, audience))
+        # Whoever verified the signature may have been talked into another one.
+        if header and header.get("alg", "RS256") != "RS256":
+            raise InvalidTokenError("the token is not signed with RS256")
         # First: what the feed's thread took in between would be vouched for, and not looked up.
         state = self.state
         kind = ended_by(self._replica.entries, self._subjects(claims, header))
@@ -250,8 +259,9 @@ class CenoteVerifier:
     ) -> Guard:
         """For a connection that outlives its request: fires once the token is dead."""
         self._running()
-        policy = policy or self._policy
+        policy = self._policy if policy is None else policy
         self.uses(policy)
+        check_issuer(claims, self.issuer)
         ask = None
         if token is not None and claims.get("token_use") == "access":
             known = token
@@ -264,6 +274,15 @@ class CenoteVerifier:
         if self._feed is None:
             self.start()
 
+    def _wanted(
+        self, token_use: str | Collection[str] | None, audience: str | Collection[str] | None
+    ) -> dict[str, Any]:
+        return {
+            "issuer": self.issuer,
+            "token_use": self._token_use if token_use is None else _several(token_use),
+            "client_id": self._audience if audience is None else _several(audience),
+        }
+
     def _subjects(self, claims: Mapping[str, Any], header: Mapping[str, Any] | None) -> Subjects:
         return subjects(self.pool, claims, header)
 
@@ -275,7 +294,7 @@ class CenoteVerifier:
             max_staleness=self._max_staleness,
             max_snapshot_bytes=self._max_snapshot_bytes,
             backoff=self._backoff,
-            endpoints=self._discovered,
+            discovery=self._discovery,
             credentials=self._credentials,
             on_applied=self._applied,
             on_replaced=lambda: self._guards.look_all(self._replica.entries),
@@ -292,18 +311,32 @@ class CenoteVerifier:
     def _applied(self, entries: list[Entry]) -> None:
         self._guards.applied(entries, self._replica.entries)
 
-    def _watch(self, connection: Connection) -> None:
+    def _chores(self, feed: Feed) -> list[tuple[Callable[[], bool], Callable[[], object]]]:
+        def renew_keys() -> None:
+            with self._connections.connected() as connection:
+                feed.renew_keys(connection)
+
+        def read_again() -> None:
+            with self._connections.connected() as connection:
+                self._discovery.read(connection)
+
+        signatures = self._signatures
+        return [
+            (lambda: self._discovery.is_old, read_again),
+            (lambda: signatures.is_old, signatures.refresh),
+            (lambda: feed.has_old_keys, renew_keys),
+        ]
+
+    def _watch(self) -> None:
         while not self._stopped.wait(_TICK):
             try:
-                connection.abort_if_late()
+                self._connections.abort_late()
                 if self._replica.disagreement(self._tick) > _JUMP and self.state != "FRESH" and self._feed:
                     self._feed.hurry()
                 self._tick = self._replica.moment()
                 self._look()
                 if self.state == "EXPIRED":
                     self._guards.expired()
-                if self._signatures.is_old:
-                    self._signatures.refresh()
             except Exception as error:  # The thread must go on whatever happens; it is told.
                 self._problem(error)
 
@@ -315,52 +348,41 @@ class CenoteVerifier:
             return
         if now == "FRESH":
             self._fresh.set()
+            self._signatures.hope()
         log.log(logging.INFO if now == "FRESH" else logging.WARNING, "the revocation feed of %s is %s", self.pool, now)
         if self._on_state:
-            self._on_state(now, before)
+            _tell(self._on_state, now, before)
 
     def _problem(self, error: Exception) -> None:
         log.warning("the revocation feed of %s: %s", self.pool, error)
         if self._on_problem:
-            self._on_problem(error)
+            _tell(self._on_problem, error)
 
     def _fetch_jwks(self) -> Mapping[str, Any]:
-        with closing(Connection(self._context)) as connection:
-            return ask_json(connection, self._discovered(connection).jwks)
+        with self._connections.connected() as connection:
+            try:
+                return ask_json(connection, self._discovery.endpoints(connection).jwks)
+            except CenoteError:
+                self._discovery.doubt()
+                raise
 
     def _introspect(self, token: str) -> bool:
         if self._credentials is None:
             raise UnavailableError("introspection needs client_id and client_secret")
         headers = {"Authorization": self._credentials.basic, "Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode({"token": token, "token_type_hint": "access_token"}).encode()
-        with closing(Connection(self._context)) as connection:
-            url = self._discovered(connection).introspection
+        with self._connections.connected() as connection:
+            url = self._discovery.endpoints(connection).introspection
             told = ask_json(connection, url, method="POST", headers=headers, body=body, timeout=2.0)
         return told.get("active") is True
 
-    def _discovered(self, connection: Connection) -> Endpoints:
-        if self._endpoints is None:
-            told = ask_json(connection, self._discovery)
-            if told.get("issuer") != self.issuer:
-                raise ServerError(f"{self._discovery} is about another issuer: {told.get('issuer')}")
 
-            def named(name: str) -> str:
-                url = told.get(name)
-                if not isinstance(url, str):
-                    raise ServerError(f"{self._discovery} has no {name}: is this a Cenote with the revocation feed?")
-                try:
-                    return safe_url(url, name, self._allow_http)
-                except ValueError as error:
-                    raise ServerError(str(error)) from None
-
-            self._endpoints = Endpoints(
-                jwks=named("jwks_uri"),
-                token=named("token_endpoint"),
-                introspection=named("introspection_endpoint"),
-                feed=named("revocation_feed_endpoint"),
-                feed_jwks=named("revocation_feed_jwks_uri"),
-            )
-        return self._endpoints
+def _tell(callback: Callable[..., object], *what: object) -> None:
+    """A callback that raises does not end the thread that follows the feed."""
+    try:
+        callback(*what)
+    except Exception:
+        log.exception("a callback of the application failed")
 
 
 def _forked(verifier: CenoteVerifier | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import re
 import struct
@@ -148,8 +149,8 @@ def read_snapshot(data: bytes, keys: FeedKeys, pool: str) -> Snapshot:
     if hashlib.sha256(memoryview(data)[:end]).digest() != _hash(told.get("sha256")):
         _refuse("digest", "the records are not those that were signed")
     records = data[_HEADER:end]
-    keys_in_order = [records[at : at + 16] for at in range(0, len(records), RECORD)]
-    if any(a >= b for a, b in zip(keys_in_order, keys_in_order[1:])):
+    keys_in_order = (records[at : at + 16] for at in range(0, len(records), RECORD))
+    if any(a >= b for a, b in itertools.pairwise(keys_in_order)):
         _refuse("malformed", "the records are not sorted")
     return Snapshot(incarnation, iat, seq, _hash(told.get("h")), records)
 

@@ -71,16 +71,24 @@ def client(api, pool):
 
 
 @pytest.fixture(scope="module")
-def machine(api, pool):
-    return api(
-        "CreateUserPoolClient",
-        UserPoolId=pool,
-        ClientName="machine",
-        GenerateSecret=True,
-        AllowedOAuthFlowsUserPoolClient=True,
-        AllowedOAuthFlows=["client_credentials"],
-        AllowedOAuthScopes=["revocations/read"],
-    )["UserPoolClient"]
+def machine_of(api):
+    def machine_of(pool):
+        return api(
+            "CreateUserPoolClient",
+            UserPoolId=pool,
+            ClientName="machine",
+            GenerateSecret=True,
+            AllowedOAuthFlowsUserPoolClient=True,
+            AllowedOAuthFlows=["client_credentials"],
+            AllowedOAuthScopes=["revocations/read"],
+        )["UserPoolClient"]
+
+    return machine_of
+
+
+@pytest.fixture(scope="module")
+def machine(machine_of, pool):
+    return machine_of(pool)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,8 @@ def follow(machine, server, pool):
     def follow(**options):
         named = {"client_id": machine["ClientId"], "client_secret": machine["ClientSecret"], "consumer": "e2e-python"}
         named["ca_file"] = server["ca_file"]
-        verifiers.append(CenoteVerifier(f"{server['endpoint']}/{pool}", **{**named, **options}))
+        issuer = f"{server['endpoint']}/{options.pop('pool', pool)}"
+        verifiers.append(CenoteVerifier(issuer, **{**named, **options}))
         return verifiers[-1]
 
     yield follow
@@ -107,18 +116,25 @@ def verifier(follow):
 
 
 @pytest.fixture
-def sign_in(api, pool, client):
-    name = f"ann-{os.getpid()}-{time.monotonic_ns()}"
-    api("AdminCreateUser", UserPoolId=pool, Username=name, MessageAction="SUPPRESS")
-    api("AdminSetUserPassword", UserPoolId=pool, Username=name, Password=PASSWORD, Permanent=True)
+def sign_in_to(api):
+    def sign_in_to(pool, client):
+        name = f"ann-{os.getpid()}-{time.monotonic_ns()}"
+        api("AdminCreateUser", UserPoolId=pool, Username=name, MessageAction="SUPPRESS")
+        api("AdminSetUserPassword", UserPoolId=pool, Username=name, Password=PASSWORD, Permanent=True)
 
-    def sign_in():
-        given = {"USERNAME": name, "PASSWORD": PASSWORD}
-        return api("InitiateAuth", ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)[
-            "AuthenticationResult"
-        ]
+        def sign_in():
+            given = {"USERNAME": name, "PASSWORD": PASSWORD}
+            told = api("InitiateAuth", ClientId=client, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)
+            return told["AuthenticationResult"]
 
-    return sign_in
+        return sign_in
+
+    return sign_in_to
+
+
+@pytest.fixture
+def sign_in(sign_in_to, pool, client):
+    return sign_in_to(pool, client)
 
 
 def is_alive(verifier, token):
@@ -187,6 +203,19 @@ def test_a_verifier_cut_off_from_the_feed_asks_the_server_about_tokens_of_other_
     api("GlobalSignOut", AccessToken=ended)
     with pytest.raises(RevokedError):
         cut_off.verify(ended)
+
+
+def test_the_tokens_of_a_pool_that_is_deleted_are_refused_at_once(follow, api, machine_of, sign_in_to):
+    other = api("CreateUserPool", PoolName=f"verifier-python-gone-{os.getpid()}")["UserPool"]["Id"]
+    its = machine_of(other)
+    flows = ["ALLOW_USER_PASSWORD_AUTH"]
+    app = api("CreateUserPoolClient", UserPoolId=other, ClientName="app", ExplicitAuthFlows=flows)["UserPoolClient"]
+    gone = follow(pool=other, client_id=its["ClientId"], client_secret=its["ClientSecret"])
+    assert gone.ready()
+    token = sign_in_to(other, app["ClientId"])()["AccessToken"]
+    gone.verify(token, policy="closed")
+    api("DeleteUserPool", UserPoolId=other)
+    until(lambda: not is_alive(gone, token), 1)
 
 
 def test_the_lines_of_the_readme_work_as_they_stand(verifier, machine, server, api, sign_in, tmp_path):
