@@ -6,7 +6,7 @@ use super::call::{self, Call, Reply, missing};
 use crate::ambient::{Ms, rfc3339};
 use crate::audit::{self, Actor};
 use crate::cx::page;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as Wrong, Result};
 use crate::store::Batch;
 use crate::store::deliveries::{self, Delivery, Filter, Kind, State};
 
@@ -41,10 +41,14 @@ pub(super) async fn replay(call: Call) -> Result<Reply> {
         State::Pending | State::Held => return Ok(Reply::ok(shown(&delivery))),
         State::Dead => {}
         State::Done | State::NotPossible => {
-            return Err(Error::invalid(format!(
-                "Only what was given up (state dead) can be told again; this delivery is {}.",
-                delivery.state.as_str()
-            )));
+            // In this door's table of statuses it is 409.
+            return Err(Error::new(
+                Wrong::OperationNotEnabled,
+                format!(
+                    "Only what was given up (state dead) can be told again; this delivery is {}.",
+                    delivery.state.as_str()
+                ),
+            ));
         }
     }
     let cx = &call.cx;

@@ -49,7 +49,7 @@ pub fn document(public_url: &str) -> Value {
             "responses": {
                 "Refused": {
                     "description": "It was refused. 401: not signed, or not by a known access key. 403: the access key does not allow this. 404: it does \
-                                    not exist. 412: If-Match names another state. 413, 415: the body is too large or of another type. 429, 503: \
+                                    not exist. 409: it cannot be done as things stand. 412: If-Match names another state. 413, 415: the body is too large or of another type. 429, 503: \
                                     repeat it later.",
                     "content": { "application/json": { "schema": reference("Error") } }
                 }

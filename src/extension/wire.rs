@@ -317,6 +317,7 @@ fn status_of(kind: Kind) -> (StatusCode, &'static str) {
         Kind::AccessDenied | Kind::Forbidden => (StatusCode::FORBIDDEN, "access_denied"),
         Kind::ConcurrentModification => (StatusCode::PRECONDITION_FAILED, "precondition_failed"),
         Kind::LimitExceeded => (StatusCode::CONFLICT, "limit_exceeded"),
+        Kind::OperationNotEnabled => (StatusCode::CONFLICT, "conflict"),
         Kind::RequestEntityTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         Kind::UnsupportedOperation => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")

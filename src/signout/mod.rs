@@ -283,9 +283,9 @@ pub fn key16(kind: &str, pool_id: &str, subject: &str) -> [u8; 16] {
     key
 }
 
-/// A record may be forgotten when the last token that it kills has expired, with two minutes for clocks that differ.
+/// A record may be forgotten when the last token that it kills has expired.
 fn drop_after(pool: &Pool, now: Ms) -> Ms {
-    now + pool.longest_token_ms + 120 * SECOND
+    now + pool.longest_token_ms + records::CLOCKS_MS
 }
 
 /// The boundary of a client or a pool. No row orders the births under it, so it lies ahead of every server's clock; `now` is the latest

@@ -1,6 +1,7 @@
 //! The revocation feed's rows: the head of each pool, numbers given to records, what is read of them by number, the keys that sign,
 //! and who follows.
 
+use super::records::CLOCKS_MS;
 use super::{Batch, Db, Rank, Row};
 use crate::ambient::Ms;
 use crate::error::{Error, Result};
@@ -125,21 +126,24 @@ pub async fn next_unnumbered(db: &Db, after: &str) -> Result<Option<String>> {
     db.one(sql, &params![after]).await?.map(|row| row.string(0)).transpose()
 }
 
-/// What waits in a pool, longest first.
+/// What waits in a pool, longest first. A client may have been given a longer validity, and tokens by it, after a record was written and before
+/// that was committed: here it is seen, so the record is kept as long as those live.
 pub async fn unnumbered(db: &Db, pool_id: &str, limit: i64) -> Result<Vec<Unnumbered>> {
-    let sql = "SELECT signout_id, n, kind, subject, not_before_ms, drop_after_ms, committed_ms FROM records \
-               WHERE pool_id = ?1 AND seq IS NULL ORDER BY committed_ms, signout_id, n LIMIT ?2";
+    let sql = "SELECT r.signout_id, r.n, r.kind, r.subject, r.not_before_ms, r.drop_after_ms, r.committed_ms, \
+               COALESCE(p.longest_token_ms, 0) FROM records r LEFT JOIN pools p ON p.pool_id = r.pool_id \
+               WHERE r.pool_id = ?1 AND r.seq IS NULL ORDER BY r.committed_ms, r.signout_id, r.n LIMIT ?2";
     let rows = db.query(sql, &params![pool_id, limit]).await?;
     rows.iter()
         .map(|row| {
+            let committed_ms = row.i64(6)?;
             Ok(Unnumbered {
                 signout_id: row.string(0)?,
                 n: row.i64(1)?,
                 kind: row.string(2)?,
                 subject: row.string(3)?,
                 not_before_ms: row.i64(4)?,
-                drop_after_ms: row.i64(5)?,
-                committed_ms: row.i64(6)?,
+                drop_after_ms: row.i64(5)?.max(committed_ms + row.i64(7)? + CLOCKS_MS),
+                committed_ms,
             })
         })
         .collect()
@@ -157,14 +161,16 @@ pub fn number(
     batch.one(
         Rank::Record,
         // By its key: PostgreSQL takes the index of what waits for `seq IS NULL`, and reads all of it for each row.
-        "UPDATE records SET seq = ?4, key16 = ?5, chain = ?6 WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND COALESCE(seq, 0) = 0",
+        "UPDATE records SET seq = ?4, key16 = ?5, chain = ?6, drop_after_ms = ?7 \
+         WHERE pool_id = ?1 AND signout_id = ?2 AND n = ?3 AND COALESCE(seq, 0) = 0",
         params![
             pool_id,
             record.signout_id.as_str(),
             record.n,
             seq,
             key16.as_slice(),
-            chain.as_slice()
+            chain.as_slice(),
+            record.drop_after_ms
         ],
         Error::conflict(),
     );

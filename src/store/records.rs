@@ -1,9 +1,12 @@
 //! Sign-out records: what `signout` committed, and what its projections (`delivery`) read.
 
 use super::{Batch, Db, Rank, Row};
-use crate::ambient::Ms;
+use crate::ambient::{Ms, SECOND};
 use crate::error::{Error, Result};
 use crate::params;
+
+/// By how much a record outlives the tokens that it kills: clocks differ.
+pub const CLOCKS_MS: Ms = 120 * SECOND;
 
 /// One committed fact of a sign-out; see `signout`.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A restore that is killed, and what it leaves behind: never a database that is served and does not know that everybody is signed out.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cenote::files;
@@ -18,6 +18,14 @@ use crate::process::pause;
 async fn look(url: &str) -> Db {
     let options = Options { lock: false, pool_size: 2, ..Options::default() };
     Db::open(url, options).await.unwrap()
+}
+
+/// How long it takes when it is let be.
+#[allow(clippy::disallowed_methods, reason = "another process is waited for in real time")]
+fn let_be(child: &mut Child) -> Duration {
+    let begun = Instant::now();
+    assert!(child.wait().unwrap().success());
+    begun.elapsed()
 }
 
 /// How far a restore had come: whether there is anything, and whether it may be served.
@@ -55,7 +63,6 @@ async fn a_restore_that_is_killed_is_never_served_and_is_done_again() {
     let mut took = Duration::ZERO;
     for n in 0..10_u32 {
         for url in empty(&scratch, &format!("killed_{n}")).await {
-            let begun = Instant::now();
             let mut child = Command::new(env!("CARGO_BIN_EXE_cenote"))
                 .args(restore(&["--from", &file], &url))
                 .stdout(Stdio::null())
@@ -63,9 +70,7 @@ async fn a_restore_that_is_killed_is_never_served_and_is_done_again() {
                 .spawn()
                 .unwrap();
             if n == 0 {
-                // How long it takes when it is let be.
-                assert!(child.wait().unwrap().success());
-                took = took.max(begun.elapsed());
+                took = took.max(let_be(&mut child));
             } else {
                 pause(u64::try_from(took.as_millis()).unwrap() * u64::from(n) / 10);
                 child.kill().unwrap();

@@ -267,7 +267,7 @@ async fn deliveries_are_found_by_what_they_are_and_a_dead_one_is_told_again() {
         assert_eq!(house.rows(sql, &pool).await, 1);
         settle(deliveries::State::Done, true).await.unwrap();
         let answer = house.ask("POST", &replay, &[], "").await;
-        refused(&answer, 400, "invalid_request", &["done"]);
+        refused(&answer, 409, "conflict", &["done"]);
         let answer = house.ask("GET", &format!("{path}/nothing"), &[], "").await;
         refused(&answer, 404, "not_found", &["nothing"]);
     }

@@ -342,6 +342,22 @@ async fn whoever_waits_is_answered_as_soon_as_all_have_learned() {
 }
 
 #[tokio::test]
+async fn whoever_waits_does_not_hold_up_a_server_that_stops() {
+    for house in houses().await {
+        let (pool, _, _) = given(&house).await;
+        let signout = signs_out(&house, &pool, "ann").await;
+        let path = format!("/{pool}/sign-outs/{signout}?wait=30");
+        let stops = async {
+            pause().await;
+            house.app.meters.drain();
+        };
+        let both = async { tokio::join!(gets(&house, &path, &[]), stops).0 };
+        let answer = tokio::time::timeout(Duration::from_secs(10), both).await.unwrap();
+        assert_eq!((answer.status.as_u16(), &answer.json()["complete"]), (200, &json!(false)));
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_what_was_given_up_or_for_who_is_away_and_otherwise_as_long_as_was_asked()
 {
     for house in houses().await {

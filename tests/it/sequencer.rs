@@ -1,13 +1,13 @@
 //! Records get numbers: each pool's from 1 without a gap, in one chain, whoever does it and whoever dies meanwhile.
 
-use cenote::ambient::Ms;
+use cenote::ambient::{Ms, rfc3339};
 use cenote::cx::Cx;
 use cenote::delivery::sequencer;
 use cenote::params;
 use cenote::store::{Batch, Rank, feed};
 use serde_json::json;
 
-use crate::house::{House, houses, houses_alone, together};
+use crate::house::{House, NOW, houses, houses_alone, together};
 use crate::oauth_machine::claims;
 
 /// What the database says of a pool's records, by number.
@@ -80,6 +80,28 @@ async fn check(house: &House, pool: &str, count: usize) {
         assert_eq!(record.chain, chain, "at {}", record.seq);
     }
     assert_eq!(head.chain.to_vec(), chain);
+}
+
+#[tokio::test]
+async fn a_validity_that_was_raised_before_a_record_has_its_number_keeps_it_longer() {
+    for house in houses_alone("sequencer_longer").await {
+        let pool = house.pool(json!({})).await;
+        let client = house.client(&pool, json!({})).await;
+        house.user(&pool, "ann").await;
+        let input = json!({ "UserPoolId": pool, "Username": "ann" });
+        let answer = house.call("AdminUserGlobalSignOut", input).await;
+        let signout = answer.header("x-cenote-signout");
+        // As one that commits while the sign-out does, of which a refresh made use.
+        let longer = json!({ "UserPoolId": pool, "ClientId": client, "AccessTokenValidity": 24 });
+        house.ok("UpdateUserPoolClient", longer).await;
+        let end = NOW + 24 * 3_600_000 + 120_000;
+        let receipt = crate::receipt::reads(&house, &pool, signout).await;
+        assert_eq!(receipt["exposure_until"], rfc3339(end));
+        number(&house).await;
+        assert_eq!(numbered(&house, &pool).await[0].drop_after_ms, end);
+        let receipt = crate::receipt::reads(&house, &pool, signout).await;
+        assert_eq!(receipt["exposure_until"], rfc3339(end));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::ambient::{DAY, HOUR, Ms};
 use crate::cx::Cx;
 use crate::error::Result;
 use crate::store::receipts::{self, Consumer, Delivered, Upstream};
-use crate::store::records::{self, Recorded};
+use crate::store::records::{self, CLOCKS_MS, Recorded};
 
 /// So many deliveries and providers a receipt names, those first that have not learned. It counts them all.
 const SHOWN: i64 = 500;
@@ -40,8 +40,17 @@ pub async fn records(cx: &Cx, pool_id: &str, signout_id: &str) -> Result<Vec<Rec
 
 impl Gathered {
     /// The records come first: what follows from them was written after them, so that nothing here is newer than what it is held against.
-    pub async fn of(cx: &Cx, asked: &Asked, records: Vec<Recorded>) -> Result<Gathered> {
+    pub async fn of(cx: &Cx, asked: &Asked, mut records: Vec<Recorded>) -> Result<Gathered> {
         let (db, pool_id, signout_id) = (cx.db(), &asked.pool_id, &asked.signout_id);
+        // Until it has its number, a validity that was raised meanwhile may keep a record longer (`store::feed`).
+        if records.iter().any(|record| record.seq.is_none())
+            && let Some(pool) = cx.app.directory.pool(db, pool_id).await?
+        {
+            for record in &mut records {
+                let end = record.committed_ms + pool.longest_token_ms + CLOCKS_MS;
+                record.drop_after_ms = record.drop_after_ms.max(end);
+            }
+        }
         let whole = records.len() < MOST_RECORDS;
         let seq = records.iter().map(|record| record.seq).reduce(|a, b| Some(a?.max(b?)));
         let committed = exposure::committed(&records).unwrap_or(0);

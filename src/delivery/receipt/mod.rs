@@ -82,7 +82,11 @@ async fn answer(cx: &Cx, parts: &Parts) -> Result<Value> {
         && let Ok(_place) = WAITING.try_acquire()
     {
         let mut pause = FIRST_PAUSE_MS;
-        while waited < asked.wait_ms && !gathered.is_settled(cx.now + waited) {
+        // A server that was told to stop does not wait: the caller asks another one.
+        while waited < asked.wait_ms
+            && !gathered.is_settled(cx.now + waited)
+            && !cx.app.meters.is_draining()
+        {
             let next = pause.min(asked.wait_ms - waited);
             wait(next).await;
             waited += next;
