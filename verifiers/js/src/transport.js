@@ -2,6 +2,9 @@
 
 import { ServerError } from './errors.js'
 
+// What stands before a server may ask for minutes, which would leave us EXPIRED long after it is back.
+const MOST_PATIENCE_S = 5
+
 /** `{status, headers, body}`. No redirects: they could carry the bearer token elsewhere. */
 export async function ask(fetcher, url, { method, headers, body, timeoutMs = 5000, limit = 1 << 18, signal } = {}) {
   // Not AbortSignal.any: each use of it leaves something behind in a signal that lives on, for ever in Node 20.
@@ -54,7 +57,7 @@ export function failed(url, { status, headers, body }) {
   return new ServerError(`${short(url)} answered ${status}${error ? ` ${error}` : ''}${words ? `: ${words}` : ''}`, {
     status,
     error,
-    retryAfterMs: after >= 0 ? Math.min(after, 60) * 1000 : undefined,
+    retryAfterMs: after >= 0 ? Math.min(after, MOST_PATIENCE_S) * 1000 : undefined,
   })
 }
 

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { RevokedError, UnavailableError } from '../src/index.js'
+import { failed } from '../src/transport.js'
 import { movableClock, until } from './fake.js'
 import { asked, caughtUp, fake, follow, make, problems, verifier } from './given.js'
 
@@ -271,6 +272,11 @@ for (const [status, headers, least] of [
     await until(() => verifier.state === 'FRESH')
   })
 }
+
+test('what stands before the server may not ask for more patience than 5 s', () => {
+  const headers = new Headers({ 'Retry-After': '3600' })
+  assert.equal(failed('https://id.example.com/x', { status: 503, headers, body: Buffer.alloc(0) }).retryAfterMs, 5000)
+})
 
 test('a redirect is not followed: it would carry the bearer token elsewhere', async () => {
   await follow()

@@ -12,6 +12,7 @@ from fake import POOL, asked, is_revoked, until
 from cenote_verifier import InvalidTokenError, UnavailableError
 from cenote_verifier.errors import ServerError
 from cenote_verifier.signatures import Signatures
+from cenote_verifier.transport import Answer, failed
 
 DISCOVERY = "/.well-known/openid-configuration"
 JWKS = "/.well-known/jwks.json"
@@ -327,6 +328,10 @@ def test_a_server_that_is_busy_is_not_hammered_and_retry_after_is_kept(fake, fol
     assert least <= len(asked(fake, "/revocations/delta")) <= most
     fake.intercept = lambda request: None
     until(lambda: verifier.state == "FRESH")
+
+
+def test_what_stands_before_the_server_may_not_ask_for_more_patience_than_5_s():
+    assert failed("https://id.example.com/x", Answer(503, {"retry-after": "3600"}, b"")).retry_after == 5
 
 
 def test_a_redirect_is_not_followed(fake, follow):

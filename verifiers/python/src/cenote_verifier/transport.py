@@ -19,6 +19,8 @@ from .errors import CenoteError, ServerError
 from .tls import Tls
 
 _AGENT = "cenote-verifier-python"
+# What stands before a server may ask for minutes, which would leave us EXPIRED long after it is back.
+_MOST_PATIENCE = 5.0
 
 T = TypeVar("T")
 
@@ -205,7 +207,7 @@ def failed(url: str, answer: Answer) -> ServerError:
     error, description = (told.get(name) for name in ("error", "error_description"))
     words = [text[:200] for text in (error, description) if isinstance(text, str)]
     try:
-        after: float | None = min(float(answer.headers.get("retry-after", "")), 60.0)
+        after: float | None = min(float(answer.headers.get("retry-after", "")), _MOST_PATIENCE)
     except ValueError:
         after = None
     message = f"{_short(url)} answered {answer.status}" + "".join(f" {word}" for word in words)
