@@ -3,14 +3,27 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-/// Turns at once; a target that finds no place has its turn a little later. Fewer than requests may leave at once (`outgoing`), so that
-/// who is signing in through a provider is not kept waiting by those who are told of sign-outs, even if all of them hang.
-const AT_ONCE: usize = 224;
+/// Turns at once; a target that finds no place has its turn a little later. With `BESIDE` fewer than requests may leave at once
+/// (`outgoing`), so that who is signing in through a provider is not kept waiting by those who are told of sign-outs, even if all hang.
+const AT_ONCE: usize = 200;
 
-#[derive(Clone, Default)]
-pub struct Turns(Arc<Mutex<HashSet<String>>>);
+/// Requests of turns that make more than one at a time, besides that one.
+const BESIDE: usize = 28;
+
+#[derive(Clone)]
+pub struct Turns {
+    targets: Arc<Mutex<HashSet<String>>>,
+    beside: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { targets: Arc::default(), beside: Arc::new(Semaphore::new(BESIDE)) }
+    }
+}
 
 impl Turns {
     /// Runs a turn in a task of its own. `None`: this target's last one is still under way, or there are too many.
@@ -19,7 +32,7 @@ impl Turns {
         F: Future<Output: Send> + Send + 'static,
     {
         {
-            let mut targets = self.0.lock().ok()?;
+            let mut targets = self.targets.lock().ok()?;
             if targets.len() >= AT_ONCE || !targets.insert(target.clone()) {
                 return None;
             }
@@ -32,6 +45,12 @@ impl Turns {
             turn.await
         }))
     }
+
+    /// Places for requests beside the one that a turn has: up to that many, as long as what is returned lives.
+    pub fn beside(&self, most: usize) -> Option<OwnedSemaphorePermit> {
+        let free = self.beside.available_permits().min(most);
+        self.beside.clone().try_acquire_many_owned(u32::try_from(free).ok()?).ok()
+    }
 }
 
 struct Place {
@@ -41,7 +60,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Ok(mut targets) = self.turns.0.lock() {
+        if let Ok(mut targets) = self.turns.targets.lock() {
             targets.remove(&self.target);
         }
     }
@@ -60,6 +79,16 @@ mod tests {
         first.abort();
         assert!(first.await.is_err());
         turns.take("a".into(), || async {}).unwrap().await.unwrap();
+    }
+
+    #[test]
+    fn what_goes_beside_is_bounded_over_all_turns() {
+        let turns = Turns::default();
+        let held: Vec<_> = (0..5).map(|_| turns.beside(7).unwrap()).collect();
+        let places: Vec<_> = held.iter().map(OwnedSemaphorePermit::num_permits).collect();
+        assert_eq!(places, [7, 7, 7, 7, 0]);
+        drop(held);
+        assert_eq!(turns.beside(BESIDE + 1).unwrap().num_permits(), BESIDE);
     }
 
     #[tokio::test]

@@ -1,15 +1,15 @@
-//! Telling receivers. Each target has a turn of its own, in which it is told one thing after the other, in order; one that hangs, or for
-//! which 100,000 things wait, keeps no other waiting. A server that dies with something in hand leaves it to the next by its lease.
+//! Telling receivers. Each target has a turn of its own, in which it is told what is due, oldest first; one that hangs, or for which
+//! 100,000 things wait, keeps no other waiting. A server that dies with something in hand leaves it to the next by its lease.
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::{Blame, Delivery, Outcome, State, attempt};
+use super::{Blame, Delivery, Kind, Outcome, State, attempt};
 use crate::ambient::{DAY, HOUR, MINUTE, Ms, SECOND};
 use crate::audit::{self, Actor};
 use crate::breakers::May;
 use crate::cx::Cx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Batch;
 use crate::store::deliveries::{self as rows, Tried};
 
@@ -20,9 +20,12 @@ const EVERY_MS: Ms = SECOND / 4;
 const LANES: i64 = 1_000;
 
 /// What a turn takes in hand at once, and for how long. Nothing is begun that may not end before the lease does.
-const IN_HAND: i64 = 16;
+const IN_HAND: i64 = 32;
 const LEASE_MS: Ms = 15 * SECOND;
 const ATTEMPT_MS: Ms = 6 * SECOND;
+
+/// What a target is told side by side once it has taken something, so that a backlog does not wait for its round trips one by one.
+const SIDE_BY_SIDE: usize = 8;
 
 /// An outcome waits this long to be committed together with others.
 const UNWRITTEN_MS: Ms = SECOND / 4;
@@ -115,6 +118,7 @@ async fn turn(
     mut is_probe: bool,
     mut place: Option<OwnedSemaphorePermit>,
 ) -> Result<()> {
+    let mut took = false;
     loop {
         let cx = Cx::system(cx.app.clone());
         let due = match is_probe {
@@ -124,12 +128,13 @@ async fn turn(
         if due.is_empty() {
             return Ok(());
         }
-        let Some(hand) = Hand::take(&cx, lane, &due).await? else { return Ok(()) };
+        let Some(mut hand) = Hand::take(&cx, lane, &due).await? else { return Ok(()) };
+        hand.took = took;
         if !hand.tell(&cx, &due).await? {
             return give_up(lane, cx).await;
         }
         // It is there, and the rest is due.
-        is_probe = false;
+        (is_probe, took) = (false, true);
         drop(place.take());
     }
 }
@@ -149,12 +154,33 @@ async fn give_up(lane: &str, cx: Cx) -> Result<()> {
     cx.db().commit(hand.unwritten).await
 }
 
-/// What a turn has in hand: leased, told one by one, and written together.
+/// One attempt at each, side by side.
+async fn attempts(cx: &Cx, told: &[Delivery]) -> Result<Vec<Outcome>> {
+    let begun: Vec<JoinHandle<Result<Outcome>>> = told
+        .iter()
+        .map(|delivery| {
+            let (cx, delivery) = (Cx::system(cx.app.clone()), delivery.clone());
+            tokio::spawn(async move {
+                let pool = cx.app.directory.pool(cx.db(), &delivery.pool_id).await?;
+                Ok(attempt(&cx, pool.as_deref(), &delivery).await)
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::with_capacity(begun.len());
+    for attempt in begun {
+        outcomes.push(attempt.await.map_err(Error::internal)??);
+    }
+    Ok(outcomes)
+}
+
+/// What a turn has in hand: leased, told, and written together.
 struct Hand<'a> {
     lane: &'a str,
     lease_ms: Ms,
     unwritten: Batch,
     written_ms: Ms,
+    /// The target has taken something in this turn.
+    took: bool,
     /// It was looked whether dead letters can be sent again.
     replayed: bool,
 }
@@ -174,30 +200,42 @@ impl<'a> Hand<'a> {
             lease_ms,
             unwritten: Batch::new(),
             written_ms: cx.now,
+            took: false,
             replayed: false,
         }))
     }
 
     /// True: the target takes what it is told.
     async fn tell(mut self, cx: &Cx, due: &[Delivery]) -> Result<bool> {
-        let mut due = due.iter();
-        let mut takes = true;
-        for delivery in due.by_ref() {
+        let (mut left, mut takes) = (due, true);
+        while takes && !left.is_empty() {
+            // Events of a stream are told in their order.
+            let beside = match left {
+                [next, ..] if self.took && next.kind != Kind::Ssf => {
+                    cx.app.turns.beside(left.len().min(SIDE_BY_SIDE) - 1)
+                }
+                _ => None,
+            };
+            let n = 1 + beside.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            let (told, rest) = left.split_at(n);
+            left = rest;
+            let outcomes = attempts(cx, told).await?;
+            drop(beside);
+            // What follows happened after the attempts.
             let cx = Cx::system(cx.app.clone());
-            let pool = cx.app.directory.pool(cx.db(), &delivery.pool_id).await?;
-            let outcome = attempt(&cx, pool.as_deref(), delivery).await;
-            // What follows happened after the attempt.
-            let cx = Cx::system(cx.app.clone());
-            takes = self.settle(&cx, delivery, outcome).await?;
+            for (delivery, outcome) in told.iter().zip(outcomes) {
+                self.took |= matches!(outcome, Outcome::Done { .. });
+                takes &= self.settle(&cx, delivery, outcome).await?;
+            }
             if cx.now - self.written_ms >= UNWRITTEN_MS {
                 cx.db().commit(std::mem::take(&mut self.unwritten)).await?;
                 self.written_ms = cx.now;
             }
-            if !takes || cx.now + ATTEMPT_MS > self.lease_ms {
+            if cx.now + ATTEMPT_MS > self.lease_ms {
                 break;
             }
         }
-        due.for_each(|delivery| rows::release(&mut self.unwritten, delivery, self.lease_ms));
+        left.iter().for_each(|delivery| rows::release(&mut self.unwritten, delivery, self.lease_ms));
         cx.db().commit(self.unwritten).await?;
         Ok(takes)
     }

@@ -10,9 +10,9 @@ import { feedKeys, readFrame, readSnapshot } from './wire.js'
 
 // A frame is at most 1 s old when the next nonce leaves, so that a healthy feed never looks stale (4 s).
 const WAIT_S = 1
-// Twenty questions may follow each other at once, then this is between them: a server lets each consumer ask a thousand times a minute,
-// and what comes in a storm of sign-outs comes in fewer answers then.
-const BETWEEN_MS = 70
+// Twenty questions may follow each other at once, then this is between them: what comes in a storm of sign-outs comes in fewer
+// answers then, and no server is asked without end.
+const BETWEEN_MS = 20
 const AT_ONCE_MS = 20 * BETWEEN_MS
 const JWKS_PAUSE_MS = 10_000
 const JWKS_LIFE_MS = 300_000
