@@ -35,6 +35,8 @@ pub struct Page {
     pub last: Option<String>,
     /// More come after `last`.
     pub goes_on: bool,
+    /// Some of a user's sessions have no `sid`; they are `over`, too.
+    nameless: bool,
 }
 
 /// Who is to be told of a record, after the participation that its cursor names.
@@ -58,11 +60,16 @@ fn whose(record: &Recorded) -> Option<(Whose<'_>, Ms)> {
     }
 }
 
-/// The page up to `last` is over, so that no later sign-out says it again.
-pub fn over(batch: &mut Batch, record: &Recorded, last: &str, now: Ms) {
-    let from = record.expand_cursor.as_deref().unwrap_or_default();
-    if let Some((whose, below_ms)) = whose(record) {
+/// What a page tells of is over, so that no later sign-out says it again.
+pub fn over(batch: &mut Batch, record: &Recorded, page: &Page, now: Ms) {
+    let Some((whose, below_ms)) = whose(record) else { return };
+    if let Some(last) = page.last.as_deref() {
+        let from = record.expand_cursor.as_deref().unwrap_or_default();
         participations::end_page(batch, &record.pool_id, whose, below_ms, (from, last), now);
+    }
+    if let (true, Whose::User(sub)) = (page.nameless, whose) {
+        let committed_ms = record.committed_ms;
+        sessions::end_without_sid(batch, &record.pool_id, sub, below_ms, committed_ms);
     }
 }
 
@@ -91,6 +98,7 @@ async fn several(
     let after = record.expand_cursor.as_deref();
     // One token for all of a user's sessions cannot stand for those of several users.
     let mut telling = Telling::new(cx, pool, matches!(whose, Whose::User(_)));
+    let mut nameless = false;
     if after.is_none() {
         let since_ms = record.committed_ms;
         let clients =
@@ -99,6 +107,7 @@ async fn several(
             let sub = record.sub.as_deref().filter(|_| record.kind == "U");
             telling.nameless(&client_id, sub).await?;
         }
+        nameless = !telling.rows.is_empty();
     }
     let from = after.unwrap_or_default();
     let parties = participations::living(cx.db(), &pool.id, whose, below_ms, from, ROWS).await?;
@@ -106,7 +115,7 @@ async fn several(
         telling.party(party).await?;
     }
     let last = parties.last().map(|last| last.sid.clone());
-    Ok(Page { rows: telling.rows, last, goes_on: parties.len() as i64 >= ROWS })
+    Ok(Page { rows: telling.rows, last, goes_on: parties.len() as i64 >= ROWS, nameless })
 }
 
 /// A client that is gone has no address.

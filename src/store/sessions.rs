@@ -151,6 +151,22 @@ pub async fn clients_without_sid(
     rows.iter().map(|row| row.string(0)).collect()
 }
 
+/// The same are over by themselves, and not only by their user's epoch: what is to be said of them is committed, and is not said again
+/// when the user is next signed out.
+pub fn end_without_sid(
+    batch: &mut Batch,
+    pool_id: &str,
+    sub: &str,
+    below_ms: Ms,
+    committed_ms: Ms,
+) {
+    batch.any(
+        Rank::TokenSession,
+        "UPDATE token_sessions SET ended_ms = ?4 WHERE pool_id = ?1 AND sub = ?2 AND sid IS NULL AND birth_ms < ?3 AND ended_ms IS NULL",
+        params![pool_id, sub, below_ms, committed_ms],
+    );
+}
+
 /// A guard alone: the session has not ended.
 pub fn guard(batch: &mut Batch, pool_id: &str, session_id: &str, miss: Error) {
     batch.one(

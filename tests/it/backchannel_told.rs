@@ -238,6 +238,11 @@ async fn a_session_that_began_before_the_client_had_an_address_is_told_of_its_us
         );
         sign_out(&house, &pool).await;
         assert_eq!(rp.sids(&house, &pool).await, [""]);
+        // And that is said once: who is signed out again has another session, which has a name.
+        let later = house.signs_in(&client, "ann").await;
+        house.advance(1_000);
+        sign_out(&house, &pool).await;
+        assert_eq!(rp.sids(&house, &pool).await, ["".to_owned(), sid(&later)]);
     }
 }
 

@@ -91,7 +91,7 @@ async fn advance(cx: &Cx, records: Vec<Recorded>) -> Result<(bool, bool)> {
             if rows + step.rows() > ROWS {
                 advanced |= commit(cx, &mut ids, std::mem::take(&mut together)).await?;
             }
-            goes_on |= step.goes_on;
+            goes_on |= step.page.goes_on;
             together.push(step);
         }
     }
@@ -138,9 +138,7 @@ impl Audiences {
 struct Step {
     record: Recorded,
     rows: Vec<NewDelivery>,
-    /// The last participation that is told of.
-    last: Option<String>,
-    goes_on: bool,
+    page: Page,
 }
 
 impl Step {
@@ -150,7 +148,7 @@ impl Step {
     }
 
     fn cursor(&self) -> Option<&str> {
-        self.last.as_deref().filter(|_| self.goes_on)
+        self.page.last.as_deref().filter(|_| self.page.goes_on)
     }
 }
 
@@ -181,12 +179,12 @@ async fn finish(cx: &Cx, record: &Recorded, begun: Result<Begun>) -> Result<Step
             rows.extend(token_revocation::expand(cx, pool, &audience.targets, record).await?);
         }
     }
-    let page = match page {
+    let mut page = match page {
         Some(page) => page.await.map_err(Error::internal)??,
         None => Page::default(),
     };
-    rows.extend(page.rows);
-    Ok(Step { record: record.clone(), rows, last: page.last, goes_on: page.goes_on })
+    rows.append(&mut page.rows);
+    Ok(Step { record: record.clone(), rows, page })
 }
 
 /// All in one, or, where another server was quicker with one of them, or one cannot be written, each by itself. True where any was.
@@ -217,9 +215,7 @@ fn batch(cx: &Cx, ids: &mut Ids, steps: &[Step]) -> Batch {
     let (mut pending, mut held, mut not_possible) = (false, Vec::new(), Vec::new());
     for step in steps {
         records::expanded(&mut batch, &step.record, step.cursor(), cx.now);
-        if let Some(last) = &step.last {
-            backchannel::over(&mut batch, &step.record, last, cx.now);
-        }
+        backchannel::over(&mut batch, &step.record, &step.page, cx.now);
         for row in &step.rows {
             let delivery = delivery(cx, &step.record, row, ids.next(cx));
             deliveries::insert(&mut batch, &delivery);

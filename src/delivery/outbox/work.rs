@@ -235,7 +235,8 @@ impl<'a> Hand<'a> {
                 break;
             }
         }
-        left.iter().for_each(|delivery| rows::release(&mut self.unwritten, delivery, self.lease_ms));
+        left.iter()
+            .for_each(|delivery| rows::release(&mut self.unwritten, delivery, self.lease_ms));
         cx.db().commit(self.unwritten).await?;
         Ok(takes)
     }
