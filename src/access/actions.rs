@@ -30,6 +30,7 @@ pub const OWN: &[&str] = &[
     "cenote:PatchTokenRevocation",
     "cenote:PatchWebhook",
     "cenote:ReplayDelivery",
+    "cenote:RevokeClientTokens",
     "cenote:RevokeSigningKey",
     "cenote:SignOutAll",
 ];

@@ -1,11 +1,12 @@
-//! Signing out everybody of a pool at once: on purpose, or because a key that signs its tokens may be in other hands.
+//! Signing out everybody of a pool or of an app client at once: on purpose, or because a key that signs the pool's tokens, or a secret of
+//! the client, may be in other hands.
 
 use crate::ambient::Ms;
 use crate::audit::{self, Actor};
 use crate::cx::Cx;
 use crate::error::Result;
 use crate::ids;
-use crate::pool::Pool;
+use crate::pool::{Client, Pool};
 use crate::signout::{self, End, Why};
 use crate::store::{Batch, feed, pools};
 use crate::tokens::ring;
@@ -17,6 +18,18 @@ pub async fn sign_out(cx: &Cx, pool: &Pool) -> Result<String> {
     let signout_id = signout::end(cx, &mut batch, pool, &[end], Why::admin("sign_out_all"));
     let (actor, action) = (Actor::Administrator, "SignOutAll");
     audit::note(&mut batch, cx, &pool.id, &actor, action, &pool.id, "ok", &signout_id);
+    cx.db().commit(batch).await?;
+    Ok(signout_id)
+}
+
+/// Ends every token, code and half-done sign-in that an app client was given. Browser sessions live on. The sign-out's id.
+pub async fn revoke_client_tokens(cx: &Cx, pool: &Pool, client: &Client) -> Result<String> {
+    let end = End::ClientTokens { client, latest_ms: latest(cx, pool).await? };
+    let mut batch = Batch::new();
+    let signout_id =
+        signout::end(cx, &mut batch, pool, &[end], Why::admin("client_tokens_revoked"));
+    let (actor, action) = (Actor::Administrator, "RevokeClientTokens");
+    audit::note(&mut batch, cx, &pool.id, &actor, action, &client.id, "ok", &signout_id);
     cx.db().commit(batch).await?;
     Ok(signout_id)
 }

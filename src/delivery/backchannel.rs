@@ -43,7 +43,10 @@ pub struct Page {
 pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
     match (record.kind.as_str(), whose(record)) {
         ("S", _) => session(cx, pool, record).await,
-        ("C", _) => deleted(cx, pool, record).await,
+        ("C", Some(of)) => match client(cx, pool, &record.subject).await? {
+            Some(_) => several(cx, pool, record, of).await,
+            None => deleted(cx, pool, record).await,
+        },
         (_, Some(of)) => several(cx, pool, record, of).await,
         // A key that is not trusted any more ends no session; the sign-out of everybody that follows does.
         _ => Ok(Page::default()),
@@ -54,6 +57,7 @@ pub async fn expand(cx: &Cx, pool: &Pool, record: &Recorded) -> Result<Page> {
 fn whose(record: &Recorded) -> Option<(Whose<'_>, Ms)> {
     match record.kind.as_str() {
         "X" => Some((Whose::Browser(&record.subject), Ms::MAX)),
+        "C" => Some((Whose::Client(&record.subject), record.not_before_ms)),
         "U" => Some((Whose::User(&record.subject), record.not_before_ms)),
         "P" => Some((Whose::Everybody, record.not_before_ms)),
         _ => None,

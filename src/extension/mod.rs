@@ -69,6 +69,16 @@ pub static ROUTES: &[Route] = &[
         run: |call| Box::pin(settings::patch_client(call)),
     },
     Route {
+        verb: Verb::Post,
+        path: "/pools/{pool}/clients/{client}/revoke-tokens",
+        action: "RevokeClientTokens",
+        summary: "A secret of an app client may be in other hands: end every token that the client was given",
+        limit: Limit::UserPoolClientUpdate,
+        takes: Takes::Nothing,
+        gives: plain(200, "SignOut").signs_out(),
+        run: |call| Box::pin(sign_outs::client(call)),
+    },
+    Route {
         verb: Verb::Get,
         path: "/pools/{pool}/deliveries",
         action: "ListDeliveries",

@@ -44,7 +44,7 @@ pub(super) async fn patch_client(call: Call) -> Result<Reply> {
 }
 
 /// The app client that the path names, of the pool that it names.
-async fn client(call: &Call) -> Result<(Arc<Pool>, Arc<Client>)> {
+pub(super) async fn client(call: &Call) -> Result<(Arc<Pool>, Arc<Client>)> {
     let (pool, id) = (call.pool().await?, call.path("client"));
     let possible = id.len() <= 128 && !id.contains('\0');
     let found = match possible {

@@ -1,8 +1,9 @@
-//! Signing out all of a pool, at an operator's word or because a key was stolen.
+//! Signing out all of a pool or of an app client, at an operator's word or because a key or a secret was stolen.
 
 use serde_json::{Value, json};
 
 use super::call::{Call, Reply};
+use super::settings;
 use crate::admin::everybody;
 use crate::audit::Actor;
 use crate::error::Result;
@@ -11,6 +12,12 @@ use crate::pool::Pool;
 pub(super) async fn everybody(call: Call) -> Result<Reply> {
     let pool = call.pool().await?;
     let signout_id = everybody::sign_out(&call.cx, &pool).await?;
+    Ok(Reply::ok(shown(&call, &pool, &signout_id)))
+}
+
+pub(super) async fn client(call: Call) -> Result<Reply> {
+    let (pool, client) = settings::client(&call).await?;
+    let signout_id = everybody::revoke_client_tokens(&call.cx, &pool, &client).await?;
     Ok(Reply::ok(shown(&call, &pool, &signout_id)))
 }
 

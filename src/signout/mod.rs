@@ -37,6 +37,8 @@ pub enum End<'a> {
     Deletion { user: &'a User },
     /// An app client goes, and every token that it was given.
     Client(&'a Client),
+    /// Every token that an app client was given so far; the client lives on. No clock of its pool is later than `latest_ms`.
+    ClientTokens { client: &'a Client, latest_ms: Ms },
     /// The pool itself goes, and everything in it.
     Pool,
     /// Everything that was born in the pool so far; the pool lives on. No clock of it is later than `latest_ms`.
@@ -152,7 +154,15 @@ pub fn end(cx: &Cx, batch: &mut Batch, pool: &Pool, what: &[End<'_>], why: Why<'
             // Their rows are gone, and what refers to a row that is gone is dead; the records tell those who cannot look.
             End::Client(client) => {
                 let record = ending.next("C", &client.id, None, Some(&client.id));
-                records::insert(batch, &record, ahead(client.epoch_ms, cx.now));
+                let known_ms = client.epoch_ms.max(pool.epoch_ms);
+                records::insert(batch, &record, ahead(known_ms, cx.now));
+            }
+            End::ClientTokens { client, latest_ms } => {
+                let known_ms = client.epoch_ms.max(pool.epoch_ms);
+                let epoch_ms = ahead(known_ms, cx.now.max(*latest_ms));
+                pools::raise_client_epoch(batch, client, epoch_ms);
+                let record = ending.next("C", &client.id, None, Some(&client.id));
+                records::insert(batch, &ending.lasts(record, *latest_ms), epoch_ms);
             }
             End::Pool => {
                 let record = ending.next("P", &pool.id, None, None);

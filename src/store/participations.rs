@@ -85,6 +85,8 @@ pub enum Whose<'a> {
     Browser(&'a str),
     /// All of this user.
     User(&'a str),
+    /// All at this client.
+    Client(&'a str),
     /// All of the pool.
     Everybody,
 }
@@ -92,7 +94,7 @@ pub enum Whose<'a> {
 impl<'a> Whose<'a> {
     fn key(self) -> &'a str {
         match self {
-            Whose::Browser(key) | Whose::User(key) => key,
+            Whose::Browser(key) | Whose::User(key) | Whose::Client(key) => key,
             Whose::Everybody => "",
         }
     }
@@ -120,6 +122,7 @@ pub async fn living(
     let sql = match whose {
         Whose::Browser(_) => of!("sso_id = ?2"),
         Whose::User(_) => of!("sub = ?2"),
+        Whose::Client(_) => of!("client_id = ?2"),
         Whose::Everybody => of!("?2 = ''"),
     };
     let rows = db.scan(sql, params![pool_id, whose.key(), below_ms, after, limit]).await?;
@@ -148,6 +151,7 @@ pub fn end_page(
     let sql = match whose {
         Whose::Browser(_) => of!("sso_id = ?2"),
         Whose::User(_) => of!("sub = ?2"),
+        Whose::Client(_) => of!("client_id = ?2"),
         Whose::Everybody => of!("?2 = ''"),
     };
     batch.any(Rank::Job, sql, params![pool_id, whose.key(), below_ms, after, to, now]);

@@ -236,6 +236,16 @@ pub fn raise_epoch(batch: &mut Batch, pool: &Pool, epoch_ms: Ms) {
     );
 }
 
+/// The same for what an app client was given.
+pub fn raise_client_epoch(batch: &mut Batch, client: &Client, epoch_ms: Ms) {
+    batch.one(
+        Rank::Client,
+        "UPDATE clients SET epoch_ms = ?3, ver = ver + 1 WHERE client_id = ?1 AND epoch_ms = ?2",
+        params![client.id.as_str(), client.epoch_ms, epoch_ms],
+        Error::conflict().because(&client.id),
+    );
+}
+
 /// The latest moment at which anything in the pool can have been born: births move their user's clock, and those that have no user
 /// are not below their client's epoch. It reads every user.
 pub async fn latest_clock(db: &Db, pool_id: &str) -> Result<Ms> {

@@ -525,7 +525,7 @@ CREATE TABLE participations (
 );
 CREATE INDEX participations_by_sso ON participations (pool_id, sso_id);
 CREATE INDEX participations_by_user ON participations (pool_id, sub, sid);
-CREATE INDEX participations_by_client ON participations (pool_id, client_id);
+CREATE INDEX participations_by_client ON participations (pool_id, client_id, sid);
 CREATE INDEX participations_by_expiry ON participations (expires_ms);
 CREATE INDEX participations_by_end ON participations (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX participations_by_ender ON participations (pool_id, ended_by) WHERE ended_by IS NOT NULL;

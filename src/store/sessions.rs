@@ -144,8 +144,8 @@ pub async fn clients_without_sid(
     let (sql, key) = match whose {
         Whose::Browser(id) => (of!("sso_id = ?2"), id),
         Whose::User(sub) => (of!("sub = ?2"), sub),
-        // As many as the pool has sessions: nobody is looked for.
-        Whose::Everybody => return Ok(Vec::new()),
+        // As many as there are sessions: nobody is looked for.
+        Whose::Client(_) | Whose::Everybody => return Ok(Vec::new()),
     };
     let rows = db.scan(sql, params![pool_id, key, below_ms, since_ms]).await?;
     rows.iter().map(|row| row.string(0)).collect()

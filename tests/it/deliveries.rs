@@ -338,7 +338,7 @@ async fn a_receiver_is_told_in_the_order_in_which_things_happened() {
     for house in houses_alone("order").await {
         let (receiver, pool) = given(&house).await;
         let mut signouts = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..30 {
             let user = json!({ "UserPoolId": pool, "Username": "ann" });
             let answer = house.call("AdminUserGlobalSignOut", user).await;
             signouts.push(answer.header("x-cenote-signout").to_owned());

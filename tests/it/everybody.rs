@@ -105,6 +105,50 @@ async fn everybody_is_signed_out_by_one_record_and_may_sign_in_again_at_once() {
 }
 
 #[tokio::test]
+async fn what_one_app_client_was_given_ends_and_nothing_else() {
+    for house in houses().await {
+        let pool = house.pool(json!({})).await;
+        let tracked = json!({ "UserPoolId": pool, "UserSessionTracking": "ENABLED", "TokenSession": { "MaxPerUser": 9 } });
+        house.ok("SetUserPoolSessionConfiguration", tracked).await;
+        let client = house.client(&pool, json!({})).await;
+        let other = house.client(&pool, json!({})).await;
+        house.user(&pool, "ann").await;
+        let (mine, spared) =
+            (house.signs_in(&client, "ann").await, house.signs_in(&other, "ann").await);
+        let path = format!("/pools/{pool}/clients/{client}/revoke-tokens");
+        let answer = house.ask("POST", &path, &[], "").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert!(!house.is_alive(&mine).await);
+        assert!(house.refreshes(&client, &mine).await.is_none());
+        assert!(house.is_alive(&spared).await, "another client is none of its business");
+        assert!(house.refreshes(&other, &spared).await.is_some());
+        let id = answer.json()["SignOutId"].as_str().unwrap().to_owned();
+        let written = records::of_signout(&house.app.db, &pool, &id).await.unwrap();
+        let [record] = written.as_slice() else { panic!("{written:?}") };
+        assert_eq!((record.kind.as_str(), &record.subject), ("C", &client));
+        let sessions =
+            house.ok("AdminListUserSessions", json!({ "UserPoolId": pool, "Username": "ann" }));
+        let sessions = sessions.await.to_string();
+        assert!(!sessions.contains(&client) && sessions.contains(&other), "{sessions}");
+
+        // At once there is more to end, and it ends, too.
+        for _ in 0..3 {
+            let after = house.signs_in(&client, "ann").await;
+            assert!(house.is_alive(&after).await);
+            let refreshed = house.refreshes(&client, &after).await.unwrap();
+            assert_eq!(house.ask("POST", &path, &[], "").await.status, 200);
+            assert!(!house.is_alive(&after).await && !house.is_alive(&refreshed).await);
+        }
+        for nobody in [format!("/pools/{pool}/clients/none/revoke-tokens"), {
+            let elsewhere = house.pool(json!({})).await;
+            format!("/pools/{elsewhere}/clients/{client}/revoke-tokens")
+        }] {
+            assert_eq!(house.ask("POST", &nobody, &[], "").await.status, 404, "{nobody}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_sign_out_of_everybody_ends_what_the_first_let_in() {
     for house in houses().await {
         let pool = house.pool(json!({})).await;
@@ -350,10 +394,15 @@ async fn tokens_of_clients_themselves_end_too() {
             house.send(form("/oauth2/introspect", format!("token={token}"))).await.json()["active"]
                 == true
         };
-        let before = gets().await;
-        assert!(active(before.clone()).await);
-        house.signs_everybody_out(&pool).await;
-        assert!(!active(before).await);
-        assert!(active(gets().await).await);
+        let all = format!("/pools/{pool}/sign-out-all");
+        let own = format!("/pools/{pool}/clients/{id}/revoke-tokens");
+        for path in [&all, &own, &own, &all, &own] {
+            let before = gets().await;
+            assert!(active(before.clone()).await);
+            let answer = house.ask("POST", path, &[], "").await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            assert!(!active(before).await, "{path}");
+            assert!(active(gets().await).await);
+        }
     }
 }

@@ -23,7 +23,7 @@ pub struct Scene {
     pub house: House,
     pub receiver: Provider,
     pub pool: String,
-    client: String,
+    pub client: String,
 }
 
 pub async fn scenes(name: &str) -> Vec<Scene> {

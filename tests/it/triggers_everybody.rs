@@ -20,6 +20,16 @@ async fn signing_everybody_out_reaches_everyone() {
 }
 
 #[tokio::test]
+async fn revoking_what_an_app_client_was_given_reaches_everyone() {
+    for scene in scenes("client_tokens").await {
+        scene.signs_in().await;
+        let path = format!("/pools/{}/clients/{}/revoke-tokens", scene.pool, scene.client);
+        let answer = scene.house.ask("POST", &path, &[], "").await;
+        scene.reaches_everyone(&answer, "client_tokens_revoked", &["C"]).await;
+    }
+}
+
+#[tokio::test]
 async fn revoking_a_signing_key_reaches_everyone() {
     for scene in scenes("key").await {
         let stolen = kid(&scene.signs_in().await["AccessToken"]);

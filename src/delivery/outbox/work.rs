@@ -24,7 +24,8 @@ const IN_HAND: i64 = 32;
 const LEASE_MS: Ms = 15 * SECOND;
 const ATTEMPT_MS: Ms = 6 * SECOND;
 
-/// What a target is told side by side once it has taken something, so that a backlog does not wait for its round trips one by one.
+/// What a target is told side by side once it has taken something, where more waits than a turn takes in hand: so a backlog does not wait
+/// for its round trips one by one.
 const SIDE_BY_SIDE: usize = 8;
 
 /// An outcome waits this long to be committed together with others.
@@ -208,10 +209,11 @@ impl<'a> Hand<'a> {
     /// True: the target takes what it is told.
     async fn tell(mut self, cx: &Cx, due: &[Delivery]) -> Result<bool> {
         let (mut left, mut takes) = (due, true);
+        let is_backlog = due.len() as i64 >= IN_HAND;
         while takes && !left.is_empty() {
-            // Events of a stream are told in their order.
+            // Events of a stream are told in their order, whatever waits.
             let beside = match left {
-                [next, ..] if self.took && next.kind != Kind::Ssf => {
+                [next, ..] if self.took && is_backlog && next.kind != Kind::Ssf => {
                     cx.app.turns.beside(left.len().min(SIDE_BY_SIDE) - 1)
                 }
                 _ => None,
