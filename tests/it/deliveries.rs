@@ -334,6 +334,26 @@ async fn several_servers_expand_a_record_once_and_tell_each_receiver_once() {
 }
 
 #[tokio::test]
+async fn a_backlog_does_not_wait_for_each_answer_of_a_slow_receiver() {
+    for house in houses_alone("backlog").await {
+        let (receiver, pool) = given(&house).await;
+        receiver.does(Does::Slowly);
+        for _ in 0..32 {
+            let user = json!({ "UserPoolId": pool, "Username": "ann" });
+            house.ok("AdminUserGlobalSignOut", user).await;
+        }
+        #[allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+        let began = std::time::Instant::now();
+        works(&house).await;
+        #[allow(clippy::disallowed_methods, reason = "what is measured is real time")]
+        let took = began.elapsed().as_secs();
+        assert_eq!((states(&house, &pool).await, receiver.told().len()), (vec!["done"; 32], 32));
+        // One alone, then eight at a time: five seconds instead of thirty-two.
+        assert!((5..20).contains(&took), "{took} s on {}", house.url);
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_is_told_in_the_order_in_which_things_happened() {
     for house in houses_alone("order").await {
         let (receiver, pool) = given(&house).await;
