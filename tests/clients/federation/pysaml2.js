@@ -55,6 +55,9 @@ export async function startPysaml2() {
 
 /** Fills in its sign-in page. */
 export async function signInAtPysaml2(page, user) {
-  await page.locator('input[name=user]').fill(user)
+  const name = page.locator('input[name=user]')
+  await name.fill(user).catch(async error => {
+    throw new Error(`${page.url()} shows ${await page.locator('body').innerText()}`, { cause: error })
+  })
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
 }

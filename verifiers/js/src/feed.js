@@ -12,7 +12,7 @@ import { feedKeys, readFrame, readSnapshot } from './wire.js'
 const WAIT_S = 1
 // Twenty questions may follow each other at once, then this is between them: what comes in a storm of sign-outs comes in fewer
 // answers then, and no server is asked without end.
-const BETWEEN_MS = 20
+const BETWEEN_MS = 70
 const AT_ONCE_MS = 20 * BETWEEN_MS
 const JWKS_PAUSE_MS = 10_000
 const JWKS_LIFE_MS = 300_000

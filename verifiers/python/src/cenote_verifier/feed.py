@@ -20,7 +20,7 @@ from .wire import Entry, FeedKeys, feed_keys, read_frame, read_snapshot
 _WAIT = 1
 # Twenty questions may follow each other at once, then this is between them: what comes in a storm of sign-outs comes in fewer
 # answers then, and no server is asked without end.
-_BETWEEN = 0.02
+_BETWEEN = 0.07
 _AT_ONCE = 20 * _BETWEEN
 _JWKS_PAUSE = 10.0
 _JWKS_LIFE = 300.0
