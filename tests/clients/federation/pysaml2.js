@@ -56,7 +56,7 @@ export async function startPysaml2() {
 /** Fills in its sign-in page. */
 export async function signInAtPysaml2(page, user) {
   const name = page.locator('input[name=user]')
-  await name.fill(user).catch(async error => {
+  await name.fill(user, { timeout: 30_000 }).catch(async error => {
     throw new Error(`${page.url()} shows ${await page.locator('body').innerText()}`, { cause: error })
   })
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
