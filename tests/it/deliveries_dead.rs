@@ -66,20 +66,25 @@ async fn what_a_repetition_would_not_change_is_dead_at_once_and_the_audit_trail_
     }
 }
 
+/// A receiver that was away for so long that what waits for it is tried once an hour.
+async fn given_away(house: &House) -> (Receiver, String) {
+    let (receiver, pool) = given(house).await;
+    receiver.does(Does::Status(503));
+    for _ in 0..2 {
+        sign_out(house, &pool, "ann").await;
+    }
+    for _ in 0..60 {
+        house.advance(30 * SECOND);
+        works(house).await;
+    }
+    assert!(rows(house, &pool).await.iter().all(|row| row.attempts > 16));
+    (receiver, pool)
+}
+
 #[tokio::test]
 async fn one_that_is_back_and_refuses_the_first_thing_is_told_the_rest_at_once() {
     for house in houses_alone("back_refusing").await {
-        let (receiver, pool) = given(&house).await;
-        receiver.does(Does::Status(503));
-        for _ in 0..2 {
-            sign_out(&house, &pool, "ann").await;
-        }
-        for _ in 0..60 {
-            house.advance(30 * SECOND);
-            works(&house).await;
-        }
-        // Their next attempts by themselves would be an hour away.
-        assert!(rows(&house, &pool).await.iter().all(|row| row.attempts > 16));
+        let (receiver, pool) = given_away(&house).await;
         receiver.does(Does::Status(400));
         for _ in 0..10 {
             house.advance(SECOND);
@@ -273,17 +278,7 @@ async fn a_dead_letter_that_several_replay_at_once_is_sent_once_and_who_was_late
 #[tokio::test]
 async fn one_that_is_back_is_told_the_rest_though_the_first_outcome_could_not_be_written() {
     let house = House::on_sqlite(Settings::default()).await;
-    let (receiver, pool) = given(&house).await;
-    receiver.does(Does::Status(503));
-    for _ in 0..2 {
-        sign_out(&house, &pool, "ann").await;
-    }
-    for _ in 0..60 {
-        house.advance(30 * SECOND);
-        works(&house).await;
-    }
-    // Their next attempts by themselves would be an hour away.
-    assert!(rows(&house, &pool).await.iter().all(|row| row.attempts > 16));
+    let (receiver, pool) = given_away(&house).await;
     receiver.does(Does::Status(200));
     let writes = async |sql: &'static str| {
         let mut batch = Batch::new();
